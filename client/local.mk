@@ -1,0 +1,1 @@
+# client: files of this room

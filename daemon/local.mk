@@ -1,0 +1,1 @@
+# daemon: files of this room

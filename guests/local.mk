@@ -1,0 +1,1 @@
+# guests: files of this room

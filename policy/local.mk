@@ -1,0 +1,1 @@
+# policy: files of this room

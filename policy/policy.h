@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The policy: costs and history in, decision out. No clock, no I/O, no thread, no global state.
+ * Choosing between modes with a switching cost is a metrical task system.
+ */
+#ifndef POLICY_POLICY_H
+#define POLICY_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cost/cost.h"
+#include "umbra/mode.h"
+
+enum policy_kind { POLICY_AUTO, POLICY_ADVISE, POLICY_PINNED, POLICY_KIND_COUNT };
+
+enum policy_input_id {
+#define POLICY_INPUT(name, unit, help) POLICY_INPUT_##name,
+#include "policy/inputs.def"
+#undef POLICY_INPUT
+	POLICY_INPUT_COUNT,
+};
+
+struct policy_input {
+	uint64_t value;
+	bool known;
+	bool model_only;
+	double uncertainty; /* relative */
+};
+
+/* Cycles of one interval in one mode: measured for the mode that is on, estimated for the others. */
+struct policy_cost {
+	bool known;
+	double cycles;
+	double uncertainty; /* in cycles */
+};
+
+enum policy_action { POLICY_STAY, POLICY_SWITCH, POLICY_ROLLBACK, POLICY_ACTION_COUNT };
+
+/* What came of a decision; filled by the intervals that follow. */
+struct policy_after {
+	bool known;
+	uint32_t intervals;                 /* measured, refill set aside */
+	double cycles_per_instruction_before;
+	double cycles_per_instruction;      /* since the decision */
+	double refill_cycles;               /* what the switch really cost */
+	bool paid;                          /* cheaper than before; a stay: the estimate held */
+};
+
+struct policy_decision {
+	uint64_t id;       /* 1, 2, ... of this guest */
+	uint64_t time;     /* guest time */
+	uint64_t instruction;
+	enum umbra_mode mode; /* that was on */
+	struct policy_input inputs[POLICY_INPUT_COUNT];
+	struct policy_cost cost[UMBRA_MODE_COUNT];
+	double switch_cost;   /* cycles: pause, teardown, expected refill */
+	double threshold;     /* cycles of accumulated advantage that a switch needs */
+	double advantage;     /* accumulated so far */
+	enum policy_action action;
+	enum umbra_mode target; /* for switch and rollback; else mode */
+	const char *reason;   /* a static string for people: "shadow is cheaper by 31%" is made of the numbers above;
+				 this names the rule: "cheaper", "dwell", "hysteresis", "pinned", ... */
+	struct policy_after after;
+};
+
+struct policy; /* one guest's history */
+
+int policy_create(const struct umbra_cost *cost, enum policy_kind kind, struct policy **ret_policy);
+void policy_destroy(struct policy *policy);
+void policy_set_kind(struct policy *policy, enum policy_kind kind);
+enum policy_kind policy_kind(const struct policy *policy);
+
+/*
+ * One interval is over. Returns the decision (valid until the next call; the embedder copies it), and through
+ * *ret_amended (may be NULL) the earlier decision whose "after" this interval completed, or NULL.
+ */
+const struct policy_decision *policy_decide(struct policy *policy, uint64_t time,
+					    uint64_t instruction, enum umbra_mode mode,
+					    const struct policy_input inputs[POLICY_INPUT_COUNT],
+					    const struct policy_decision **ret_amended);
+
+const char *policy_kind_name(enum policy_kind kind);
+int policy_kind_parse(const char *name, enum policy_kind *ret_kind); /* 0 or -EINVAL */
+const char *policy_action_name(enum policy_action action);
+const char *policy_input_name(enum policy_input_id id);
+
+#endif

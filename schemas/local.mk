@@ -1,0 +1,1 @@
+# schemas: files of this room

@@ -1,0 +1,1 @@
+# vmm-core/boot: files of this room

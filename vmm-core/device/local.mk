@@ -1,0 +1,1 @@
+# vmm-core/device: files of this room

@@ -1,0 +1,1 @@
+# vmm-core/engine: files of this room

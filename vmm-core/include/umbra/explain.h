@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One access, step by step. */
+#ifndef UMBRA_EXPLAIN_H
+#define UMBRA_EXPLAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "umbra/counters.h"
+#include "umbra/error.h"
+
+struct umbra_guest;
+
+enum umbra_step_kind {
+	UMBRA_STEP_REFERENCE, /* the hardware's walker reads an entry */
+	UMBRA_STEP_AD,        /* the hardware's walker writes an accessed or dirty bit */
+	UMBRA_STEP_WALK_FAILED, /* the walk ends without a translation */
+	UMBRA_STEP_EXIT,      /* VM exit; reason says which */
+	UMBRA_STEP_SOFTWARE,  /* the VMM reads or writes an entry while it handles the exit */
+	UMBRA_STEP_FAULT,     /* the guest gets a page fault with error_code */
+	UMBRA_STEP_TRANSLATED, /* hpa is the answer */
+};
+
+/* Which table an entry is in. */
+enum umbra_table {
+	UMBRA_TABLE_GUEST,  /* the guest's own tables; address is where the guest put them (GPA) */
+	UMBRA_TABLE_SHADOW, /* the VMM's shadow tables */
+	UMBRA_TABLE_EPT,    /* the VMM's EPT tables */
+};
+
+struct umbra_step {
+	enum umbra_step_kind kind;
+	enum umbra_table table;
+	uint8_t level;       /* 4 PML4, 3 PDPT, 2 PD, 1 PT */
+	bool write;          /* SOFTWARE: writes the entry (REFERENCE always reads) */
+	uint16_t index;      /* of the entry in its table */
+	uint64_t gpa;        /* GUEST tables: the entry's guest-physical address */
+	uint64_t hpa;        /* the entry's host-physical address; TRANSLATED: the answer */
+	uint64_t entry;      /* its value as read or written */
+	uint64_t translates; /* EPT: the guest-physical address that is being translated */
+	enum umbra_exit_reason reason; /* EXIT */
+	uint32_t error_code;           /* FAULT; EXIT page_fault */
+};
+
+enum umbra_explain_access { UMBRA_EXPLAIN_READ, UMBRA_EXPLAIN_WRITE, UMBRA_EXPLAIN_EXECUTE };
+
+struct umbra_explanation {
+	struct umbra_step *steps;
+	size_t nr_steps;
+	uint64_t references; /* of the hardware's walks, A/D writes not counted */
+	uint64_t exits;
+	bool translated;     /* false: the guest gets a page fault */
+	uint64_t hpa;
+};
+
+/*
+ * Performs one supervisor or user access (as CPL is now) to @gva with empty TLB and walk caches.
+ * The second step is in place, unless @first_touch empties it too. The guest must not be running.
+ * The caller frees the result with umbra_explanation_free().
+ */
+int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_explain_access access,
+			bool first_touch, struct umbra_explanation **ret_explanation,
+			struct umbra_error *ret_error);
+void umbra_explanation_free(struct umbra_explanation *explanation);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef UMBRA_MODE_H
+#define UMBRA_MODE_H
+
+/* Who supplies the second step of a translation. */
+enum umbra_mode {
+	UMBRA_MODE_BARE,   /* nobody: guest-physical = host-physical, no VMM */
+	UMBRA_MODE_SHADOW, /* the VMM: shadow tables (SDM 3C 32.3.4) */
+	UMBRA_MODE_EPT,    /* the hardware: extended page tables (SDM 3C 28.3) */
+	UMBRA_MODE_COUNT,
+};
+
+/* What guest time counts. */
+enum umbra_clock {
+	UMBRA_CLOCK_CYCLES,       /* time is cycles: memory costs delay the guest */
+	UMBRA_CLOCK_INSTRUCTIONS, /* one for each instruction or REP iteration */
+	UMBRA_CLOCK_COUNT,
+};
+
+const char *umbra_mode_name(enum umbra_mode mode);
+const char *umbra_clock_name(enum umbra_clock clock);
+
+/*
+ * 0 and *ret_mode; -EINVAL: no such mode; -EOPNOTSUPP: a mode that Umbra has a name for but this
+ * build lacks (brute).
+ */
+int umbra_mode_parse(const char *name, enum umbra_mode *ret_mode);
+/* 0 and *ret_clock, or -EINVAL. */
+int umbra_clock_parse(const char *name, enum umbra_clock *ret_clock);
+
+#endif

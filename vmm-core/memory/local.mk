@@ -1,0 +1,1 @@
+# vmm-core/memory: files of this room

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A guest's memory: which frame holds which guest page. Devices, loaders and the hash reach it
+ * through spans and never assume that guest pages that follow each other have frames that do.
+ */
+#ifndef MEMORY_MEMORY_H
+#define MEMORY_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "umbra/error.h"
+
+#define PAGE_SHIFT 12
+#define PAGE_SIZE  4096UL
+#define PAGE_MASK  (PAGE_SIZE - 1)
+
+struct memory;
+
+/* Bytes of RAM, which lies at GPA 0 ... size - 1. */
+uint64_t memory_size(const struct memory *memory);
+
+/*
+ * The host bytes of guest RAM from @gpa on, at most @len: *ret_span says how many lie together (never past the
+ * end of a page). NULL beyond RAM. For writing: gives the page a frame if it has none and drops
+ * what is cached of code in it.
+ */
+void *memory_span_write(struct memory *memory, uint64_t gpa, size_t len, size_t *ret_span);
+/* The same for reading. A page without a frame reads as a page of zeros and gets no frame. */
+const void *memory_span_read(const struct memory *memory, uint64_t gpa, size_t len,
+			     size_t *ret_span);
+
+/* Copies over page boundaries by spans; -EFAULT when any byte lies beyond RAM (nothing copied). */
+int memory_write(struct memory *memory, uint64_t gpa, const void *bytes, size_t len);
+int memory_read(const struct memory *memory, uint64_t gpa, void *ret_bytes, size_t len);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The modelled hardware's memory side as the CPU uses it: translate an address, load CR3,
+ * invalidate a page. TLB, walk caches and walker of one vCPU. It knows registers, a hardware CR3,
+ * an EPTP and a set of intercepts and nothing of paging modes: what it cannot do it hands to the
+ * VMM as a VM exit.
+ */
+#ifndef PAGING_HW_H
+#define PAGING_HW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "umbra/counters.h"
+
+enum hw_access {
+	HW_READ,
+	HW_WRITE, /* also read-modify-write: one look-up */
+	HW_FETCH,
+};
+
+/* SDM 3A 4.7: error code of a page fault. */
+#define PF_P    (1u << 0)
+#define PF_W    (1u << 1)
+#define PF_U    (1u << 2)
+#define PF_RSVD (1u << 3)
+#define PF_I    (1u << 4)
+
+#define HW_NO_PAGE          UINT64_MAX
+#define HW_LOOKASIDE_SETS   16
+
+/*
+ * Holds only entries that are the most recently used of their TLB set, so that a hit changes
+ * nothing but a counter. Indexed by the low bits of the page number, as the first-level TLBs are.
+ */
+struct hw_lookaside {
+	uint64_t page[2]; /* page number for which [0] reads or fetches, [1] writes are known to hit */
+	uint8_t *host;    /* of the page's first byte */
+};
+
+struct hw_public {
+	struct hw_lookaside data[2][HW_LOOKASIDE_SETS];  /* [user] */
+	struct hw_lookaside fetch[2][HW_LOOKASIDE_SETS]; /* [user] */
+	/*
+	 * Something happened that the CPU must look at before its next instruction: code was
+	 * written, the TLB was flushed by the VMM, an emulated table write waits for its end.
+	 * The CPU ends its block and calls hw_attend().
+	 */
+	bool attention;
+	/* Set when a translation returned NULL: what to raise. */
+	uint64_t fault_address;
+	uint32_t fault_code;
+	uint64_t cycles; /* of the MMU and of exits, all that is not an instruction */
+	struct umbra_counters counters; /* this vCPU's own; published by the run loop */
+};
+
+struct hw;
+
+static inline struct hw_public *hw_public(struct hw *hw)
+{
+	return (struct hw_public *)hw; /* its first member */
+}
+
+/* The slow half of hw_translate(): TLB, walk, exits. */
+uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access, bool user);
+
+/*
+ * The host byte of @gva for one access that lies within a 4K page; user: the access has user
+ * rights (CPL 3 and not implicit supervisor). Counts one TLB look-up. NULL: #PF with fault_address
+ * (for CR2) and fault_code. The pointer holds until the next call into hw.
+ * @gva is canonical (the CPU checks: #GP or #SS is its business).
+ */
+static inline uint8_t *hw_translate(struct hw *hw, uint64_t gva, enum hw_access access, bool user)
+{
+	struct hw_public *p = hw_public(hw);
+	uint64_t page = gva >> 12;
+	struct hw_lookaside *entry = access == HW_FETCH ? &p->fetch[user][page % HW_LOOKASIDE_SETS]
+							: &p->data[user][page % HW_LOOKASIDE_SETS];
+
+	if (__builtin_expect(entry->page[access == HW_WRITE] == page, 1)) {
+		p->counters.tlb_hits[access == HW_FETCH ? UMBRA_TLB_l1_instruction
+							: UMBRA_TLB_l1_data]++;
+		return entry->host + (gva & 0xfff);
+	}
+	return hw_translate_slow(hw, gva, access, user);
+}
+
+/* @n more instruction look-ups in the page fetched last: they hit its first-level set's newest entry. */
+static inline void hw_fetched_again(struct hw *hw, uint64_t n)
+{
+	hw_public(hw)->counters.tlb_hits[UMBRA_TLB_l1_instruction] += n;
+}
+
+/*
+ * Code is cached by host frame. hw_frame_of(): the frame that holds a host byte that a translation
+ * returned, HW_NO_PAGE when it lies in none (open bus: do not cache). hw_code_cached(): writes to this frame must be noticed
+ * from now on. hw_code_generation(): grows each time such a frame is written; blocks decoded under
+ * an older value are stale.
+ */
+uint64_t hw_frame_of(struct hw *hw, const uint8_t *host);
+void hw_code_cached(struct hw *hw, uint64_t frame);
+uint32_t hw_code_generation(struct hw *hw, uint64_t frame);
+
+/* What the MMU must know of the control registers; given after each change of any of them. */
+struct hw_paging {
+	uint64_t cr0, cr3, cr4, efer; /* the guest's, architectural */
+};
+
+/*
+ * The guest changed CR0, CR4 or EFER in a bit that matters to paging. Flushes what the manual says
+ * (SDM 3A 4.10.4.1). 0, or -ENOMEM when the VMM ran out of frames (the guest must end).
+ */
+int hw_paging_changed(struct hw *hw, const struct hw_paging *paging);
+/* MOV to CR3 (already validated), with its flush; exits where intercepted. */
+int hw_load_cr3(struct hw *hw, uint64_t cr3);
+/* MOV from CR3: an exit where intercepted; the value is the CPU's own copy. */
+void hw_store_cr3(struct hw *hw);
+void hw_invlpg(struct hw *hw, uint64_t gva);
+
+/*
+ * The CPU meets an event that VMX makes exit (cpuid, hlt, io_instruction, rdmsr, wrmsr, cr_access for CR0 and CR4,
+ * external_interrupt, interrupt_window): counts and charges the exit when the mode has a VMM, does
+ * nothing in bare. The CPU then carries out the instruction itself.
+ */
+void hw_event(struct hw *hw, enum umbra_exit_reason reason);
+
+/* Call between two instructions (or REP iterations) when attention is set. Clears it. */
+void hw_attend(struct hw *hw);
+
+/* True once memory for tables or frames ran out: the guest must end; see hw_error_text(). */
+bool hw_failed(const struct hw *hw);
+const char *hw_error_text(const struct hw *hw);
+
+#endif

@@ -1,0 +1,1 @@
+# vmm-core/paging: files of this room

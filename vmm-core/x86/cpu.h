@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The software CPU: registers, and what the rest of the VMM core asks of it. */
+#ifndef X86_CPU_H
+#define X86_CPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boot/boot.h"
+#include "device/machine.h"
+#include "paging/hw.h"
+#include "umbra/end.h"
+#include "umbra/guest.h"
+#include "umbra/mode.h"
+
+/* Numbers of general registers as encoded; two more slots let every address be computed alike. */
+enum x86_register {
+	X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI,
+	X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
+	X86_RIP,  /* address of the next instruction while one executes */
+	X86_ZERO, /* always 0: "no base", "no index" */
+	X86_NR_REGISTERS,
+};
+
+enum x86_segment_register { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_NR_SEGMENTS };
+
+/* A segment register or LDTR, TR with its hidden part (SDM 3A 3.4.3). */
+struct x86_segment {
+	uint64_t base;
+	uint32_t limit;  /* in bytes, already scaled by G */
+	uint16_t selector;
+	uint16_t rights; /* descriptor bits 40..55: type, S, DPL, P, AVL, L, D/B, G as in the GDT */
+};
+
+struct x86_table_register {
+	uint64_t base;
+	uint16_t limit;
+};
+
+union x86_xmm {
+	uint8_t u8[16];
+	uint16_t u16[8];
+	uint32_t u32[4];
+	uint64_t u64[2];
+	int8_t i8[16];
+	int16_t i16[8];
+	int32_t i32[4];
+	int64_t i64[2];
+	float f32[4];
+	double f64[2];
+} __attribute__((aligned(16)));
+
+/* SDM 3A 6.3.1 */
+enum x86_vector {
+	X86_DE = 0, X86_DB = 1, X86_NMI = 2, X86_BP = 3, X86_OF = 4, X86_BR = 5, X86_UD = 6,
+	X86_NM = 7, X86_DF = 8, X86_TS = 10, X86_NP = 11, X86_SS_FAULT = 12, X86_GP = 13,
+	X86_PF = 14, X86_MF = 16, X86_AC = 17, X86_XM = 19,
+};
+
+/* Execution mode, as far as decoding depends on it; indexes decoders and tags blocks. */
+enum x86_code_mode { X86_CODE_32, X86_CODE_COMPAT_32, X86_CODE_64, X86_NR_CODE_MODES };
+
+struct x86_blocks; /* block.c: the cache of decoded code */
+
+struct x86_cpu {
+	uint64_t gpr[X86_NR_REGISTERS];
+	/*
+	 * Arithmetic flags are lazy (flags.h); rflags holds all others (IF, DF, TF, IOPL, AC, NT, ...),
+	 * and the arithmetic ones too while cc_op says that they are materialised.
+	 */
+	uint64_t cc_result, cc_source;
+	uint64_t rflags;
+	uint8_t cc_op;
+	uint8_t cpl;
+	uint8_t code_mode;  /* enum x86_code_mode */
+	bool interrupt_shadow; /* STI or MOV SS was the last instruction */
+	bool halted;
+
+	/* What stops the block: */
+	bool ended;         /* the guest ended; see end */
+	struct hw *hw;
+	struct machine *machine;
+	struct x86_blocks *blocks;
+
+	/* Clocks (DESIGN.md): whole counts, exact whenever a block is not executing. */
+	uint64_t instructions; /* retired; a REP counts once */
+	uint64_t steps;        /* instructions and REP iterations: max(iterations, 1) for a REP */
+	enum umbra_clock clock;
+	uint64_t idle_time;    /* time that HLT jumped over; part of time under either clock */
+
+	struct x86_segment segment[X86_NR_SEGMENTS];
+	struct x86_segment ldtr, tr;
+	struct x86_table_register gdtr, idtr;
+	uint64_t cr0, cr2, cr3, cr4, cr8, efer;
+	uint64_t dr[8];
+	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
+	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t pat, misc_enable, tsc_offset;
+
+	union x86_xmm xmm[16];
+	uint32_t mxcsr;
+
+	/* The fault of the instruction that is executing, raised by x86_fault() and friends. */
+	uint8_t fault_vector;
+	bool fault_has_code;
+	uint32_t fault_code;
+
+	struct umbra_end end;
+};
+
+int x86_create(struct hw *hw, struct machine *machine, enum umbra_clock clock,
+	       struct x86_cpu **ret_cpu);
+void x86_destroy(struct x86_cpu *cpu);
+
+/* Puts the CPU into the state in which a loader hands over. -ENOMEM from the MMU. */
+int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry);
+
+/*
+ * Runs until guest time reaches @until_time or @until_instruction instructions have retired (both at the exact
+ * instruction or REP iteration under the instructions clock; under the cycles clock time may be past
+ * @until_time by what the last block cost), *stop becomes true, the CPU halts with nothing pending
+ * (halted), or the guest ends. Delivers the machine's interrupts on the way.
+ */
+void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instruction,
+	     const volatile bool *stop);
+
+/* Guest time now, in the middle of a block too. */
+uint64_t x86_time(const struct x86_cpu *cpu);
+
+/* Ends the guest at the executing instruction; text by printf. */
+void x86_end(struct x86_cpu *cpu, enum umbra_end_reason reason, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+void x86_registers(const struct x86_cpu *cpu, struct umbra_registers *ret_registers);
+
+#endif

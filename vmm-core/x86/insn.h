@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One decoded instruction and the contract of the functions that execute them. decode.c asks
+ * Zydis, fills the operands and lets each family of instructions choose its function.
+ */
+#ifndef X86_INSN_H
+#define X86_INSN_H
+
+#include <Zydis/Zydis.h>
+
+#include "x86/cpu.h"
+
+enum x86_result {
+	X86_DONE,  /* retired; the next instruction of the block follows */
+	X86_LEAVE, /* retired; rip, mode, mapping or interrupts may have changed: leave the block */
+	X86_AGAIN, /* a REP iteration is done and another one is due: rip is back at this instruction */
+	X86_FAULT, /* not retired: x86_raise...() was called, or the guest ended */
+};
+
+struct x86_insn;
+typedef enum x86_result x86_exec(struct x86_cpu *cpu, const struct x86_insn *insn);
+
+struct x86_insn {
+	x86_exec *exec;
+	int64_t disp;   /* of the memory operand, sign-extended */
+	int64_t imm;    /* sign-extended to 64 bits; relative branches: the distance */
+	uint16_t mnemonic; /* ZydisMnemonic */
+	uint8_t length;
+	uint8_t size;   /* operand size in bytes: 1, 2, 4, 8 (16 for SSE) */
+	uint8_t address_size; /* 4 or 8 bytes */
+	uint8_t reg;    /* register operand: an x86_register, xmm, control register or segment number;
+			   AH, CH, DH, BH are 0x10 | 0..3 where size is 1 */
+	uint8_t rm;     /* the other register operand, in the same numbering */
+	uint8_t base, index, scale; /* memory operand: x86_register numbers; scale is a shift count */
+	uint8_t segment; /* x86_segment_register of the memory operand */
+	uint8_t rep;    /* 0, 0xf2 or 0xf3 as prefix on a string instruction */
+	bool lock;
+	bool memory;    /* the rm operand is in memory */
+	uint8_t extra;  /* for the executing function's own use: condition code, second size ... */
+};
+
+/*
+ * Each family looks at a decoded instruction and, when it is its own, fills whatever of *insn
+ * decode.c has not filled yet and returns the function; NULL: not mine.
+ */
+x86_exec *x86_select_integer(const ZydisDecodedInstruction *decoded,
+			     const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_string(const ZydisDecodedInstruction *decoded,
+			    const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_system(const ZydisDecodedInstruction *decoded,
+			    const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_sse(const ZydisDecodedInstruction *decoded,
+			 const ZydisDecodedOperand *operands, struct x86_insn *insn);
+
+/* Make the executing instruction fault; the caller returns what these return. */
+enum x86_result x86_raise(struct x86_cpu *cpu, uint8_t vector);
+enum x86_result x86_raise_code(struct x86_cpu *cpu, uint8_t vector, uint32_t code);
+
+/* The offset (effective address) of the memory operand, cut to the address size. */
+static inline uint64_t x86_effective_address(const struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	uint64_t offset =
+		cpu->gpr[insn->base] + (cpu->gpr[insn->index] << insn->scale) + (uint64_t)insn->disp;
+
+	return insn->address_size == 8 ? offset : (uint32_t)offset;
+}
+
+/*
+ * exception.c: delivers an exception or interrupt through the IDT (SDM 3A 6.12-6.14), with #DF and triple fault.
+ * rip is that of the instruction to return to.
+ */
+enum x86_event_kind { X86_EVENT_EXCEPTION, X86_EVENT_EXTERNAL, X86_EVENT_SOFTWARE };
+void x86_deliver(struct x86_cpu *cpu, uint8_t vector, enum x86_event_kind kind, bool has_code,
+		 uint32_t code);
+
+/* segment.c: loads a segment register with all checks of MOV Sreg and POP Sreg (not CS). */
+enum x86_result x86_load_segment(struct x86_cpu *cpu, enum x86_segment_register segment,
+				 uint16_t selector);
+/* Recomputes code_mode from CS, EFER.LMA; call after CS, EFER, CR0 change. */
+void x86_update_code_mode(struct x86_cpu *cpu);
+/* system.c: gives the MMU the control registers after one that matters to paging changed. */
+enum x86_result x86_update_paging(struct x86_cpu *cpu);
+
+#endif

@@ -1,0 +1,1 @@
+# vmm-core/x86: files of this room

@@ -1,0 +1,1 @@
+# web: files of this room

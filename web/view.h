@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is shown of one guest: borrowed pointers into an immutable snapshot (umbrad) or into a
+ * finished run (umbra run). The encoders format it and change nothing.
+ */
+#ifndef WEB_VIEW_H
+#define WEB_VIEW_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/policy.h"
+#include "umbra/counters.h"
+#include "umbra/end.h"
+#include "umbra/guest.h"
+
+/* A switch with why it was made ("policy", "operator", "schedule"). */
+struct switch_record {
+	struct umbra_switch record;
+	const char *reason;
+};
+
+struct guest_view {
+	const char *id;    /* NULL in a run: id, state, pid are left out */
+	const char *state; /* starting, running, paused, ended, failed */
+	long pid;
+	const char *guest; /* its name */
+	const char *engine;
+	enum umbra_mode mode;
+	enum policy_kind policy;
+	enum umbra_clock clock;
+	const char *processor;
+	const struct umbra_counters *counters;
+	const struct umbra_end *end;              /* NULL: alive */
+	const struct switch_record *switches;     /* oldest first */
+	size_t nr_switches;
+	const struct policy_decision *decisions;  /* oldest first */
+	size_t nr_decisions;
+	const char *memory_hash;                  /* NULL: not computed */
+	const struct umbra_registers *registers;  /* NULL: not read */
+};
+
+/* The guest object of DESIGN.md's "JSON of a run"; @lists: with switches, decisions, registers. NULL: out of memory. */
+json_t *web_encode_guest(const struct guest_view *view, bool lists);
+json_t *web_encode_decision(const struct policy_decision *decision);
+json_t *web_encode_switch(const struct switch_record *record);
+
+#endif
