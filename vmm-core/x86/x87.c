@@ -153,7 +153,7 @@ STACK_INSTRUCTIONS(STACK_FUNCTION)
 	X(FICOM, ficom_16, "ficoms", 2) X(FICOM, ficom_32, "ficoml", 4)                            \
 	X(FICOMP, ficomp_16, "ficomps", 2) X(FICOMP, ficomp_32, "ficompl", 4)
 
-#define LOAD_FUNCTION(mnemonic, row, name, size)                                                   \
+#define LOAD_FUNCTION(mnemonic, row, name, width)                                                  \
 	static enum x86_result exec_##row(struct x86_cpu *cpu, const struct x86_insn *insn)        \
 	{                                                                                          \
 		union operand operand;                                                             \
@@ -173,7 +173,7 @@ LOAD_INSTRUCTIONS(LOAD_FUNCTION)
 	X(FISTP, fistp_16, "fistps", 2) X(FISTP, fistp_32, "fistpl", 4)                            \
 	X(FISTP, fistp_64, "fistpll", 8) X(FBSTP, fbstp, "fbstp", 10)
 
-#define STORE_FUNCTION(mnemonic, row, name, size)                                                  \
+#define STORE_FUNCTION(mnemonic, row, name, width)                                                 \
 	static enum x86_result exec_##row(struct x86_cpu *cpu, const struct x86_insn *insn)        \
 	{                                                                                          \
 		struct x86_x87 state = cpu->x87;                                                   \
