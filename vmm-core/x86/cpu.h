@@ -51,6 +51,13 @@ union x86_xmm {
 	double f64[2];
 } __attribute__((aligned(16)));
 
+/* The x87 state as FNSAVE stores it in protected mode with 32-bit operands (SDM 1 8.1.10). */
+struct x86_x87 {
+	uint32_t control, status, tag;
+	uint32_t ip, ip_selector, dp, dp_selector; /* always 0: only unmasked faults need them */
+	uint8_t st[8][10];                         /* ST(0) first */
+} __attribute__((packed, aligned(4)));
+
 /* SDM 3A 6.3.1 */
 enum x86_vector {
 	X86_DE = 0, X86_DB = 1, X86_NMI = 2, X86_BP = 3, X86_OF = 4, X86_BR = 5, X86_UD = 6,
@@ -100,6 +107,7 @@ struct x86_cpu {
 
 	union x86_xmm xmm[16];
 	uint32_t mxcsr;
+	struct x86_x87 x87;
 
 	/* The fault of the instruction that is executing, raised by x86_fault() and friends. */
 	uint8_t fault_vector;
