@@ -28,7 +28,8 @@ struct policy_input {
 	double uncertainty; /* relative */
 };
 
-/* Cycles of one interval in one mode: measured for the mode that is on, estimated for the others. */
+/* Cycles of one interval in one mode: measured for the mode that is on, estimated for the others.
+ */
 struct policy_cost {
 	bool known;
 	double cycles;
@@ -40,27 +41,28 @@ enum policy_action { POLICY_STAY, POLICY_SWITCH, POLICY_ROLLBACK, POLICY_ACTION_
 /* What came of a decision; filled by the intervals that follow. */
 struct policy_after {
 	bool known;
-	uint32_t intervals;                 /* measured, refill set aside */
+	uint32_t intervals; /* measured, refill set aside */
 	double cycles_per_instruction_before;
-	double cycles_per_instruction;      /* since the decision */
-	double refill_cycles;               /* what the switch really cost */
-	bool paid;                          /* cheaper than before; a stay: the estimate held */
+	double cycles_per_instruction; /* since the decision */
+	double refill_cycles;          /* what the switch really cost */
+	bool paid;                     /* cheaper than before; a stay: the estimate held */
 };
 
 struct policy_decision {
-	uint64_t id;       /* 1, 2, ... of this guest */
-	uint64_t time;     /* guest time */
+	uint64_t id;   /* 1, 2, ... of this guest */
+	uint64_t time; /* guest time */
 	uint64_t instruction;
 	enum umbra_mode mode; /* that was on */
 	struct policy_input inputs[POLICY_INPUT_COUNT];
 	struct policy_cost cost[UMBRA_MODE_COUNT];
-	double switch_cost;   /* cycles: pause, teardown, expected refill */
-	double threshold;     /* cycles of accumulated advantage that a switch needs */
-	double advantage;     /* accumulated so far */
+	double switch_cost; /* cycles: pause, teardown, expected refill */
+	double threshold;   /* cycles of accumulated advantage that a switch needs */
+	double advantage;   /* accumulated so far */
 	enum policy_action action;
 	enum umbra_mode target; /* for switch and rollback; else mode */
-	const char *reason;   /* a static string for people: "shadow is cheaper by 31%" is made of the numbers above;
-				 this names the rule: "cheaper", "dwell", "hysteresis", "pinned", ... */
+	const char *reason; /* a static string for people: "shadow is cheaper by 31%" is made of the
+			       numbers above; this names the rule: "cheaper", "dwell", "hysteresis",
+			       "pinned", ... */
 	struct policy_after after;
 };
 
@@ -72,8 +74,9 @@ void policy_set_kind(struct policy *policy, enum policy_kind kind);
 enum policy_kind policy_kind(const struct policy *policy);
 
 /*
- * One interval is over. Returns the decision (valid until the next call; the embedder copies it), and through
- * *ret_amended (may be NULL) the earlier decision whose "after" this interval completed, or NULL.
+ * One interval is over. Returns the decision (valid until the next call; the embedder copies it),
+ * and through *ret_amended (may be NULL) the earlier decision whose "after" this interval
+ * completed, or NULL.
  */
 const struct policy_decision *policy_decide(struct policy *policy, uint64_t time,
 					    uint64_t instruction, enum umbra_mode mode,
