@@ -11,5 +11,6 @@ libpolicy_a_SOURCES = \
 	policy/pilot.h \
 	policy/policy.c \
 	policy/policy.h \
+	policy/reasons.def \
 	policy/record.h
 POLICY_LIBS = libpolicy.a $(VMMCORE_LIBS)
