@@ -128,6 +128,9 @@ void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instructio
 /* Guest time now, in the middle of a block too. */
 uint64_t x86_time(const struct x86_cpu *cpu);
 
+/* IF is set: an interrupt can wake it from HLT. */
+bool x86_interrupts_enabled(const struct x86_cpu *cpu);
+
 /* Ends the guest at the executing instruction; text by printf. */
 void x86_end(struct x86_cpu *cpu, enum umbra_end_reason reason, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
