@@ -1,1 +1,4 @@
-# vmm-core/engine: files of this room
+libvmmcore_a_SOURCES += \
+	vmm-core/engine/explain.c \
+	vmm-core/engine/guest.h \
+	vmm-core/engine/soft.c

@@ -22,9 +22,9 @@ struct memory;
 uint64_t memory_size(const struct memory *memory);
 
 /*
- * The host bytes of guest RAM from @gpa on, at most @len: *ret_span says how many lie together (never past the
- * end of a page). NULL beyond RAM. For writing: gives the page a frame if it has none and drops
- * what is cached of code in it.
+ * The host bytes of guest RAM from @gpa on, at most @len: *ret_span says how many lie together
+ * (never past the end of a page). NULL beyond RAM. For writing: gives the page a frame if it has
+ * none and drops what is cached of code in it.
  */
 void *memory_span_write(struct memory *memory, uint64_t gpa, size_t len, size_t *ret_span);
 /* The same for reading. A page without a frame reads as a page of zeros and gets no frame. */

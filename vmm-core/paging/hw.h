@@ -20,21 +20,22 @@ enum hw_access {
 };
 
 /* SDM 3A 4.7: error code of a page fault. */
-#define PF_P    (1u << 0)
-#define PF_W    (1u << 1)
-#define PF_U    (1u << 2)
-#define PF_RSVD (1u << 3)
-#define PF_I    (1u << 4)
+#define PF_P              (1u << 0)
+#define PF_W              (1u << 1)
+#define PF_U              (1u << 2)
+#define PF_RSVD           (1u << 3)
+#define PF_I              (1u << 4)
 
-#define HW_NO_PAGE          UINT64_MAX
-#define HW_LOOKASIDE_SETS   16
+#define HW_NO_PAGE        UINT64_MAX
+#define HW_LOOKASIDE_SETS 16
 
 /*
  * Holds only entries that are the most recently used of their TLB set, so that a hit changes
  * nothing but a counter. Indexed by the low bits of the page number, as the first-level TLBs are.
  */
 struct hw_lookaside {
-	uint64_t page[2]; /* page number for which [0] reads or fetches, [1] writes are known to hit */
+	uint64_t page[2]; /* page number for which [0] reads or fetches, [1] writes are known to hit
+			   */
 	uint8_t *host;    /* of the page's first byte */
 };
 
@@ -85,7 +86,8 @@ static inline uint8_t *hw_translate(struct hw *hw, uint64_t gva, enum hw_access 
 	return hw_translate_slow(hw, gva, access, user);
 }
 
-/* @n more instruction look-ups in the page fetched last: they hit its first-level set's newest entry. */
+/* @n more instruction look-ups in the page fetched last: they hit its first-level set's newest
+ * entry. */
 static inline void hw_fetched_again(struct hw *hw, uint64_t n)
 {
 	hw_public(hw)->counters.tlb_hits[UMBRA_TLB_l1_instruction] += n;
@@ -93,9 +95,9 @@ static inline void hw_fetched_again(struct hw *hw, uint64_t n)
 
 /*
  * Code is cached by host frame. hw_frame_of(): the frame that holds a host byte that a translation
- * returned, HW_NO_PAGE when it lies in none (open bus: do not cache). hw_code_cached(): writes to this frame must be noticed
- * from now on. hw_code_generation(): grows each time such a frame is written; blocks decoded under
- * an older value are stale.
+ * returned, HW_NO_PAGE when it lies in none (open bus: do not cache). hw_code_cached(): writes to
+ * this frame must be noticed from now on. hw_code_generation(): grows each time such a frame is
+ * written; blocks decoded under an older value are stale.
  */
 uint64_t hw_frame_of(struct hw *hw, const uint8_t *host);
 void hw_code_cached(struct hw *hw, uint64_t frame);
@@ -118,9 +120,9 @@ void hw_store_cr3(struct hw *hw);
 void hw_invlpg(struct hw *hw, uint64_t gva);
 
 /*
- * The CPU meets an event that VMX makes exit (cpuid, hlt, io_instruction, rdmsr, wrmsr, cr_access for CR0 and CR4,
- * external_interrupt, interrupt_window): counts and charges the exit when the mode has a VMM, does
- * nothing in bare. The CPU then carries out the instruction itself.
+ * The CPU meets an event that VMX makes exit (cpuid, hlt, io_instruction, rdmsr, wrmsr, cr_access
+ * for CR0 and CR4, external_interrupt, interrupt_window): counts and charges the exit when the mode
+ * has a VMM, does nothing in bare. The CPU then carries out the instruction itself.
  */
 void hw_event(struct hw *hw, enum umbra_exit_reason reason);
 

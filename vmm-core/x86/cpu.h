@@ -76,7 +76,7 @@ struct x86_cpu {
 	 * Arithmetic flags are lazy (flags.h); rflags holds all others (IF, DF, TF, IOPL, AC, NT, ...),
 	 * and the arithmetic ones too while cc_op says that they are materialised.
 	 */
-	uint64_t cc_result, cc_source;
+	uint64_t cc_result, cc_source, cc_dest;
 	uint64_t rflags;
 	uint8_t cc_op;
 	uint8_t cpl;
@@ -108,6 +108,9 @@ struct x86_cpu {
 	union x86_xmm xmm[16];
 	uint32_t mxcsr;
 	struct x86_x87 x87;
+
+	/* REP iterations that the string instruction may do before the run loop looks around; >= 1. */
+	uint64_t rep_room;
 
 	/* The fault of the instruction that is executing, raised by x86_fault() and friends. */
 	uint8_t fault_vector;

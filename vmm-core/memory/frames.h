@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The pool of host-physical memory: frames in one memfd, addressed by HPA from 0. It holds guest
+ * RAM and the VMM's own tables, so that every table is a real table in a real frame.
+ */
+#ifndef MEMORY_FRAMES_H
+#define MEMORY_FRAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "umbra/error.h"
+
+#define FRAME_NONE UINT32_MAX
+
+/* Why a write to a frame must be noticed. */
+#define FRAME_CODE        (1u << 0) /* decoded blocks of it are cached */
+#define FRAME_TABLE       (1u << 1) /* the walker used it as a guest table */
+#define FRAME_TABLE_UPPER (1u << 2) /* ... as PML4, PDPT or PD */
+
+struct frame {
+	uint32_t code_generation; /* grows when a frame with FRAME_CODE is written */
+	uint8_t flags;
+};
+
+struct frames {
+	uint8_t *base;
+	struct frame *frame;
+	uint32_t *free; /* stack of free frame numbers, its order shuffled by the seed */
+	uint32_t nr_free;
+	uint32_t count;
+	int fd;
+};
+
+/* -ENOMEM, or what memfd_create() and mmap() say. */
+int frames_create(struct frames *frames, uint32_t count, struct umbra_error *ret_error);
+void frames_destroy(struct frames *frames);
+
+/* Puts frames @first ... count - 1 on the free stack, shuffled. */
+void frames_shuffle(struct frames *frames, uint32_t first, uint64_t seed);
+
+/* A zeroed frame that is not @not (FRAME_NONE: any), or FRAME_NONE when the pool is used up. */
+uint32_t frames_alloc(struct frames *frames, uint32_t not );
+void frames_free(struct frames *frames, uint32_t number);
+
+static inline void *frames_host(const struct frames *frames, uint64_t hpa)
+{
+	return frames->base + hpa;
+}
+
+/* Somebody wrote guest data into this frame beside the CPU (loader, A and D bits). */
+static inline void frames_written(struct frames *frames, uint64_t hpa)
+{
+	struct frame *frame = &frames->frame[hpa >> 12];
+
+	if (frame->flags & FRAME_CODE) {
+		frame->flags &= ~FRAME_CODE;
+		frame->code_generation++;
+	}
+}
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A guest's GPA -> HPA map: the inside of struct memory, for paging/ and engine/. */
+#ifndef MEMORY_MAP_H
+#define MEMORY_MAP_H
+
+#include "memory/frames.h"
+#include "memory/memory.h"
+
+/* Guest page numbers fit in 28 bits (MAXPHYADDR 40); this one is none of them. */
+#define GFN_NONE UINT32_MAX
+
+struct memory {
+	struct frames frames;
+	uint64_t size;      /* bytes of RAM */
+	bool contiguous;    /* GPA = HPA; else frames are handed out on first touch */
+	uint32_t *frame_of; /* guest page -> frame, FRAME_NONE before the first touch */
+	uint32_t *page_of;  /* frame -> guest page, GFN_NONE for others */
+	uint32_t touched;   /* guest pages that have a frame */
+	uint32_t tables;    /* frames handed out by memory_table_alloc() */
+	uint32_t max_tables;
+	uint32_t ones; /* a frame of all ones: what reads where nobody answers */
+};
+
+int memory_create(struct memory *memory, uint64_t size, bool contiguous, uint64_t seed,
+		  struct umbra_error *ret_error);
+void memory_destroy(struct memory *memory);
+
+static inline bool memory_is_ram(const struct memory *memory, uint64_t gpa)
+{
+	return gpa < memory->size;
+}
+
+/* The frame of the guest page in RAM, handed out now if it has none. There is one for each page. */
+uint32_t memory_frame(struct memory *memory, uint32_t gfn);
+
+/* A frame for a table of the VMM: its HPA, or UINT64_MAX when the allowance is used up. */
+uint64_t memory_table_alloc(struct memory *memory);
+void memory_table_free(struct memory *memory, uint64_t hpa);
+
+#endif

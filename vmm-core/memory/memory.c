@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "memory/map.h"
+
+static const uint8_t zero_page[PAGE_SIZE];
+
+/*
+ * Frames for the VMM's tables beside guest RAM: EPT tables for all of RAM and some of the space
+ * above it, and shadow tables up to 2% of RAM (as KVM allows), at least 1024. Whoever runs out
+ * drops its tables and starts again.
+ */
+static uint32_t table_allowance(uint32_t pages)
+{
+	uint32_t shadow = pages / 50 > 1024 ? pages / 50 : 1024;
+
+	return shadow + pages / 512 + 256;
+}
+
+int memory_create(struct memory *memory, uint64_t size, bool contiguous, uint64_t seed,
+		  struct umbra_error *ret_error)
+{
+	uint32_t pages = size / PAGE_SIZE;
+	uint32_t tables = contiguous ? 0 : table_allowance(pages);
+	int error;
+
+	*memory = (struct memory){.size = size, .contiguous = contiguous, .max_tables = tables};
+	error = frames_create(&memory->frames, pages + tables + 1, ret_error);
+	if (error)
+		return error;
+	memory->frame_of = malloc(pages * sizeof(*memory->frame_of));
+	memory->page_of = malloc(memory->frames.count * sizeof(*memory->page_of));
+	if (!memory->frame_of || !memory->page_of) {
+		memory_destroy(memory);
+		return umbra_error_set(ret_error, -ENOMEM, "memory map", NULL,
+				       "out of memory for a map of %u pages", pages);
+	}
+	memset(memory->page_of, 0xff, memory->frames.count * sizeof(*memory->page_of));
+	if (contiguous) {
+		for (uint32_t gfn = 0; gfn < pages; gfn++)
+			memory->frame_of[gfn] = memory->page_of[gfn] = gfn;
+		memory->touched = pages;
+		memory->ones = pages;
+	} else {
+		memset(memory->frame_of, 0xff, pages * sizeof(*memory->frame_of));
+		frames_shuffle(&memory->frames, 0, seed);
+		memory->ones = frames_alloc(&memory->frames, FRAME_NONE);
+	}
+	memset(frames_host(&memory->frames, memory->ones * PAGE_SIZE), 0xff, PAGE_SIZE);
+	return 0;
+}
+
+void memory_destroy(struct memory *memory)
+{
+	frames_destroy(&memory->frames);
+	free(memory->frame_of);
+	free(memory->page_of);
+}
+
+uint32_t memory_frame(struct memory *memory, uint32_t gfn)
+{
+	uint32_t number = memory->frame_of[gfn];
+
+	if (number == FRAME_NONE) {
+		number = frames_alloc(&memory->frames, gfn);
+		memory->frame_of[gfn] = number;
+		memory->page_of[number] = gfn;
+		memory->touched++;
+	}
+	return number;
+}
+
+uint64_t memory_table_alloc(struct memory *memory)
+{
+	uint32_t number;
+
+	if (memory->tables >= memory->max_tables)
+		return UINT64_MAX;
+	number = frames_alloc(&memory->frames, FRAME_NONE);
+	memory->tables++;
+	return number * PAGE_SIZE;
+}
+
+void memory_table_free(struct memory *memory, uint64_t hpa)
+{
+	frames_free(&memory->frames, hpa / PAGE_SIZE);
+	memory->tables--;
+}
+
+uint64_t memory_size(const struct memory *memory)
+{
+	return memory->size;
+}
+
+static size_t span_length(uint64_t gpa, size_t len)
+{
+	size_t rest = PAGE_SIZE - (gpa & PAGE_MASK);
+
+	return len < rest ? len : rest;
+}
+
+void *memory_span_write(struct memory *memory, uint64_t gpa, size_t len, size_t *ret_span)
+{
+	uint64_t hpa;
+
+	if (!memory_is_ram(memory, gpa))
+		return NULL;
+	hpa = memory_frame(memory, gpa / PAGE_SIZE) * PAGE_SIZE + (gpa & PAGE_MASK);
+	frames_written(&memory->frames, hpa);
+	*ret_span = span_length(gpa, len);
+	return frames_host(&memory->frames, hpa);
+}
+
+const void *memory_span_read(const struct memory *memory, uint64_t gpa, size_t len,
+			     size_t *ret_span)
+{
+	uint32_t number;
+
+	if (!memory_is_ram(memory, gpa))
+		return NULL;
+	*ret_span = span_length(gpa, len);
+	number = memory->frame_of[gpa / PAGE_SIZE];
+	if (number == FRAME_NONE)
+		return zero_page + (gpa & PAGE_MASK);
+	return frames_host(&memory->frames, number * PAGE_SIZE + (gpa & PAGE_MASK));
+}
+
+static bool range_is_ram(const struct memory *memory, uint64_t gpa, size_t len)
+{
+	return len <= memory->size && gpa <= memory->size - len;
+}
+
+int memory_write(struct memory *memory, uint64_t gpa, const void *bytes, size_t len)
+{
+	const uint8_t *from = bytes;
+
+	if (!range_is_ram(memory, gpa, len))
+		return -EFAULT;
+	while (len) {
+		size_t span = 0;
+		void *to = memory_span_write(memory, gpa, len, &span);
+
+		memcpy(to, from, span);
+		from += span;
+		gpa += span;
+		len -= span;
+	}
+	return 0;
+}
+
+int memory_read(const struct memory *memory, uint64_t gpa, void *ret_bytes, size_t len)
+{
+	uint8_t *to = ret_bytes;
+
+	if (!range_is_ram(memory, gpa, len))
+		return -EFAULT;
+	while (len) {
+		size_t span = 0;
+		const void *from = memory_span_read(memory, gpa, len, &span);
+
+		memcpy(to, from, span);
+		to += span;
+		gpa += span;
+		len -= span;
+	}
+	return 0;
+}

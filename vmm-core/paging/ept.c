@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Nested paging: the hardware walks the guest's tables and then EPT tables (SDM 3C 28.3). The VMM
+ * fills them at EPT violations, page by page, and keeps them over switches: GPA -> HPA never
+ * changes. Pages beyond RAM that are read get a frame of all ones, read-only, so that tables and
+ * code there behave as on a bus where nobody answers; writes to them are discarded.
+ */
+#include <errno.h>
+
+#include "paging/vmm.h"
+
+static int root(struct vmm *vmm)
+{
+	if (vmm->ept_root == UINT64_MAX)
+		vmm->ept_root = memory_table_alloc(vmm->memory);
+	return vmm->ept_root == UINT64_MAX ? -ENOMEM : 0;
+}
+
+static int enter(struct vmm *vmm)
+{
+	struct hw *hw = vmm->hw;
+	int error = root(vmm);
+
+	if (error)
+		return error;
+	hw->intercepts = INTERCEPT_EVENTS;
+	hw->eptp = vmm->ept_root;
+	return hw_paging_changed(hw, &(struct hw_paging){hw->guest.cr0, hw->guest.cr3,
+							 hw->guest.cr4, hw->guest.efer});
+}
+
+static uint64_t leave(struct vmm *vmm)
+{
+	vmm->hw->eptp = 0;
+	return 0;
+}
+
+static void free_tables(struct vmm *vmm, uint64_t table, unsigned level)
+{
+	uint64_t *entries = frames_host(&vmm->memory->frames, table);
+
+	for (unsigned i = 0; i < ENTRIES && level > 1; i++) {
+		if (entries[i] & EPT_R)
+			free_tables(vmm, entries[i] & ENTRY_ADDRESS, level - 1);
+	}
+	memory_table_free(vmm->memory, table);
+}
+
+/* Drops every EPT table; the root is a new one. */
+static void empty(struct vmm *vmm)
+{
+	free_tables(vmm, vmm->ept_root, LEVELS);
+	vmm->ept_root = memory_table_alloc(vmm->memory);
+	vmm->hw->eptp = vmm->ept_root;
+	hw_flush(vmm->hw);
+}
+
+/* Maps one page. False: the allowance for tables is used up. */
+static bool map(struct vmm *vmm, uint64_t gpa, uint64_t hpa, uint64_t rights)
+{
+	struct frames *frames = &vmm->memory->frames;
+	uint64_t table = vmm->ept_root;
+
+	for (unsigned level = LEVELS;; level--) {
+		unsigned index = entry_index(gpa, level);
+		uint64_t *entry = (uint64_t *)frames_host(frames, table) + index;
+		uint64_t entry_hpa = table + index * sizeof(*entry);
+
+		vmm_trace(vmm, UMBRA_TABLE_EPT, level, index, false, 0, entry_hpa, *entry);
+		if (level == 1) {
+			*entry = hpa | rights | EPT_MEMORY_TYPE_WB;
+			vmm_trace(vmm, UMBRA_TABLE_EPT, level, index, true, 0, entry_hpa, *entry);
+			return true;
+		}
+		if (!(*entry & EPT_R)) {
+			uint64_t next = memory_table_alloc(vmm->memory);
+
+			if (next == UINT64_MAX)
+				return false;
+			*entry = next | EPT_RWX;
+			vmm_trace(vmm, UMBRA_TABLE_EPT, level, index, true, 0, entry_hpa, *entry);
+		}
+		table = *entry & ENTRY_ADDRESS;
+	}
+}
+
+static enum hw_resume memory_exit(struct vmm *vmm, const struct hw_exit *exit, uint64_t *ret_hpa,
+				  uint32_t *ret_error_code)
+{
+	struct memory *memory = vmm->memory;
+	struct hw *hw = vmm->hw;
+	uint64_t hpa, rights, before = hw->public.cycles;
+	bool touched_before = false;
+
+	hw_charge_exit(hw, hw->cost.ept_violation);
+	if (memory_is_ram(memory, exit->gpa)) {
+		touched_before = memory->frame_of[exit->gpa / PAGE_SIZE] != FRAME_NONE;
+		hpa = memory_frame(memory, exit->gpa / PAGE_SIZE) * PAGE_SIZE;
+		rights = EPT_RWX;
+	} else if (exit->access == HW_WRITE && !exit->table) {
+		struct guest_walk walk;
+
+		/* The access is carried out all the same: its bits are set. */
+		if (hw->guest.cr0 & CR0_PG)
+			guest_walk(vmm, exit->gva, exit->access, exit->user, &walk);
+		return HW_DISCARD;
+	} else {
+		hpa = memory->ones * PAGE_SIZE;
+		rights = EPT_R | EPT_X;
+	}
+	if (!map(vmm, exit->gpa & ~PAGE_MASK, hpa, rights)) {
+		/* Storms over the space above RAM end here: start again with empty tables. */
+		empty(vmm);
+		if (!map(vmm, exit->gpa & ~PAGE_MASK, hpa, rights)) {
+			hw_fail(hw, "no frame left for EPT tables");
+			return HW_STOP;
+		}
+	}
+	hw->public.counters.ept_fills[0]++;
+	/* A page touched before has no entry only because another mode was on then. */
+	vmm_count_refill(vmm, touched_before, hw->cost.exit + hw->public.cycles - before);
+	return HW_RETRY;
+}
+
+const struct mode_ops mode_ept = {
+	.enter = enter,
+	.leave = leave,
+	.memory_exit = memory_exit,
+	.empty = empty,
+};

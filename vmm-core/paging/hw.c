@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The modelled hardware: look-ups, invalidations, and what it does with the control registers. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "paging/hw_private.h"
+
+int hw_create(struct memory *memory, const struct umbra_cost *cost,
+	      const struct processor *processor, struct hw **ret_hw)
+{
+	struct hw *hw = aligned_alloc(64, (sizeof(*hw) + 63) & ~63ul);
+
+	if (!hw)
+		return -ENOMEM;
+	memset(hw, 0, sizeof(*hw));
+	hw->memory = memory;
+	hw->cost = *cost;
+	hw->processor = processor;
+	hw->sink = malloc(PAGE_SIZE);
+	if (!hw->sink || tlb_create(&hw->tlb, processor) < 0) {
+		free(hw->sink);
+		free(hw);
+		return -ENOMEM;
+	}
+	hw_flush(hw);
+	hw->public.counters.tlb_flushes[0] = 0;
+	*ret_hw = hw;
+	return 0;
+}
+
+void hw_destroy(struct hw *hw)
+{
+	if (!hw)
+		return;
+	tlb_destroy(&hw->tlb);
+	free(hw->sink);
+	free(hw);
+}
+
+void hw_fail(struct hw *hw, const char *text)
+{
+	hw->failed = true;
+	snprintf(hw->error_text, sizeof(hw->error_text), "%s", text);
+}
+
+bool hw_failed(const struct hw *hw)
+{
+	return hw->failed;
+}
+
+const char *hw_error_text(const struct hw *hw)
+{
+	return hw->error_text;
+}
+
+static void lookaside_flush(struct hw *hw, struct hw_lookaside lookaside[2][HW_LOOKASIDE_SETS])
+{
+	/* Page numbers have 52 bits at most: all ones is none. */
+	memset(lookaside, 0xff, 2 * sizeof(lookaside[0]));
+	/* What the CPU fetched last may no longer hit without a look-up. */
+	if (lookaside == hw->public.fetch)
+		hw->public.attention = true;
+}
+
+void hw_flush(struct hw *hw)
+{
+	tlb_flush(&hw->tlb);
+	lookaside_flush(hw, hw->public.data);
+	lookaside_flush(hw, hw->public.fetch);
+	hw->public.counters.tlb_flushes[0]++;
+}
+
+void hw_watch_frame(struct hw *hw, uint64_t hpa)
+{
+	uint8_t *host = frames_host(&hw->memory->frames, hpa & ~PAGE_MASK);
+
+	for (int user = 0; user < 2; user++) {
+		for (int set = 0; set < HW_LOOKASIDE_SETS; set++) {
+			if (hw->public.data[user][set].host == host)
+				hw->public.data[user][set].page[1] = HW_NO_PAGE;
+		}
+	}
+}
+
+void hw_invalidate_page(struct hw *hw, uint64_t gva)
+{
+	struct tlb *tlb = &hw->tlb;
+	uint64_t small = tlb_tag(tlb, gva, 12), large = tlb_tag(tlb, gva, 21);
+
+	cache_remove(&tlb->l1_instruction_4k, small);
+	cache_remove(&tlb->l1_data_4k, small);
+	cache_remove(&tlb->l2, small);
+	cache_remove(&tlb->l1_instruction_2m, large);
+	cache_remove(&tlb->l1_data_2m, large);
+	cache_remove(&tlb->l2, large);
+	if (tlb->fragments)
+		tlb_remove_fragments(tlb, gva);
+	/* SDM 3A 4.10.4.1: INVLPG invalidates all paging-structure caches of the PCID. */
+	walk_caches_flush(tlb);
+	lookaside_flush(hw, hw->public.data);
+	lookaside_flush(hw, hw->public.fetch);
+}
+
+/*
+ * The entry that translates @gva, made the newest of its sets; *ret_level says where it hit.
+ * A second-level hit fills the first level.
+ */
+static uint64_t *look_up(struct hw *hw, uint64_t gva, bool fetch, enum umbra_tlb_level *ret_level)
+{
+	struct tlb *tlb = &hw->tlb;
+	struct cache *l1_4k = fetch ? &tlb->l1_instruction_4k : &tlb->l1_data_4k;
+	struct cache *l1_2m = fetch ? &tlb->l1_instruction_2m : &tlb->l1_data_2m;
+	uint64_t small = tlb_tag(tlb, gva, 12), large = tlb_tag(tlb, gva, 21);
+	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS] =
+		fetch ? hw->public.fetch : hw->public.data;
+	bool moved = false;
+	uint64_t *value;
+
+	*ret_level = fetch ? UMBRA_TLB_l1_instruction : UMBRA_TLB_l1_data;
+	value = cache_find(l1_4k, small, NULL);
+	if (value)
+		return value;
+	value = cache_find(l1_2m, large, &moved);
+	if (value) {
+		/* The lookaside has slots by 4K page: those of the entry that was the newest go. */
+		if (moved)
+			lookaside_flush(hw, lookaside);
+		return value;
+	}
+	*ret_level = UMBRA_TLB_l2;
+	value = cache_find(&tlb->l2, small, NULL);
+	if (value) {
+		cache_insert(l1_4k, small, *value);
+		return value;
+	}
+	value = cache_find(&tlb->l2, large, NULL);
+	if (value) {
+		cache_insert(l1_2m, large, *value);
+		lookaside_flush(hw, lookaside);
+	}
+	return value;
+}
+
+static void insert(struct hw *hw, uint64_t gva, bool fetch, const struct walk *walk)
+{
+	struct tlb *tlb = &hw->tlb;
+	uint64_t tag = tlb_tag(tlb, gva, walk->large ? 21 : 12);
+
+	if (walk->large) {
+		cache_insert(fetch ? &tlb->l1_instruction_2m : &tlb->l1_data_2m, tag, walk->value);
+		lookaside_flush(hw, fetch ? hw->public.fetch : hw->public.data);
+	} else {
+		cache_insert(fetch ? &tlb->l1_instruction_4k : &tlb->l1_data_4k, tag, walk->value);
+		tlb->fragments |= !!(walk->value & TLB_FRAGMENT);
+	}
+	cache_insert(&tlb->l2, tag, walk->value);
+	hw->public.counters.tlb_fills[walk->large ? UMBRA_PAGE_2m : UMBRA_PAGE_4k]++;
+}
+
+/* Takes out entries for @gva that do not allow the access: the walk decides anew. */
+static void drop(struct hw *hw, uint64_t gva, uint64_t value)
+{
+	struct tlb *tlb = &hw->tlb;
+	bool large = value & TLB_LARGE;
+	uint64_t tag = tlb_tag(tlb, gva, large ? 21 : 12);
+
+	cache_remove(large ? &tlb->l1_instruction_2m : &tlb->l1_instruction_4k, tag);
+	cache_remove(large ? &tlb->l1_data_2m : &tlb->l1_data_4k, tag);
+	cache_remove(&tlb->l2, tag);
+	if (large) {
+		lookaside_flush(hw, hw->public.data);
+		lookaside_flush(hw, hw->public.fetch);
+		return;
+	}
+	for (int user = 0; user < 2; user++) {
+		unsigned set = (gva >> 12) % HW_LOOKASIDE_SETS;
+
+		memset(&hw->public.data[user][set], 0xff, sizeof(struct hw_lookaside));
+		memset(&hw->public.fetch[user][set], 0xff, sizeof(struct hw_lookaside));
+	}
+	hw->public.attention = true;
+}
+
+static struct rights value_rights(uint64_t value)
+{
+	return (struct rights){!!(value & TLB_WRITE), !!(value & TLB_USER),
+			       !!(value & TLB_EXECUTE)};
+}
+
+static bool value_allows(const struct hw *hw, uint64_t value, enum hw_access access, bool user)
+{
+	if (access == HW_WRITE && !(value & TLB_DIRTY))
+		return false;
+	return rights_allow(value_rights(value), access == HW_WRITE, access == HW_FETCH, user,
+			    hw->wp);
+}
+
+/* Nobody answers: reads see all ones, writes are lost. */
+static uint8_t *open_bus(struct hw *hw, uint64_t gva)
+{
+	memset(hw->sink, 0xff, PAGE_SIZE);
+	return hw->sink + (gva & PAGE_MASK);
+}
+
+/* The frame is marked: see to it, and say whether a later write may go by the lookaside. */
+static bool write_marked(struct hw *hw, uint64_t hpa)
+{
+	struct frame *frame = &hw->memory->frames.frame[hpa >> 12];
+
+	if (frame->flags & FRAME_TABLE) {
+		hw->public.counters.guest_table_writes[0]++;
+		if (frame->flags & FRAME_TABLE_UPPER)
+			hw->public.counters.guest_table_writes_upper[0]++;
+	}
+	if (frame->flags & FRAME_CODE) {
+		frames_written(&hw->memory->frames, hpa);
+		hw->public.attention = true;
+	}
+	return !frame->flags;
+}
+
+/* The translation is @value: gives the host byte, and lets the lookaside answer next time. */
+static uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access, bool user,
+		       uint64_t value)
+{
+	uint64_t offset = gva & (value & TLB_LARGE ? (1ull << 21) - 1 : PAGE_MASK);
+	uint64_t hpa = (value & ~TLB_FLAGS) + offset;
+	uint64_t page = gva >> 12;
+	struct frames *frames = &hw->memory->frames;
+	struct hw_lookaside *slot, *other;
+	bool fetch = access == HW_FETCH, plain;
+
+	if (hpa >> 12 >= frames->count)
+		return open_bus(hw, gva);
+	if (hpa >> 12 == hw->memory->ones && access == HW_WRITE)
+		return open_bus(hw, gva); /* bare: just beyond RAM */
+	plain = access == HW_WRITE ? write_marked(hw, hpa) : !frames->frame[hpa >> 12].flags;
+
+	slot = &(fetch ? hw->public.fetch : hw->public.data)[user][page % HW_LOOKASIDE_SETS];
+	other = &(fetch ? hw->public.fetch : hw->public.data)[!user][page % HW_LOOKASIDE_SETS];
+	slot->host = frames_host(frames, hpa & ~PAGE_MASK);
+	slot->page[0] = fetch || value_allows(hw, value, HW_READ, user) ? page : HW_NO_PAGE;
+	slot->page[1] = !fetch && plain && hpa >> 12 != hw->memory->ones &&
+					value_allows(hw, value, HW_WRITE, user)
+				? page
+				: HW_NO_PAGE;
+	/* Both rights share the set: what is not its newest entry any more must be looked up. */
+	if (other->page[0] != page)
+		other->page[0] = HW_NO_PAGE;
+	if (other->page[1] != page)
+		other->page[1] = HW_NO_PAGE;
+	return slot->host + (gva & PAGE_MASK);
+}
+
+uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access, bool user)
+{
+	struct umbra_counters *counters = &hw->public.counters;
+	bool fetch = access == HW_FETCH;
+	enum umbra_tlb_level level;
+	uint64_t *value = look_up(hw, gva, fetch, &level);
+
+	if (value) {
+		uint64_t found = *value;
+
+		if (value_allows(hw, found, access, user)) {
+			if (level == UMBRA_TLB_l2) {
+				counters->tlb_hits_l2[fetch ? UMBRA_ACCESS_instruction
+							    : UMBRA_ACCESS_data]++;
+				hw_charge(hw, hw->cost.tlb_l2_hit);
+			} else {
+				counters->tlb_hits[level]++;
+			}
+			return finish(hw, gva, access, user, found);
+		}
+		drop(hw, gva, found);
+	}
+	counters->tlb_misses[fetch ? UMBRA_ACCESS_instruction : UMBRA_ACCESS_data]++;
+	while (!hw->failed) {
+		struct walk walk;
+		struct hw_exit exit = {.gva = gva, .access = access, .user = user};
+		enum walk_status status = hw_walk(hw, gva, access, user, &walk);
+		uint64_t hpa;
+
+		if (status == WALK_OK) {
+			insert(hw, gva, fetch, &walk);
+			return finish(hw, gva, access, user, walk.value);
+		}
+		if (hw->trace)
+			hw->trace(hw->trace_context,
+				  &(struct umbra_step){.kind = UMBRA_STEP_WALK_FAILED});
+		if (status == WALK_FAULT && !(hw->intercepts & INTERCEPT_PAGE_FAULT)) {
+			hw->public.fault_address = gva;
+			hw->public.fault_code = walk.error_code;
+			return NULL;
+		}
+		exit.reason =
+			status == WALK_FAULT ? UMBRA_EXIT_page_fault : UMBRA_EXIT_ept_violation;
+		exit.gpa = status == WALK_VIOLATION ? walk.gpa : 0;
+		exit.table = status == WALK_VIOLATION && walk.table;
+		exit.error_code = status == WALK_FAULT ? walk.error_code : 0;
+		if (hw->trace)
+			hw->trace(hw->trace_context,
+				  &(struct umbra_step){.kind = UMBRA_STEP_EXIT,
+						       .reason = exit.reason,
+						       .translates = exit.gpa,
+						       .error_code = exit.error_code});
+		hw_count_exit(hw, exit.reason);
+		switch (hw->vmm.memory_exit(hw->vmm.vmm, &exit, &hpa, &walk.error_code)) {
+		case HW_RETRY: break;
+		case HW_INJECT:
+			hw->public.fault_address = gva;
+			hw->public.fault_code = walk.error_code;
+			return NULL;
+		case HW_EMULATE:
+			write_marked(hw, hpa);
+			hw->public.attention = true;
+			return frames_host(&hw->memory->frames, hpa);
+		case HW_DISCARD: return open_bus(hw, gva);
+		case HW_STOP: hw->failed = true; break;
+		}
+	}
+	/* The guest ends: the CPU sees hw_failed(), whatever it makes of this fault. */
+	hw->public.attention = true;
+	hw->public.fault_address = gva;
+	hw->public.fault_code = 0;
+	return NULL;
+}
+
+uint64_t hw_frame_of(struct hw *hw, const uint8_t *host)
+{
+	const struct frames *frames = &hw->memory->frames;
+	uint64_t offset = host - frames->base;
+
+	if (offset >= (uint64_t)frames->count * PAGE_SIZE || offset >> 12 == hw->memory->ones)
+		return HW_NO_PAGE;
+	return offset >> 12;
+}
+
+void hw_code_cached(struct hw *hw, uint64_t frame)
+{
+	hw->memory->frames.frame[frame].flags |= FRAME_CODE;
+	hw_watch_frame(hw, frame << 12);
+}
+
+uint32_t hw_code_generation(struct hw *hw, uint64_t frame)
+{
+	return hw->memory->frames.frame[frame].code_generation;
+}
+
+void hw_count_exit(struct hw *hw, enum umbra_exit_reason reason)
+{
+	hw->public.counters.exits[reason]++;
+	hw_charge_exit(hw, hw->cost.exit);
+}
+
+void hw_event(struct hw *hw, enum umbra_exit_reason reason)
+{
+	if (hw->intercepts & INTERCEPT_EVENTS)
+		hw_count_exit(hw, reason);
+}
+
+int hw_paging_changed(struct hw *hw, const struct hw_paging *paging)
+{
+	hw->guest = *paging;
+	if (hw->intercepts & INTERCEPT_CR3)
+		return hw->vmm.paging_changed(hw->vmm.vmm);
+	hw->paged = paging->cr0 & CR0_PG;
+	hw->wp = paging->cr0 & CR0_WP;
+	hw->nxe = paging->efer & EFER_NXE;
+	hw->cr3 = paging->cr3 & ENTRY_ADDRESS;
+	hw_flush(hw);
+	return 0;
+}
+
+int hw_load_cr3(struct hw *hw, uint64_t cr3)
+{
+	hw->guest.cr3 = cr3;
+	if (hw->intercepts & INTERCEPT_CR3) {
+		hw_count_exit(hw, UMBRA_EXIT_cr_access);
+		return hw->vmm.cr3_load(hw->vmm.vmm, cr3);
+	}
+	hw_charge(hw, hw->cost.cr3_load);
+	hw->cr3 = cr3 & ENTRY_ADDRESS;
+	hw_flush(hw);
+	return 0;
+}
+
+void hw_store_cr3(struct hw *hw)
+{
+	if (hw->intercepts & INTERCEPT_CR3)
+		hw_count_exit(hw, UMBRA_EXIT_cr_access);
+}
+
+void hw_invlpg(struct hw *hw, uint64_t gva)
+{
+	if (hw->intercepts & INTERCEPT_INVLPG) {
+		hw_count_exit(hw, UMBRA_EXIT_invlpg);
+		hw->vmm.invlpg(hw->vmm.vmm, gva);
+	}
+	hw_charge(hw, hw->cost.invlpg);
+	hw_invalidate_page(hw, gva);
+}
+
+void hw_attend(struct hw *hw)
+{
+	hw->public.attention = false;
+	if (hw->vmm.attend)
+		hw->vmm.attend(hw->vmm.vmm);
+	hw->public.attention = false;
+}

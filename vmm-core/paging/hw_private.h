@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The inside of the modelled hardware, for the walker and for the VMM that sets its registers. */
+#ifndef PAGING_HW_PRIVATE_H
+#define PAGING_HW_PRIVATE_H
+
+#include "cost/cost.h"
+#include "memory/map.h"
+#include "paging/entry.h"
+#include "paging/hw.h"
+#include "paging/tlb.h"
+#include "umbra/explain.h"
+
+/* What the hardware hands to the VMM instead of doing it itself (VMCS controls). */
+#define INTERCEPT_CR3        (1u << 0) /* CR3-load and CR3-store exiting */
+#define INTERCEPT_INVLPG     (1u << 1)
+#define INTERCEPT_PAGE_FAULT (1u << 2) /* bit 14 of the exception bitmap */
+#define INTERCEPT_EVENTS     (1u << 3) /* HLT, I/O, CPUID, MSR, CR0/CR4, interrupts */
+
+/* A memory access that the hardware could not finish: an exit of page_fault or ept_violation. */
+struct hw_exit {
+	enum umbra_exit_reason reason;
+	uint64_t gva;
+	uint64_t gpa; /* ept_violation: the guest-physical address */
+	bool table;   /* ept_violation: on a guest table, not the final address (SDM 3C table 27-7,
+			 bit 8) */
+	uint32_t error_code; /* page_fault: as the hardware saw it */
+	enum hw_access access;
+	bool user;
+};
+
+/* How the hardware goes on after the VMM handled such an exit. */
+enum hw_resume {
+	HW_RETRY,   /* do the access again */
+	HW_INJECT,  /* the guest gets #PF with exit->error_code */
+	HW_EMULATE, /* the VMM carries this one access out at exit->hpa ... */
+	HW_DISCARD, /* ... or lets it read all ones and write nowhere */
+	HW_STOP,    /* the guest must end */
+};
+
+/* The VMM, as the hardware knows it: the place it exits to. */
+struct hw_vmm_entry {
+	void *vmm;
+	enum hw_resume (*memory_exit)(void *vmm, const struct hw_exit *exit, uint64_t *ret_hpa,
+				      uint32_t *ret_error_code);
+	int (*cr3_load)(void *vmm, uint64_t cr3);
+	void (*invlpg)(void *vmm, uint64_t gva);
+	int (*paging_changed)(void *vmm);
+	void (*attend)(void *vmm);
+};
+
+/* One step of an explanation; hooks are there only while one is being made. */
+typedef void hw_trace(void *context, const struct umbra_step *step);
+
+struct hw {
+	struct hw_public public;
+
+	/* Registers of the hardware: what the walker uses. */
+	uint64_t cr3;  /* HPA of the root in bare and shadow, GPA with EPT */
+	uint64_t eptp; /* HPA of the EPT PML4 table, 0: no EPT */
+	bool paged;    /* CR0.PG as the hardware has it */
+	bool wp, nxe;
+	uint32_t intercepts;
+
+	/* The guest's own values (VMCS guest-state area and read shadows). */
+	struct hw_paging guest;
+
+	struct tlb tlb;
+	struct memory *memory;
+	struct umbra_cost cost;
+	const struct processor *processor;
+	struct hw_vmm_entry vmm;
+
+	uint8_t *sink; /* a page for accesses that nobody answers */
+	bool failed;
+	char error_text[128];
+
+	hw_trace *trace; /* NULL */
+	void *trace_context;
+};
+
+int hw_create(struct memory *memory, const struct umbra_cost *cost,
+	      const struct processor *processor, struct hw **ret_hw);
+void hw_destroy(struct hw *hw);
+
+/* Forgets every translation: INVVPID for all, MOV CR3, CR0/CR4 changes (SDM 3A 4.10.4.1,
+ * 3C 28.4.3.1). */
+void hw_flush(struct hw *hw);
+/* What INVLPG does in hardware, without cost or exit. */
+void hw_invalidate_page(struct hw *hw, uint64_t gva);
+/* The frame got a flag: writes to it must come by the slow path from now on. */
+void hw_watch_frame(struct hw *hw, uint64_t hpa);
+
+/* Charges @cycles that are no instruction's. */
+static inline void hw_charge(struct hw *hw, uint64_t cycles)
+{
+	hw->public.cycles += cycles;
+}
+
+/* Charges @cycles of exit handling. */
+static inline void hw_charge_exit(struct hw *hw, uint64_t cycles)
+{
+	hw->public.cycles += cycles;
+	hw->public.counters.exit_cycles[0] += cycles;
+}
+
+void hw_count_exit(struct hw *hw, enum umbra_exit_reason reason);
+void hw_fail(struct hw *hw, const char *text);
+
+/* walk.c */
+enum walk_status { WALK_OK, WALK_FAULT, WALK_VIOLATION };
+
+struct walk {
+	uint64_t value;      /* OK: the TLB entry's value */
+	bool large;          /* OK: a 2M entry */
+	uint64_t gpa;        /* VIOLATION: what EPT could not translate */
+	bool table;          /* VIOLATION: while reading a guest table */
+	uint32_t error_code; /* FAULT */
+};
+
+enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access, bool user,
+			 struct walk *ret_walk);
+
+#endif

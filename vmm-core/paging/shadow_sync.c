@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Keeping shadow pages true. Guest tables are write-protected; a leaf table may go out of sync at
+ * its first write and is repaired where the architecture lets stale translations end: MOV to CR3,
+ * INVLPG, page fault (SDM 3A 4.10.4). Upper tables never do: each write is emulated.
+ */
+#include <string.h>
+
+#include "paging/shadow.h"
+
+/* Emulated writes without a use in between after which a page is no table any more. */
+#define FLOOD_WRITES 3
+
+bool shadow_unsync(struct shadow *shadow, uint32_t gfn)
+{
+	struct hw *hw = shadow->vmm->hw;
+	uint32_t number;
+
+	for (number = shadow_first_of(shadow, gfn); number != PARENT_NONE;
+	     number = shadow_next_of(shadow, number)) {
+		if (shadow->page[number].role.level != 1)
+			return false;
+	}
+	for (number = shadow_first_of(shadow, gfn); number != PARENT_NONE;
+	     number = shadow_next_of(shadow, number)) {
+		struct shadow_page *page = &shadow->page[number];
+
+		if (page->unsync)
+			continue;
+		if (ref_list_add(&shadow->unsync, number) < 0) {
+			hw_fail(hw, "out of memory for the list of out-of-sync pages");
+			return false;
+		}
+		page->unsync = true;
+		hw->public.counters.shadow_unsyncs[0]++;
+		hw_charge_exit(hw, hw->cost.shadow_unsync);
+	}
+	return true;
+}
+
+/* Compares each leaf entry with the guest's. Never gives more than it had: a fault does that. */
+static bool repair(struct shadow *shadow, uint32_t number)
+{
+	struct shadow_page *page = &shadow->page[number];
+	struct vmm *vmm = shadow->vmm;
+	bool changed = false;
+
+	for (unsigned index = 0; index < ENTRIES; index++) {
+		uint64_t have = page->entry[index], guest, want;
+		struct rights rights = page->role.above;
+
+		if (!(have & PTE_P))
+			continue;
+		guest = guest_entry(vmm, (uint64_t)page->gfn * PAGE_SIZE + index * sizeof(guest));
+		if (!(guest & PTE_P) || !(guest & PTE_A) ||
+		    entry_reserved(guest, 1, page->role.nxe) ||
+		    (guest & ENTRY_ADDRESS) / PAGE_SIZE != shadow_leaf_gfn(shadow, have)) {
+			changed |= shadow_entry_drop(shadow, number, index);
+			continue;
+		}
+		rights_narrow(&rights, guest);
+		want = shadow_leaf_value(have & ENTRY_ADDRESS, rights, guest & PTE_D,
+					 !(have & PTE_W));
+		if (want != have) {
+			shadow_entry_set_leaf(shadow, number, index, want);
+			changed = true;
+		}
+	}
+	page->unsync = false;
+	vmm->hw->public.counters.shadow_syncs[0]++;
+	hw_charge_exit(vmm->hw, vmm->hw->cost.shadow_sync);
+	return changed;
+}
+
+void shadow_sync_all(struct shadow *shadow)
+{
+	bool changed = false;
+
+	for (uint32_t i = 0; i < shadow->unsync.count; i++) {
+		uint32_t number = shadow->unsync.ref[i];
+
+		if (!shadow->page[number].unsync)
+			continue;
+		changed |= repair(shadow, number);
+		shadow_write_protect(shadow, shadow->page[number].gfn);
+	}
+	shadow->unsync.count = 0;
+	if (changed)
+		hw_flush(shadow->vmm->hw);
+}
+
+void shadow_sync_gfn(struct shadow *shadow, uint32_t gfn)
+{
+	bool changed = false, any = false;
+
+	for (uint32_t number = shadow_first_of(shadow, gfn); number != PARENT_NONE;
+	     number = shadow_next_of(shadow, number)) {
+		if (!shadow->page[number].unsync)
+			continue;
+		changed |= repair(shadow, number);
+		any = true;
+	}
+	if (any)
+		shadow_write_protect(shadow, gfn);
+	if (changed)
+		hw_flush(shadow->vmm->hw);
+}
+
+void shadow_sync_below(struct shadow *shadow, uint32_t number)
+{
+	struct shadow_page *page = &shadow->page[number];
+
+	if (page->unsync)
+		shadow_sync_gfn(shadow, page->gfn);
+	if (page->role.level == 1 || !shadow->unsync.count)
+		return;
+	for (unsigned index = 0; index < ENTRIES; index++) {
+		if (page->entry[index] & PTE_P)
+			shadow_sync_below(shadow, shadow_child(shadow, page->entry[index]));
+	}
+}
+
+void shadow_write_begins(struct shadow *shadow, uint32_t gfn)
+{
+	struct pending_write *pending;
+	unsigned i;
+
+	for (i = 0; i < shadow->nr_pending; i++) {
+		if (shadow->pending[i].gfn == gfn)
+			return;
+	}
+	if (i == MAX_PENDING) {
+		shadow->pending_overflow = true;
+		return;
+	}
+	pending = &shadow->pending[shadow->nr_pending++];
+	pending->gfn = gfn;
+	memory_read(shadow->vmm->memory, (uint64_t)gfn * PAGE_SIZE, pending->before,
+		    sizeof(pending->before));
+}
+
+static bool finish_write(struct shadow *shadow, const struct pending_write *pending)
+{
+	uint64_t after[ENTRIES];
+	bool changed = false;
+	uint32_t number, next;
+
+	memory_read(shadow->vmm->memory, (uint64_t)pending->gfn * PAGE_SIZE, after, sizeof(after));
+	for (number = shadow_first_of(shadow, pending->gfn); number != PARENT_NONE; number = next) {
+		struct shadow_page *page = &shadow->page[number];
+
+		next = shadow_next_of(shadow, number);
+		for (unsigned index = 0; index < ENTRIES; index++) {
+			if (after[index] != pending->before[index])
+				changed |= shadow_entry_drop(shadow, number, index);
+		}
+		if (++page->writes > FLOOD_WRITES && number != shadow->root) {
+			shadow_page_drop(shadow, number);
+			changed = true;
+		}
+	}
+	return changed;
+}
+
+void shadow_writes_end(struct shadow *shadow)
+{
+	bool changed = false;
+
+	for (unsigned i = 0; i < shadow->nr_pending; i++)
+		changed |= finish_write(shadow, &shadow->pending[i]);
+	shadow->nr_pending = 0;
+	if (shadow->pending_overflow) {
+		/* One instruction wrote more tables than are remembered: start again. */
+		shadow->pending_overflow = false;
+		shadow->vmm->ops->empty(shadow->vmm);
+	} else if (changed) {
+		hw_flush(shadow->vmm->hw);
+	}
+}

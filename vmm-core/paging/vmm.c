@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What all modes share: dispatch of exits, the live switch and the account of its refill. */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "paging/shadow.h"
+#include "paging/vmm.h"
+
+static const struct mode_ops *const mode_table[UMBRA_MODE_COUNT] = {
+	[UMBRA_MODE_BARE] = &mode_bare,
+	[UMBRA_MODE_SHADOW] = &mode_shadow,
+	[UMBRA_MODE_EPT] = &mode_ept,
+};
+
+static enum hw_resume on_memory_exit(void *context, const struct hw_exit *exit, uint64_t *ret_hpa,
+				     uint32_t *ret_error_code)
+{
+	struct vmm *vmm = context;
+
+	return vmm->ops->memory_exit(vmm, exit, ret_hpa, ret_error_code);
+}
+
+static int on_cr3_load(void *context, uint64_t cr3)
+{
+	struct vmm *vmm = context;
+
+	return vmm->ops->cr3_load(vmm, cr3);
+}
+
+static void on_invlpg(void *context, uint64_t gva)
+{
+	struct vmm *vmm = context;
+
+	vmm->ops->invlpg(vmm, gva);
+}
+
+static int on_paging_changed(void *context)
+{
+	struct vmm *vmm = context;
+
+	return vmm->ops->paging_changed(vmm);
+}
+
+static void on_attend(void *context)
+{
+	struct vmm *vmm = context;
+
+	if (vmm->ops->attend)
+		vmm->ops->attend(vmm);
+}
+
+int vmm_create(struct hw *hw, struct memory *memory, enum umbra_mode mode, struct vmm **ret_vmm,
+	       struct umbra_error *ret_error)
+{
+	struct vmm *vmm = calloc(1, sizeof(*vmm));
+	int error;
+
+	if (!vmm)
+		return umbra_error_set(ret_error, -ENOMEM, "VMM", NULL, "out of memory");
+	vmm->hw = hw;
+	vmm->memory = memory;
+	vmm->mode = mode;
+	vmm->ops = mode_table[mode];
+	vmm->ept_root = UINT64_MAX;
+	hw->vmm = (struct hw_vmm_entry){
+		.vmm = vmm,
+		.memory_exit = on_memory_exit,
+		.cr3_load = on_cr3_load,
+		.invlpg = on_invlpg,
+		.paging_changed = on_paging_changed,
+		.attend = on_attend,
+	};
+	error = vmm->ops->enter(vmm);
+	if (error) {
+		vmm_destroy(vmm);
+		return umbra_error_set(ret_error, error, "VMM", umbra_mode_name(mode),
+				       "no memory for the mode's tables");
+	}
+	*ret_vmm = vmm;
+	return 0;
+}
+
+void vmm_destroy(struct vmm *vmm)
+{
+	if (!vmm)
+		return;
+	shadow_destroy(vmm->shadow);
+	free(vmm);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64_t time,
+	       struct umbra_error *ret_error)
+{
+	struct hw *hw = vmm->hw;
+	uint64_t start = now_ns(), cycles;
+	enum umbra_mode from = vmm->mode;
+	uint64_t zapped;
+	int error;
+
+	if (from == UMBRA_MODE_BARE || to == UMBRA_MODE_BARE)
+		return umbra_error_set(
+			ret_error, -EPERM, "switch", umbra_mode_name(to),
+			"bare has no VMM to switch: it is chosen at start and stays");
+	if (from == to)
+		return umbra_error_set(ret_error, -EALREADY, "switch", umbra_mode_name(to),
+				       "the mode is on already");
+	/* An emulated table write of the last instruction is finished first. */
+	on_attend(vmm);
+	zapped = vmm->ops->leave(vmm);
+	vmm->mode = to;
+	vmm->ops = mode_table[to];
+	vmm->switches++;
+	error = vmm->ops->enter(vmm);
+	if (error) {
+		hw_fail(hw, "no memory for the tables of the mode switched to");
+		return umbra_error_set(ret_error, error, "switch", umbra_mode_name(to),
+				       "no memory for the mode's tables");
+	}
+	cycles = hw->cost.switch_pause + zapped * hw->cost.shadow_teardown;
+	hw_charge(hw, cycles);
+	hw->public.counters.switch_cycles[0] += cycles;
+	hw->public.counters.switches[0]++;
+	vmm->last = (struct umbra_switch){
+		.instruction = instruction,
+		.time = time,
+		.from = from,
+		.to = to,
+		.zapped = zapped,
+		.pause_ns = now_ns() - start,
+	};
+	return 0;
+}
+
+void vmm_count_refill(struct vmm *vmm, bool caused, uint64_t cycles)
+{
+	if (!caused || !vmm->switches)
+		return;
+	vmm->last.refill_fills++;
+	vmm->last.refill_cycles += cycles;
+	vmm->hw->public.counters.refill_fills[0]++;
+	vmm->hw->public.counters.refill_cycles[0] += cycles;
+}
+
+void vmm_trace(struct vmm *vmm, enum umbra_table table, unsigned level, unsigned index, bool write,
+	       uint64_t gpa, uint64_t hpa, uint64_t entry)
+{
+	struct umbra_step step = {
+		.kind = UMBRA_STEP_SOFTWARE,
+		.table = table,
+		.level = level,
+		.index = index,
+		.write = write,
+		.gpa = gpa,
+		.hpa = hpa,
+		.entry = entry,
+	};
+
+	if (vmm->hw->trace)
+		vmm->hw->trace(vmm->hw->trace_context, &step);
+}

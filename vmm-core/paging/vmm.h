@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The VMM's side of memory virtualization: a mode supplies the hardware's CR3, EPTP and intercepts
+ * and handles the exits. It is never asked on the path of a hit or of a walk that succeeds.
+ */
+#ifndef PAGING_VMM_H
+#define PAGING_VMM_H
+
+#include "paging/hw_private.h"
+#include "umbra/guest.h"
+
+struct vmm;
+
+struct mode_ops {
+	/* Builds what the mode needs and sets the hardware's registers. -ENOMEM. */
+	int (*enter)(struct vmm *vmm);
+	/* Tears down what does not survive a switch; returns the pages dropped. */
+	uint64_t (*leave)(struct vmm *vmm);
+	enum hw_resume (*memory_exit)(struct vmm *vmm, const struct hw_exit *exit,
+				      uint64_t *ret_hpa, uint32_t *ret_error_code);
+	int (*cr3_load)(struct vmm *vmm, uint64_t cr3);
+	void (*invlpg)(struct vmm *vmm, uint64_t gva);
+	int (*paging_changed)(struct vmm *vmm);
+	void (*attend)(struct vmm *vmm);
+	/* Empties the second step; for an explanation from the first touch on. */
+	void (*empty)(struct vmm *vmm);
+};
+
+extern const struct mode_ops mode_bare, mode_shadow, mode_ept;
+
+struct shadow;
+
+struct vmm {
+	struct hw *hw;
+	struct memory *memory;
+	const struct mode_ops *ops;
+	enum umbra_mode mode;
+	struct shadow *shadow;    /* NULL until the mode was on once */
+	uint64_t ept_root;        /* HPA of the EPT PML4 table; UINT64_MAX: none yet */
+	struct umbra_switch last; /* the last switch */
+	uint64_t switches;
+};
+
+int vmm_create(struct hw *hw, struct memory *memory, enum umbra_mode mode, struct vmm **ret_vmm,
+	       struct umbra_error *ret_error);
+void vmm_destroy(struct vmm *vmm);
+
+/* See umbra_guest_switch(). */
+int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64_t time,
+	       struct umbra_error *ret_error);
+
+/* A fill happened at the present exit that cost @cycles in all; @caused: a switch caused it. */
+void vmm_count_refill(struct vmm *vmm, bool caused, uint64_t cycles);
+
+/* The VMM reads or writes an entry while it handles an exit: part of an explanation. */
+void vmm_trace(struct vmm *vmm, enum umbra_table table, unsigned level, unsigned index, bool write,
+	       uint64_t gpa, uint64_t hpa, uint64_t entry);
+
+/* guest_walk.c: the guest's tables as the VMM reads them, in software. */
+struct guest_walk {
+	uint64_t gpa;               /* of the access */
+	unsigned leaf;              /* level of the entry that maps it: 1 or 2 */
+	uint64_t entry[LEVELS];     /* [level - 1], before accessed and dirty bits were set */
+	uint32_t table_gfn[LEVELS]; /* [level - 1]: the guest page that holds entry[level - 1] */
+	struct rights above[LEVELS + 1]; /* [level - 1]: rights of the entries above that level */
+	struct rights rights;            /* of the whole path */
+	bool dirty;                      /* the leaf's dirty bit is set now */
+	uint32_t error_code;
+};
+
+/*
+ * Walks as the hardware would with the guest's own control registers, and on success sets accessed
+ * and dirty bits in the guest's entries as it would. False: the guest gets a page fault with
+ * error_code.
+ */
+bool guest_walk(struct vmm *vmm, uint64_t gva, enum hw_access access, bool user,
+		struct guest_walk *ret_walk);
+/* An entry of a guest table; all ones beyond RAM. */
+uint64_t guest_entry(struct vmm *vmm, uint64_t gpa);
+
+#endif
