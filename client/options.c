@@ -356,6 +356,10 @@ static int check(const struct options *options)
 		return options_refuse(options, MALFORMED,
 				      "--switch-every: not with --mode %s; use shadow or ept",
 				      mode_choice_name(choice));
+	/* 48 bits of linear address: the rest repeats the highest of them (SDM 1 3.3.7.1). */
+	if ((int64_t)(options->gva << 16) >> 16 != (int64_t)options->gva)
+		return options_refuse(options, MALFORMED, "--gva 0x%llx: not a canonical address",
+				      (unsigned long long)options->gva);
 	if (options->seeded && !options->switch_every)
 		return options_refuse(options, MALFORMED, "--seed: only with --switch-every");
 	return 0;

@@ -25,3 +25,7 @@ tests_unit_test_policy_phases_SOURCES = tests/unit/test_policy_phases.c \
 tests_unit_test_policy_phases_LDADD = $(POLICY_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_policy_inputs_SOURCES = tests/unit/test_policy_inputs.c
 tests_unit_test_policy_inputs_LDADD = $(POLICY_LIBS) $(CMOCKA_LIBS)
+include tests/bench/local.mk
+
+TESTS += tests/integration/test_client_status.py
+EXTRA_DIST += tests/integration/test_client_status.py
