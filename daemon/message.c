@@ -175,8 +175,8 @@ static int check_decision(struct message_decision *message)
 		       isfinite(cost->uncertainty);
 	}
 	check_text(message->reason, sizeof(message->reason));
-	decision->reason = NULL;
-	return good ? 0 : -EBADMSG;
+	decision->reason = policy_reason_find(message->reason);
+	return good && decision->reason ? 0 : -EBADMSG;
 }
 
 static int check_ended(struct message_ended *message)

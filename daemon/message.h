@@ -85,7 +85,8 @@ struct message_changed {
 	char text[MESSAGE_TEXT_MAX];
 };
 
-/* The record's own reason is a pointer, which means nothing on the other side: it is NULL here. */
+/* The record's own reason is a pointer, which means nothing on the other side: the text goes along.
+ */
 struct message_decision {
 	struct policy_decision record;
 	char reason[MESSAGE_REASON_MAX];
@@ -131,7 +132,8 @@ int message_receive(int fd, struct message *ret_message, int ret_fds[MESSAGE_FDS
 
 /*
  * Checks every value of a message from a worker that anything depends on: enums in range, numbers
- * finite, texts terminated and printable (others become '?'). 0 or -EBADMSG.
+ * finite, texts terminated and printable (others become '?'). Makes a decision's reason valid here.
+ * 0 or -EBADMSG.
  */
 int message_check(struct message *message);
 

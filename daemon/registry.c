@@ -68,7 +68,7 @@ size_t registry_kept(uint64_t nr_records, size_t capacity)
 	return nr_records < capacity ? nr_records : capacity;
 }
 
-const struct kept_decision *registry_decision(const struct guest *guest, size_t i)
+const struct policy_decision *registry_decision(const struct guest *guest, size_t i)
 {
 	size_t kept = registry_kept(guest->nr_decisions, REGISTRY_DECISIONS_KEPT);
 
@@ -83,17 +83,17 @@ const struct kept_switch *registry_switch(const struct guest *guest, size_t i)
 }
 
 /* The kept decision with this id, or room for a new one. */
-static struct kept_decision *place_decision(struct guest *guest, uint64_t id)
+static struct policy_decision *place_decision(struct guest *guest, uint64_t id)
 {
 	size_t kept = registry_kept(guest->nr_decisions, REGISTRY_DECISIONS_KEPT);
 
 	/* What is amended is among the latest. */
 	for (size_t i = kept; i-- > 0;) {
-		const struct kept_decision *found = registry_decision(guest, i);
+		const struct policy_decision *found = registry_decision(guest, i);
 
-		if (found->record.id == id)
-			return (struct kept_decision *)found;
-		if (found->record.id < id)
+		if (found->id == id)
+			return (struct policy_decision *)found;
+		if (found->id < id)
 			break;
 	}
 	return &guest->decisions[guest->nr_decisions++ % REGISTRY_DECISIONS_KEPT];
@@ -116,15 +116,10 @@ static struct kept_switch *place_switch(struct guest *guest, uint64_t number)
 
 static void take_decision(struct guest *guest, const struct message_decision *message)
 {
-	struct kept_decision *kept;
-
 	/* One that was amended after it had been dropped. */
-	if (guest->nr_decisions && message->record.id < registry_decision(guest, 0)->record.id)
+	if (guest->nr_decisions && message->record.id < registry_decision(guest, 0)->id)
 		return;
-	kept = place_decision(guest, message->record.id);
-	kept->record = message->record;
-	kept->record.reason = NULL;
-	memcpy(kept->reason, message->reason, sizeof(kept->reason));
+	*place_decision(guest, message->record.id) = message->record;
 }
 
 void registry_take_switch(struct guest *guest, const struct message_switch *message)

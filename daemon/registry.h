@@ -15,11 +15,6 @@
 
 enum { REGISTRY_DECISIONS_KEPT = 1000, REGISTRY_SWITCHES_KEPT = 1000 };
 
-struct kept_decision {
-	struct policy_decision record; /* its reason is NULL; the text is here */
-	char reason[MESSAGE_REASON_MAX];
-};
-
 struct kept_switch {
 	uint64_t number;
 	struct switch_record record;
@@ -46,7 +41,7 @@ struct guest {
 	char memory_hash[33]; /* empty: not computed */
 
 	/* Rings: element i of the n-th record ever is n % KEPT. */
-	struct kept_decision *decisions;
+	struct policy_decision *decisions;
 	uint64_t nr_decisions;
 	struct kept_switch *switches;
 	uint64_t nr_switches;
@@ -77,7 +72,7 @@ void registry_fail(struct guest *guest, const char *format, ...)
 
 /* How many records of a ring are kept, and the i-th of those, oldest first. */
 size_t registry_kept(uint64_t nr_records, size_t capacity);
-const struct kept_decision *registry_decision(const struct guest *guest, size_t i);
+const struct policy_decision *registry_decision(const struct guest *guest, size_t i);
 const struct kept_switch *registry_switch(const struct guest *guest, size_t i);
 
 #endif

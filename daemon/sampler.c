@@ -27,17 +27,11 @@ static int copy_decisions(struct snapshot *snapshot, const struct guest *guest,
 {
 	size_t kept = registry_kept(guest->nr_decisions, REGISTRY_DECISIONS_KEPT);
 	struct policy_decision *copies = snapshot_alloc(snapshot, kept * sizeof(*copies));
-	char(*reasons)[MESSAGE_REASON_MAX] = snapshot_alloc(snapshot, kept * sizeof(*reasons));
 
-	if (!copies || !reasons)
+	if (!copies)
 		return -1;
-	for (size_t i = 0; i < kept; i++) {
-		const struct kept_decision *decision = registry_decision(guest, i);
-
-		memcpy(reasons[i], decision->reason, sizeof(reasons[i]));
-		copies[i] = decision->record;
-		copies[i].reason = reasons[i];
-	}
+	for (size_t i = 0; i < kept; i++)
+		copies[i] = *registry_decision(guest, i);
 	view->decisions = copies;
 	view->nr_decisions = kept;
 	return 0;
