@@ -1,1 +1,31 @@
 # policy: files of this room
+noinst_LIBRARIES += libpolicy.a
+libpolicy_a_SOURCES = \
+	policy/estimate.c \
+	policy/estimate.h \
+	policy/inputs.c \
+	policy/inputs.def \
+	policy/inputs.h \
+	policy/names.c \
+	policy/pilot.c \
+	policy/pilot.h \
+	policy/policy.c \
+	policy/policy.h \
+	policy/reasons.def \
+	policy/record.h
+POLICY_LIBS = libpolicy.a $(VMMCORE_LIBS) -lm
+
+check_PROGRAMS += tests/unit/test_policy_decide tests/unit/test_policy_phases tests/unit/test_policy_inputs
+TESTS += tests/unit/test_policy_decide tests/unit/test_policy_phases tests/unit/test_policy_inputs
+tests_unit_test_policy_decide_SOURCES = tests/unit/test_policy_decide.c \
+	tests/unit/policy_sim.c tests/unit/policy_sim.h
+tests_unit_test_policy_decide_LDADD = $(POLICY_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_policy_phases_SOURCES = tests/unit/test_policy_phases.c \
+	tests/unit/policy_sim.c tests/unit/policy_sim.h
+tests_unit_test_policy_phases_LDADD = $(POLICY_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_policy_inputs_SOURCES = tests/unit/test_policy_inputs.c
+tests_unit_test_policy_inputs_LDADD = $(POLICY_LIBS) $(CMOCKA_LIBS)
+include tests/bench/local.mk
+
+TESTS += tests/integration/test_client_status.py
+EXTRA_DIST += tests/integration/test_client_status.py

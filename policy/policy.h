@@ -28,7 +28,8 @@ struct policy_input {
 	double uncertainty; /* relative */
 };
 
-/* Cycles of one interval in one mode: measured for the mode that is on, estimated for the others. */
+/* Cycles of one interval in one mode: measured for the mode that is on, estimated for the others.
+ */
 struct policy_cost {
 	bool known;
 	double cycles;
@@ -40,27 +41,26 @@ enum policy_action { POLICY_STAY, POLICY_SWITCH, POLICY_ROLLBACK, POLICY_ACTION_
 /* What came of a decision; filled by the intervals that follow. */
 struct policy_after {
 	bool known;
-	uint32_t intervals;                 /* measured, refill set aside */
+	uint32_t intervals; /* measured, refill set aside */
 	double cycles_per_instruction_before;
-	double cycles_per_instruction;      /* since the decision */
-	double refill_cycles;               /* what the switch really cost */
-	bool paid;                          /* cheaper than before; a stay: the estimate held */
+	double cycles_per_instruction; /* since the decision */
+	double refill_cycles;          /* what the switch really cost */
+	bool paid;                     /* cheaper than before; a stay: the estimate held */
 };
 
 struct policy_decision {
-	uint64_t id;       /* 1, 2, ... of this guest */
-	uint64_t time;     /* guest time */
+	uint64_t id;   /* 1, 2, ... of this guest */
+	uint64_t time; /* guest time */
 	uint64_t instruction;
 	enum umbra_mode mode; /* that was on */
 	struct policy_input inputs[POLICY_INPUT_COUNT];
 	struct policy_cost cost[UMBRA_MODE_COUNT];
-	double switch_cost;   /* cycles: pause, teardown, expected refill */
-	double threshold;     /* cycles of accumulated advantage that a switch needs */
-	double advantage;     /* accumulated so far */
+	double switch_cost; /* cycles: pause, teardown, expected refill */
+	double threshold;   /* cycles of accumulated advantage that a switch needs */
+	double advantage;   /* accumulated so far */
 	enum policy_action action;
-	enum umbra_mode target; /* for switch and rollback; else mode */
-	const char *reason;   /* a static string for people: "shadow is cheaper by 31%" is made of the numbers above;
-				 this names the rule: "cheaper", "dwell", "hysteresis", "pinned", ... */
+	enum umbra_mode target; /* of a switch, a rollback, an advised switch; else mode */
+	const char *reason;     /* the rule that decided, a row of reasons.def's static strings */
 	struct policy_after after;
 };
 
@@ -72,17 +72,23 @@ void policy_set_kind(struct policy *policy, enum policy_kind kind);
 enum policy_kind policy_kind(const struct policy *policy);
 
 /*
- * One interval is over. Returns the decision (valid until the next call; the embedder copies it), and through
- * *ret_amended (may be NULL) the earlier decision whose "after" this interval completed, or NULL.
+ * One interval is over, all of it spent in @mode. Returns the decision (valid until the next call;
+ * the embedder copies it). A switch that it asks for (action switch or rollback) is expected to
+ * have happened before the next call; when it did not, or when @mode is another for other reasons,
+ * the policy notices and starts over.
  */
 const struct policy_decision *policy_decide(struct policy *policy, uint64_t time,
 					    uint64_t instruction, enum umbra_mode mode,
-					    const struct policy_input inputs[POLICY_INPUT_COUNT],
-					    const struct policy_decision **ret_amended);
+					    const struct policy_input inputs[POLICY_INPUT_COUNT]);
+
+/* The @index-th (from 0) earlier decision whose "after" the last call filled, or NULL. */
+const struct policy_decision *policy_amended(const struct policy *policy, unsigned int index);
 
 const char *policy_kind_name(enum policy_kind kind);
 int policy_kind_parse(const char *name, enum policy_kind *ret_kind); /* 0 or -EINVAL */
 const char *policy_action_name(enum policy_action action);
 const char *policy_input_name(enum policy_input_id id);
+/* The static string that equals @name, for records that came from another process; NULL: none. */
+const char *policy_reason_find(const char *name);
 
 #endif

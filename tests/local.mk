@@ -1,1 +1,6 @@
-# tests: files of this room
+# Tests that belong to no single room; each room's own are listed in its local.mk.
+check_PROGRAMS += tests/unit/test_paging_law
+TESTS += tests/unit/test_paging_law
+tests_unit_test_paging_law_SOURCES = tests/unit/test_paging_law.c tests/unit/paging_fixture.h
+tests_unit_test_paging_law_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_unit_test_paging_law_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)

@@ -12,15 +12,10 @@
 #include <stdint.h>
 
 #include "policy/policy.h"
+#include "policy/record.h"
 #include "umbra/counters.h"
 #include "umbra/end.h"
 #include "umbra/guest.h"
-
-/* A switch with why it was made ("policy", "operator", "schedule"). */
-struct switch_record {
-	struct umbra_switch record;
-	const char *reason;
-};
 
 struct guest_view {
 	const char *id;    /* NULL in a run: id, state, pid are left out */
@@ -33,16 +28,17 @@ struct guest_view {
 	enum umbra_clock clock;
 	const char *processor;
 	const struct umbra_counters *counters;
-	const struct umbra_end *end;              /* NULL: alive */
-	const struct switch_record *switches;     /* oldest first */
+	const struct umbra_end *end;          /* NULL: alive */
+	const struct switch_record *switches; /* oldest first */
 	size_t nr_switches;
-	const struct policy_decision *decisions;  /* oldest first */
+	const struct policy_decision *decisions; /* oldest first */
 	size_t nr_decisions;
-	const char *memory_hash;                  /* NULL: not computed */
-	const struct umbra_registers *registers;  /* NULL: not read */
+	const char *memory_hash;                 /* NULL: not computed */
+	const struct umbra_registers *registers; /* NULL: not read */
 };
 
-/* The guest object of DESIGN.md's "JSON of a run"; @lists: with switches, decisions, registers. NULL: out of memory. */
+/* The guest object of DESIGN.md's "JSON of a run"; @lists: with switches, decisions, registers.
+ * NULL: out of memory. */
 json_t *web_encode_guest(const struct guest_view *view, bool lists);
 json_t *web_encode_decision(const struct policy_decision *decision);
 json_t *web_encode_switch(const struct switch_record *record);

@@ -98,6 +98,11 @@ static enum hw_resume memory_exit(struct vmm *vmm, const struct hw_exit *exit, u
 		hpa = memory_frame(memory, exit->gpa / PAGE_SIZE) * PAGE_SIZE;
 		rights = EPT_RWX;
 	} else if (exit->access == HW_WRITE && !exit->table) {
+		struct guest_walk walk;
+
+		/* The access is carried out all the same: its bits are set. */
+		if (hw->guest.cr0 & CR0_PG)
+			guest_walk(vmm, exit->gva, exit->access, exit->user, &walk);
 		return HW_DISCARD;
 	} else {
 		hpa = memory->ones * PAGE_SIZE;

@@ -281,6 +281,15 @@ enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access, boo
 	walker.references_guest = walker.references_nested = walker.cache_hits = 0;
 	status = hw->paged ? walk_tables(&walker, gva, access, user, ret_walk)
 			   : walk_unpaged(&walker, gva, access, ret_walk);
+	if (status == WALK_FAULT && walker.cache_hits) {
+		/*
+		 * A fault always tells what the tables hold now: what a walk cache said may have
+		 * been widened since, which needs no invalidation (SDM 3A 4.10.4.2, 4.10.4.3).
+		 */
+		walk_caches_remove(&hw->tlb, gva);
+		walker.nr_fills = 0;
+		status = walk_tables(&walker, gva, access, user, ret_walk);
+	}
 	if (status == WALK_OK) {
 		for (unsigned i = 0; i < walker.nr_fills; i++) {
 			struct cache_fill *fill = &walker.fills[i];

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "client/options.h"
+
+#define DEFAULT_MEMORY   (64ull << 20)
+#define DEFAULT_INTERVAL 10000000ull
+#define DEFAULT_GVA      0x1234ull
+
+#define MALFORMED        EX_USAGE
+#define LACKING          EX_UNAVAILABLE
+
+/* What a parser says beside MALFORMED or LACKING; NULL: the usual sentence. */
+struct complaint {
+	const char *text;
+};
+
+struct option_row {
+	const char *name;
+	unsigned int verbs;
+	bool flag; /* takes no value */
+	int (*parse)(struct options *options, const char *value, struct complaint *complaint);
+	const char *expects;
+};
+
+int mode_choice_parse(const char *name, struct mode_choice *ret_choice)
+{
+	int err;
+
+	if (!strcmp(name, "auto")) {
+		*ret_choice = (struct mode_choice){UMBRA_MODE_EPT, POLICY_AUTO};
+		return 0;
+	}
+	ret_choice->policy = POLICY_PINNED;
+	err = umbra_mode_parse(name, &ret_choice->mode);
+	return err;
+}
+
+const char *mode_choice_name(const struct mode_choice *choice)
+{
+	return choice->policy == POLICY_AUTO ? "auto" : umbra_mode_name(choice->mode);
+}
+
+int options_refuse(const struct options *options, int status, const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "umbra %s: ", options->verb);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return status;
+}
+
+/* --- values ------------------------------------------------------------------------------- */
+
+/* A whole number, decimal or 0x.... */
+static int number(const char *value, uint64_t min, uint64_t max, uint64_t *ret)
+{
+	unsigned long long n;
+	char *end;
+
+	if (value[0] < '0' || value[0] > '9')
+		return MALFORMED;
+	errno = 0;
+	n = strtoull(value, &end,
+		     value[0] == '0' && (value[1] == 'x' || value[1] == 'X') ? 16 : 10);
+	if (errno || *end || n < min || n > max)
+		return MALFORMED;
+	*ret = n;
+	return 0;
+}
+
+/* A number of bytes with K, M or G. */
+static int size(const char *value, uint64_t *ret)
+{
+	static const char units[] = "KMG";
+	const char *unit;
+	unsigned long long n;
+	unsigned int shift = 0;
+	char *end;
+
+	if (value[0] < '0' || value[0] > '9')
+		return MALFORMED;
+	errno = 0;
+	n = strtoull(value, &end, 10);
+	if (*end && (unit = strchr(units, *end & ~0x20))) {
+		shift = 10 * (unit - units + 1);
+		end++;
+	}
+	if (errno || *end || n > UINT64_MAX >> shift)
+		return MALFORMED;
+	*ret = (uint64_t)n << shift;
+	return 0;
+}
+
+/* One of @known ("a b c") is as it is; one of @lacking is for another build. */
+static int word(const char *value, const char *known, const char *lacking)
+{
+	size_t length = strlen(value);
+
+	for (int i = 0; i < 2; i++) {
+		const char *list = i ? lacking : known;
+
+		while (*list) {
+			size_t n = strcspn(list, " ");
+
+			if (n == length && !memcmp(list, value, n))
+				return i ? LACKING : 0;
+			list += n + strspn(list + n, " ");
+		}
+	}
+	return MALFORMED;
+}
+
+/* --- one parser an option ----------------------------------------------------------------- */
+
+#define PARSER(name)                                                                               \
+	static int parse_##name(struct options *options, const char *value,                        \
+				struct complaint *complaint)
+
+PARSER(engine)
+{
+	return word(value, "soft", "kvm");
+}
+
+static int add_choice(struct options *options, const char *name)
+{
+	struct mode_choice choice;
+	int err = mode_choice_parse(name, &choice);
+
+	if (err)
+		return err == -EOPNOTSUPP ? LACKING : MALFORMED;
+	if (options->nr_choices == MODE_CHOICES_MAX)
+		return MALFORMED;
+	options->choices[options->nr_choices++] = choice;
+	return 0;
+}
+
+PARSER(mode)
+{
+	options->nr_choices = 0;
+	options->modes_given = true;
+	return add_choice(options, value);
+}
+
+PARSER(modes)
+{
+	char *copy = strdup(value), *rest = copy, *name;
+	int status = 0;
+
+	if (!copy)
+		return EX_OSERR;
+	options->nr_choices = 0;
+	options->modes_given = true;
+	while (!status && (name = strsep(&rest, ",")))
+		status = add_choice(options, name);
+	free(copy);
+	return status;
+}
+
+PARSER(explain_mode)
+{
+	static const char *const all[] = {"bare", "shadow", "ept"};
+	int status = 0;
+
+	options->nr_choices = 0;
+	options->modes_given = true;
+	if (!strcmp(value, "auto")) {
+		complaint->text = "explains one mode or all; auto is a policy";
+		return MALFORMED;
+	}
+	if (strcmp(value, "all"))
+		return add_choice(options, value);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && !status; i++)
+		status = add_choice(options, all[i]);
+	return status;
+}
+
+PARSER(clock)
+{
+	return umbra_clock_parse(value, &options->clock) ? MALFORMED : 0;
+}
+
+PARSER(processor)
+{
+	int status = word(value, "skylake", "ice-lake icelake zen2 zen3 zen4");
+
+	return status == MALFORMED ? LACKING : status;
+}
+
+PARSER(cpus)
+{
+	uint64_t cpus;
+
+	if (number(value, 1, 256, &cpus))
+		return MALFORMED;
+	return cpus == 1 ? 0 : LACKING;
+}
+
+PARSER(memory)
+{
+	return size(value, &options->memory);
+}
+
+PARSER(page_size)
+{
+	return word(value, "4k", "2m 1g");
+}
+
+PARSER(levels)
+{
+	return word(value, "4", "5");
+}
+
+PARSER(append)
+{
+	options->append = value;
+	return 0;
+}
+
+PARSER(lacking)
+{
+	return LACKING;
+}
+
+PARSER(max_seconds)
+{
+	char *end;
+	double seconds;
+
+	errno = 0;
+	seconds = strtod(value, &end);
+	if (errno || *end || end == value || !isfinite(seconds) || seconds <= 0 || seconds > 1e9)
+		return MALFORMED;
+	options->max_seconds = seconds;
+	return 0;
+}
+
+PARSER(max_instructions)
+{
+	return number(value, 1, UINT64_MAX - 1, &options->max_instructions);
+}
+
+PARSER(switch_every)
+{
+	return number(value, 1, UINT64_MAX / 4, &options->switch_every);
+}
+
+PARSER(seed)
+{
+	options->seeded = true;
+	return number(value, 0, UINT64_MAX, &options->seed);
+}
+
+PARSER(interval)
+{
+	return number(value, 1000, UINT64_MAX / 4, &options->interval);
+}
+
+PARSER(json)
+{
+	options->json = value;
+	return *value ? 0 : MALFORMED;
+}
+
+PARSER(gva)
+{
+	options->gva_given = true;
+	return number(value, 0, UINT64_MAX, &options->gva);
+}
+
+PARSER(access)
+{
+	static const char letters[] = "rwx";
+	const char *letter = strlen(value) == 1 ? strchr(letters, value[0]) : NULL;
+
+	if (!letter)
+		return MALFORMED;
+	options->access = UMBRA_EXPLAIN_READ + (letter - letters);
+	return 0;
+}
+
+PARSER(first_touch)
+{
+	options->first_touch = true;
+	return 0;
+}
+
+#define ALL (VERB_RUN | VERB_COMPARE | VERB_EXPLAIN)
+
+static const struct option_row rows[] = {
+	{"engine", ALL, false, parse_engine, "soft or kvm"},
+	{"mode", VERB_RUN, false, parse_mode, "bare, brute, shadow, ept or auto"},
+	{"mode", VERB_EXPLAIN, false, parse_explain_mode, "bare, brute, shadow, ept or all"},
+	{"modes", VERB_COMPARE, false, parse_modes, "a list of bare, brute, shadow, ept, auto"},
+	{"clock", ALL, false, parse_clock, "cycles or instructions"},
+	{"processor", ALL, false, parse_processor, "skylake"},
+	{"cpus", ALL, false, parse_cpus, "a number of processors"},
+	{"memory", ALL, false, parse_memory, "a size such as 64M"},
+	{"backing", ALL, false, parse_page_size, "4k, 2m or 1g"},
+	{"guest-page", VERB_EXPLAIN, false, parse_page_size, "4k, 2m or 1g"},
+	{"levels", VERB_EXPLAIN, false, parse_levels, "4 or 5"},
+	{"append", ALL, false, parse_append, "a command line"},
+	{"initrd", ALL, false, parse_lacking, "a file"},
+	{"module", ALL, false, parse_lacking, "a file"},
+	{"max-seconds", ALL, false, parse_max_seconds, "a number above 0"},
+	{"max-instructions", ALL, false, parse_max_instructions, "a whole number above 0"},
+	{"switch-every", VERB_RUN, false, parse_switch_every, "a whole number above 0"},
+	{"seed", VERB_RUN, false, parse_seed, "a whole number"},
+	{"interval", VERB_RUN | VERB_COMPARE, false, parse_interval,
+	 "units of guest time, 1000 or more"},
+	{"json", ALL, false, parse_json, "a file"},
+	{"gva", VERB_EXPLAIN, false, parse_gva, "an address such as 0x1234"},
+	{"access", VERB_EXPLAIN, false, parse_access, "r, w or x"},
+	{"first-touch", VERB_EXPLAIN, true, parse_first_touch, NULL},
+};
+
+#define NR_ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static int parse_row(struct options *options, const struct option_row *row, const char *value)
+{
+	struct complaint complaint = {NULL};
+	int status = row->parse(options, value, &complaint);
+
+	if (status == LACKING)
+		return options_refuse(options, status, "--%s %s: not in this build", row->name,
+				      value);
+	if (status == MALFORMED && complaint.text)
+		return options_refuse(options, status, "--%s %s: %s", row->name, value,
+				      complaint.text);
+	if (status == MALFORMED)
+		return options_refuse(options, status, "--%s %s: expected %s", row->name, value,
+				      row->expects);
+	if (status)
+		return options_refuse(options, status, "--%s: out of memory", row->name);
+	return 0;
+}
+
+/* What options may not be given together. */
+static int check(const struct options *options)
+{
+	const struct mode_choice *choice = &options->choices[0];
+
+	if (options->switch_every &&
+	    (choice->policy == POLICY_AUTO || choice->mode == UMBRA_MODE_BARE))
+		return options_refuse(options, MALFORMED,
+				      "--switch-every: not with --mode %s; use shadow or ept",
+				      mode_choice_name(choice));
+	/* 48 bits of linear address: the rest repeats the highest of them (SDM 1 3.3.7.1). */
+	if ((int64_t)(options->gva << 16) >> 16 != (int64_t)options->gva)
+		return options_refuse(options, MALFORMED, "--gva 0x%llx: not a canonical address",
+				      (unsigned long long)options->gva);
+	if (options->seeded && !options->switch_every)
+		return options_refuse(options, MALFORMED, "--seed: only with --switch-every");
+	return 0;
+}
+
+int options_parse(struct options *ret_options, unsigned int verb, int argc, char **argv)
+{
+	struct option longs[NR_ROWS + 1] = {0};
+	const struct option_row *taken[NR_ROWS];
+	struct options *options = ret_options;
+	int nr = 0, option;
+
+	*options = (struct options){
+		.verb = argv[0],
+		.choices = {{UMBRA_MODE_EPT, POLICY_AUTO}},
+		.nr_choices = 1,
+		.memory = DEFAULT_MEMORY,
+		.max_instructions = UINT64_MAX,
+		.interval = DEFAULT_INTERVAL,
+		.gva = DEFAULT_GVA,
+		.access = UMBRA_EXPLAIN_WRITE,
+	};
+	for (size_t i = 0; i < NR_ROWS; i++) {
+		if (!(rows[i].verbs & verb))
+			continue;
+		taken[nr] = &rows[i];
+		longs[nr].name = rows[i].name;
+		longs[nr].has_arg = rows[i].flag ? no_argument : required_argument;
+		longs[nr].val = nr; /* index into taken */
+		nr++;
+	}
+
+	optind = 0; /* start over: main() may have parsed its own */
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
+		int status;
+
+		if (option == ':')
+			return options_refuse(options, MALFORMED, "%s: needs a value",
+					      argv[optind - 1]);
+		if (option == '?')
+			return options_refuse(options, MALFORMED, "%s: no such option",
+					      argv[optind - 1]);
+		status = parse_row(options, taken[option], optarg ? optarg : "");
+		if (status)
+			return status;
+	}
+	if (argc - optind > 1)
+		return options_refuse(options, MALFORMED, "%s: one image at a time",
+				      argv[optind + 1]);
+	options->image = argv[optind];
+	if (!options->image && verb != VERB_EXPLAIN)
+		return options_refuse(options, MALFORMED, "an image is missing");
+	return check(options);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The options of the verbs that run a guest themselves: run, compare, explain. */
+#ifndef CLIENT_OPTIONS_H
+#define CLIENT_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "policy/policy.h"
+#include "umbra/explain.h"
+#include "umbra/mode.h"
+
+/* Which verb takes an option; a set. */
+#define VERB_RUN     (1u << 0)
+#define VERB_COMPARE (1u << 1)
+#define VERB_EXPLAIN (1u << 2)
+
+/* A --mode: what is on at the start and who decides. */
+struct mode_choice {
+	enum umbra_mode mode;
+	enum policy_kind policy;
+};
+
+/* "auto" or a mode's name. 0, -EINVAL: no such mode, -EOPNOTSUPP: this build lacks it. */
+int mode_choice_parse(const char *name, struct mode_choice *ret_choice);
+/* The name that gave it. */
+const char *mode_choice_name(const struct mode_choice *choice);
+
+#define MODE_CHOICES_MAX 8
+
+struct options {
+	const char *verb;
+	struct mode_choice choices[MODE_CHOICES_MAX]; /* run: one; compare, explain: the list */
+	unsigned int nr_choices;
+	bool modes_given;
+	enum umbra_clock clock;
+	uint64_t memory;           /* bytes */
+	uint64_t max_instructions; /* UINT64_MAX: no limit */
+	double max_seconds;        /* 0: no limit */
+	uint64_t switch_every;     /* instructions; 0: no schedule */
+	uint64_t seed;
+	bool seeded;
+	uint64_t interval;                 /* units of guest time */
+	const char *append, *json, *image; /* NULL: not given */
+	uint64_t gva;
+	bool gva_given;
+	enum umbra_explain_access access;
+	bool first_touch;
+};
+
+/*
+ * Fills @ret_options from the command line; argv[0] is the verb. 0, or the exit status (sysexits.h)
+ * after it has said what is wrong: 64 malformed, 69 this build lacks it.
+ */
+int options_parse(struct options *ret_options, unsigned int verb, int argc, char **argv);
+
+/* Says "umbra VERB: ..." on standard error and returns @status. */
+int options_refuse(const struct options *options, int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

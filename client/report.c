@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/report.h"
+
+#define SWITCHES_SHOWN 10
+
+const char *report_grouped(uint64_t number, char buffer[GROUPED_SIZE])
+{
+	char digits[GROUPED_SIZE];
+	int n = snprintf(digits, sizeof(digits), "%" PRIu64, number);
+	char *out = buffer;
+
+	for (int i = 0; i < n; i++) {
+		if (i && (n - i) % 3 == 0)
+			*out++ = ',';
+		*out++ = digits[i];
+	}
+	*out = '\0';
+	return buffer;
+}
+
+uint64_t report_total_exits(const struct umbra_counters *counters)
+{
+	uint64_t total = 0;
+
+	for (int i = 0; i < UMBRA_EXIT_REASON_COUNT; i++)
+		total += counters->exits[i];
+	return total;
+}
+
+unsigned int report_exits_by_count(const struct umbra_counters *counters,
+				   enum umbra_exit_reason ret_reasons[UMBRA_EXIT_REASON_COUNT])
+{
+	unsigned int nr = 0;
+
+	for (int i = 0; i < UMBRA_EXIT_REASON_COUNT; i++) {
+		unsigned int at = nr;
+
+		if (!counters->exits[i])
+			continue;
+		while (at && counters->exits[ret_reasons[at - 1]] < counters->exits[i]) {
+			ret_reasons[at] = ret_reasons[at - 1];
+			at--;
+		}
+		ret_reasons[at] = i;
+		nr++;
+	}
+	return nr;
+}
+
+double report_percent(uint64_t part, uint64_t whole)
+{
+	return whole ? 100.0 * part / whole : 0;
+}
+
+void report_end(const struct umbra_end *end, char *buffer, size_t size)
+{
+	size_t used;
+
+	if (!end) {
+		snprintf(buffer, size, "still running");
+		return;
+	}
+	used = snprintf(buffer, size, "%s", umbra_end_reason_name(end->reason));
+	if (end->reason == UMBRA_END_DEBUG_EXIT && used < size)
+		used += snprintf(buffer + used, size - used, " %" PRIu32, end->value);
+	if (end->text[0] && used < size)
+		used += snprintf(buffer + used, size - used, ": %s", end->text);
+	if (end->reason == UMBRA_END_UNIMPLEMENTED_OPCODE && used < size) {
+		used += snprintf(buffer + used, size - used, ", at 0x%" PRIx64 " in %s mode, bytes",
+				 end->rip, end->cpu_mode ? end->cpu_mode : "an unknown");
+		for (int i = 0; i < end->nr_bytes && used < size; i++)
+			used += snprintf(buffer + used, size - used, " %02x", end->bytes[i]);
+	}
+}
+
+/* --- umbra run ---------------------------------------------------------------------------- */
+
+static void line(FILE *file, const char *name, uint64_t number, const char *format, double extra)
+{
+	char grouped[GROUPED_SIZE];
+
+	fprintf(file, "  %-24s %20s", name, report_grouped(number, grouped));
+	if (format) {
+		fputs("  ", file);
+		fprintf(file, format, extra);
+	}
+	fputc('\n', file);
+}
+
+static void report_switches(FILE *file, struct session *session)
+{
+	const struct switch_record *switches;
+	size_t nr = pilot_switches(session_pilot(session), &switches);
+	uint64_t total = pilot_nr_switches(session_pilot(session));
+	size_t first = nr > SWITCHES_SHOWN ? nr - SWITCHES_SHOWN : 0;
+
+	line(file, "switches", total, NULL, 0);
+	if (total > nr - first)
+		fprintf(file, "    the last %zu:\n", nr - first);
+	for (size_t i = first; i < nr; i++) {
+		const struct umbra_switch *s = &switches[i].record;
+		char at[GROUPED_SIZE], refill[GROUPED_SIZE];
+
+		fprintf(file, "    at %s: %s to %s (%s), %.1f us pause, %s cycles refill\n",
+			report_grouped(s->instruction, at), umbra_mode_name(s->from),
+			umbra_mode_name(s->to), switches[i].reason, s->pause_ns / 1e3,
+			report_grouped(s->refill_cycles, refill));
+	}
+}
+
+void report_run(FILE *file, struct session *session)
+{
+	struct umbra_guest *guest = session_guest(session);
+	const struct umbra_counters *c = umbra_guest_counters(guest);
+	enum umbra_exit_reason reasons[UMBRA_EXIT_REASON_COUNT];
+	unsigned int nr = report_exits_by_count(c, reasons);
+	uint64_t lookups = 0, misses = 0;
+	uint64_t references = c->walk_references_guest[0] + c->walk_references_nested[0];
+	double seconds = session_wall_ns(session) / 1e9;
+	char end[512];
+
+	for (int i = 0; i < UMBRA_ACCESS_COUNT; i++) {
+		lookups += c->tlb_lookups[i];
+		misses += c->tlb_misses[i];
+	}
+	report_end(umbra_guest_end(guest), end, sizeof(end));
+	fprintf(file, "umbra: %s; mode %s, policy %s, processor %s\n", end,
+		umbra_mode_name(umbra_guest_mode(guest)),
+		policy_kind_name(pilot_policy(session_pilot(session))),
+		umbra_guest_processor(guest));
+	line(file, "instructions", c->instructions[0], "%.1f million a second",
+	     seconds > 0 ? c->instructions[0] / seconds / 1e6 : 0);
+	line(file, "cycles", c->cycles[0], "%.3f an instruction",
+	     c->instructions[0] ? (double)c->cycles[0] / c->instructions[0] : 0);
+	line(file, "TLB look-ups", lookups, NULL, 0);
+	line(file, "TLB misses", misses, "%.3f%% of the look-ups", report_percent(misses, lookups));
+	line(file, "walks", c->walks[0], NULL, 0);
+	line(file, "walk references", references, "%.2f a walk",
+	     c->walks[0] ? (double)references / c->walks[0] : 0);
+	line(file, "  nested", c->walk_references_nested[0], NULL, 0);
+	line(file, "walk cycles", c->walk_cycles[0], "%.1f%%",
+	     report_percent(c->walk_cycles[0], c->cycles[0]));
+	line(file, "VM exits", report_total_exits(c), NULL, 0);
+	for (unsigned int i = 0; i < nr; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "  %s", umbra_exit_reason_name(reasons[i]));
+		line(file, name, c->exits[reasons[i]], NULL, 0);
+	}
+	line(file, "exit cycles", c->exit_cycles[0], "%.1f%%",
+	     report_percent(c->exit_cycles[0], c->cycles[0]));
+	line(file, "shadow fills", c->shadow_fills[0], NULL, 0);
+	line(file, "EPT fills", c->ept_fills[0], NULL, 0);
+	line(file, "refill cycles", c->refill_cycles[0], "%.1f%%",
+	     report_percent(c->refill_cycles[0], c->cycles[0]));
+	line(file, "memory touched", c->memory_touched[0], "bytes", 0);
+	report_switches(file, session);
+}

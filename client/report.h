@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Statistics of a finished run for people. */
+#ifndef CLIENT_REPORT_H
+#define CLIENT_REPORT_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "client/session.h"
+
+/* "1,234,567" in @buffer, which it returns. */
+#define GROUPED_SIZE 32
+const char *report_grouped(uint64_t number, char buffer[GROUPED_SIZE]);
+
+uint64_t report_total_exits(const struct umbra_counters *counters);
+/* The exit reasons that occurred, most frequent first; returns how many. */
+unsigned int report_exits_by_count(const struct umbra_counters *counters,
+				   enum umbra_exit_reason ret_reasons[UMBRA_EXIT_REASON_COUNT]);
+/* @part of @whole in percent, 0 of nothing. */
+double report_percent(uint64_t part, uint64_t whole);
+/* How a guest ended, in words. */
+void report_end(const struct umbra_end *end, char *buffer, size_t size);
+
+void report_run(FILE *file, struct session *session);
+
+#endif

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/session.h"
+#include "web/view.h"
+
+#define STATUS_GUEST_MAX    63 /* stands for all values above */
+#define STATUS_ABNORMAL     120
+#define STATUS_SECONDS      124
+#define STATUS_INSTRUCTIONS 125
+#define STATUS_SIGNAL       128
+#define IMAGE_MAX           (1ull << 30)
+
+struct session {
+	struct session_config config;
+	struct umbra_counters counters;
+	struct umbra_guest *guest;
+	struct pilot *pilot;
+	char *name; /* of the image, without directories */
+	uint64_t wall_ns;
+	/* --switch-every */
+	uint64_t next_switch;
+	uint64_t random;
+};
+
+/* What the signal handlers tell the run loop; the client runs one guest at a time. */
+static struct {
+	struct umbra_guest *volatile guest;
+	volatile sig_atomic_t alarm;
+	volatile sig_atomic_t signal;
+} told;
+
+static void on_alarm(int number)
+{
+	told.alarm = 1;
+	if (told.guest)
+		umbra_guest_kick(told.guest);
+}
+
+static void on_signal(int number)
+{
+	told.signal = number;
+	if (told.guest)
+		umbra_guest_kick(told.guest);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+static int complain(const struct options *options, int status, const struct umbra_error *error)
+{
+	return options_refuse(options, status, "%s%s%s: %s", error->subject,
+			      error->place[0] ? ": " : "", error->place, error->text);
+}
+
+/* The whole file; the caller frees. */
+static int read_image(const struct options *options, const char *path, void **ret_data,
+		      size_t *ret_size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	size_t have = 0;
+	char *data;
+
+	if (fd < 0 || fstat(fd, &st)) {
+		int err = errno;
+
+		if (fd >= 0)
+			close(fd);
+		return options_refuse(options, EX_NOINPUT, "%s: %s", path, strerror(err));
+	}
+	if (!S_ISREG(st.st_mode) || st.st_size > (off_t)IMAGE_MAX) {
+		close(fd);
+		return options_refuse(options, EX_DATAERR, "%s: not an image: %s", path,
+				      S_ISREG(st.st_mode) ? "too large" : "not a regular file");
+	}
+	data = malloc(st.st_size + 1);
+	while (data && have < (size_t)st.st_size) {
+		ssize_t n = read(fd, data + have, st.st_size - have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		have += n;
+	}
+	close(fd);
+	if (!data || have < (size_t)st.st_size) {
+		free(data);
+		return options_refuse(options, data ? EX_NOINPUT : EX_OSERR, "%s: cannot read it",
+				      path);
+	}
+	*ret_data = data;
+	*ret_size = have;
+	return 0;
+}
+
+static int load(struct session *session)
+{
+	const struct options *options = session->config.options;
+	struct umbra_image image = {.name = session->name, .append = options->append};
+	struct umbra_error error = {0};
+	void *data = NULL;
+	int status, err;
+
+	status = read_image(options, session->config.image, &data, &image.size);
+	if (status)
+		return status;
+	image.data = data;
+	err = umbra_guest_load(session->guest, &image, &error);
+	free(data);
+	if (!err)
+		return 0;
+	return complain(options, err == -ENOMEM ? EX_SOFTWARE : EX_DATAERR, &error);
+}
+
+int session_create(const struct session_config *config, struct session **ret_session)
+{
+	const struct options *options = config->options;
+	struct umbra_guest_config guest_config = {
+		.mode = config->choice.mode,
+		.clock = options->clock,
+		.memory = options->memory,
+		.interval = options->interval,
+		.console = config->console,
+	};
+	struct pilot_config pilot_config = {.kind = config->choice.policy};
+	struct session *session = aligned_alloc(64, (sizeof(*session) + 63) & ~63ul);
+	struct umbra_error error = {0};
+	const char *slash;
+	int err, status;
+
+	if (!session)
+		return options_refuse(options, EX_OSERR, "out of memory");
+	memset(session, 0, sizeof(*session));
+	session->config = *config;
+	slash = strrchr(config->image, '/');
+	session->name = strdup(slash ? slash + 1 : config->image);
+	session->random = options->seed;
+	if (!session->name) {
+		session_destroy(session);
+		return options_refuse(options, EX_OSERR, "out of memory");
+	}
+	guest_config.name = session->name;
+	err = umbra_guest_create(&guest_config, &session->counters, &session->guest, &error);
+	if (err) {
+		session_destroy(session);
+		return complain(options, err == -EINVAL ? EX_USAGE : EX_SOFTWARE, &error);
+	}
+	status = load(session);
+	if (status) {
+		session_destroy(session);
+		return status;
+	}
+	err = pilot_create(session->guest, &pilot_config, &session->pilot, &error);
+	if (err) {
+		session_destroy(session);
+		return complain(options, EX_SOFTWARE, &error);
+	}
+	*ret_session = session;
+	return 0;
+}
+
+void session_destroy(struct session *session)
+{
+	if (!session)
+		return;
+	pilot_destroy(session->pilot);
+	umbra_guest_destroy(session->guest);
+	free(session->name);
+	free(session);
+}
+
+/* --- the schedule of --switch-every ------------------------------------------------------- */
+
+/* SplitMix64: the same sequence for the same seed on every host. */
+static uint64_t random_next(struct session *session)
+{
+	uint64_t z = session->random += 0x9e3779b97f4a7c15;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return z ^ z >> 31;
+}
+
+static void schedule_next(struct session *session)
+{
+	const struct options *options = session->config.options;
+	uint64_t now = umbra_guest_counters(session->guest)->instructions[0];
+
+	if (!options->switch_every)
+		session->next_switch = UINT64_MAX;
+	else if (options->seeded)
+		session->next_switch =
+			now + 1 + random_next(session) % (2 * options->switch_every - 1);
+	else
+		session->next_switch = now + options->switch_every;
+}
+
+/* Returns 0, or the exit status. */
+static int scheduled_switch(struct session *session)
+{
+	static const enum umbra_mode modes[] = {UMBRA_MODE_EPT, UMBRA_MODE_SHADOW};
+	const unsigned int nr = sizeof(modes) / sizeof(modes[0]);
+	enum umbra_mode on = umbra_guest_mode(session->guest);
+	struct umbra_error error = {0};
+	unsigned int next = 0;
+	int err;
+
+	if (session->config.options->seeded) {
+		next = random_next(session) % nr;
+	} else {
+		while (modes[next] != on)
+			next++;
+		next = (next + 1) % nr;
+	}
+	/* The random target may be the mode that is on: then nothing happens this time. */
+	if (modes[next] != on) {
+		err = pilot_switch(session->pilot, modes[next], "schedule", &error);
+		if (err)
+			return complain(session->config.options, EX_SOFTWARE, &error);
+	}
+	schedule_next(session);
+	return 0;
+}
+
+/* --- the run ------------------------------------------------------------------------------ */
+
+static int exit_status(const struct umbra_end *end)
+{
+	switch (end->reason) {
+	case UMBRA_END_DEBUG_EXIT:
+		return end->value > STATUS_GUEST_MAX ? STATUS_GUEST_MAX : (int)end->value;
+	case UMBRA_END_POWER_OFF: return 0;
+	case UMBRA_END_LIMIT_SECONDS: return STATUS_SECONDS;
+	case UMBRA_END_LIMIT_INSTRUCTIONS: return STATUS_INSTRUCTIONS;
+	case UMBRA_END_ERROR: return EX_SOFTWARE;
+	default: return STATUS_ABNORMAL;
+	}
+}
+
+static void arm(const struct options *options)
+{
+	struct sigaction alarm = {.sa_handler = on_alarm}, stop = {.sa_handler = on_signal};
+	double seconds = options->max_seconds;
+	/* Again and again, for a kick between two runs of the guest is lost on nobody that way. */
+	struct itimerval timer = {.it_interval = {.tv_usec = 100000}};
+
+	told.alarm = 0;
+	told.signal = 0;
+	sigaction(SIGALRM, &alarm, NULL);
+	/* Once: a second signal finds the default action. */
+	stop.sa_flags = SA_RESETHAND;
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGTERM, &stop, NULL);
+	if (seconds > 0) {
+		timer.it_value.tv_sec = (time_t)seconds;
+		timer.it_value.tv_usec = (seconds - (time_t)seconds) * 1e6;
+		if (!timer.it_value.tv_sec && !timer.it_value.tv_usec)
+			timer.it_value.tv_usec = 1;
+		setitimer(ITIMER_REAL, &timer, NULL);
+	}
+}
+
+static void disarm(void)
+{
+	struct itimerval timer = {0};
+
+	setitimer(ITIMER_REAL, &timer, NULL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	told.guest = NULL;
+}
+
+static int kicked(struct session *session)
+{
+	char text[64];
+
+	if (told.signal) {
+		snprintf(text, sizeof(text), "stopped by signal %d", (int)told.signal);
+		umbra_guest_stop(session->guest, UMBRA_END_ERROR, text);
+		return STATUS_SIGNAL + told.signal;
+	}
+	if (told.alarm) {
+		snprintf(text, sizeof(text), "ran for %g s", session->config.options->max_seconds);
+		umbra_guest_stop(session->guest, UMBRA_END_LIMIT_SECONDS, text);
+	}
+	return 0;
+}
+
+int session_run(struct session *session)
+{
+	const struct options *options = session->config.options;
+	uint64_t start = now_ns();
+	int status = 0;
+
+	told.guest = session->guest;
+	arm(options);
+	schedule_next(session);
+	while (!status && !umbra_guest_end(session->guest)) {
+		uint64_t until = session->next_switch < options->max_instructions
+					 ? session->next_switch
+					 : options->max_instructions;
+		enum umbra_event event = pilot_run(session->pilot, until);
+		uint64_t retired = umbra_guest_counters(session->guest)->instructions[0];
+
+		if (session->config.flush)
+			session->config.flush(session->config.console.context);
+		if (event == UMBRA_EVENT_ENDED)
+			break;
+		if (told.signal || told.alarm)
+			status = kicked(session);
+		else if (retired >= options->max_instructions)
+			umbra_guest_stop(session->guest, UMBRA_END_LIMIT_INSTRUCTIONS,
+					 "as many instructions as were asked for");
+		else if (retired >= session->next_switch)
+			status = scheduled_switch(session);
+	}
+	session->wall_ns = now_ns() - start;
+	disarm();
+	if (session->config.flush)
+		session->config.flush(session->config.console.context);
+	return status ? status : exit_status(umbra_guest_end(session->guest));
+}
+
+struct umbra_guest *session_guest(struct session *session)
+{
+	return session->guest;
+}
+
+struct pilot *session_pilot(struct session *session)
+{
+	return session->pilot;
+}
+
+uint64_t session_wall_ns(const struct session *session)
+{
+	return session->wall_ns;
+}
+
+json_t *session_json(struct session *session)
+{
+	struct umbra_registers registers;
+	char hash[33];
+	struct guest_view view = {
+		.guest = session->name,
+		.engine = "soft",
+		.mode = umbra_guest_mode(session->guest),
+		.policy = pilot_policy(session->pilot),
+		.clock = session->config.options->clock,
+		.processor = umbra_guest_processor(session->guest),
+		.counters = umbra_guest_counters(session->guest),
+		.end = umbra_guest_end(session->guest),
+		.memory_hash = hash,
+		.registers = &registers,
+	};
+
+	umbra_guest_memory_hash(session->guest, hash);
+	umbra_guest_registers(session->guest, &registers);
+	view.nr_switches = pilot_switches(session->pilot, &view.switches);
+	view.nr_decisions = pilot_decisions(session->pilot, &view.decisions);
+	return web_encode_guest(&view, true);
+}
+
+int session_open_json(const struct options *options, FILE **ret_file)
+{
+	*ret_file = NULL;
+	if (!options->json)
+		return 0;
+	*ret_file = fopen(options->json, "we");
+	if (!*ret_file)
+		return options_refuse(options, EX_NOINPUT, "--json %s: %s", options->json,
+				      strerror(errno));
+	return 0;
+}
+
+int session_write_json(const struct options *options, json_t *json, FILE *file)
+{
+	bool ok = json && !json_dumpf(json, file, JSON_INDENT(2) | JSON_PRESERVE_ORDER) &&
+		  fputc('\n', file) != EOF;
+
+	json_decref(json);
+	if (fclose(file))
+		ok = false;
+	if (ok)
+		return 0;
+	return options_refuse(options, json ? EX_NOINPUT : EX_SOFTWARE, "--json %s: %s",
+			      options->json, json ? "cannot write it" : "out of memory");
+}

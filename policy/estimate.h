@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What an interval would have cost in the other mode: the cost table applied to the interval's
+ * events, corrected by what was measured when that mode was on.
+ */
+#ifndef POLICY_ESTIMATE_H
+#define POLICY_ESTIMATE_H
+
+#include "policy/policy.h"
+
+/* One kind of work, recognised by its rates, and what a mode made of it. */
+struct estimate_memory {
+	double walk_rate;  /* walks per million instructions */
+	double event_rate; /* CR3 loads, INVLPGs and guest page faults per million; -1: not known */
+	double overhead;   /* cycles of the mode for each instruction: walks and the mode's exits */
+	unsigned int weight; /* intervals seen, bounded; 0: free */
+	uint64_t used;
+};
+
+#define ESTIMATE_MEMORIES 16
+
+struct estimator {
+	struct umbra_cost cost;
+	uint64_t intervals;
+	/* Measured where it could be; until then 0, and the table's figure is used. */
+	double reference;       /* cycles of a walk reference */
+	double nested_per_walk; /* references to EPT tables */
+	double shadow_scale;    /* shadow's exit cycles over what the table makes of its events */
+	double unsyncs_per_cr3_load;
+	double refill[UMBRA_MODE_COUNT]; /* cycles of the last refills after a switch to it */
+	double pages_touched;            /* EPT entries filled so far: no refill is larger */
+	struct estimate_memory memory[UMBRA_MODE_COUNT][ESTIMATE_MEMORIES];
+};
+
+struct estimate {
+	struct policy_cost cost[UMBRA_MODE_COUNT];
+	bool sure; /* all events that the other mode's cost hangs on are known or remembered */
+};
+
+void estimator_init(struct estimator *estimator, const struct umbra_cost *cost);
+/* Costs of the interval in each mode; learns from it. @mode is shadow or ept, or bare (no
+ * estimate). */
+void estimator_interval(struct estimator *estimator, enum umbra_mode mode,
+			const struct policy_input inputs[POLICY_INPUT_COUNT],
+			struct estimate *ret_estimate);
+/* Cycles of a switch from @from to the other mode: pause, teardown, expected refill. */
+double estimator_switch_cost(const struct estimator *estimator, enum umbra_mode from,
+			     const struct policy_input inputs[POLICY_INPUT_COUNT]);
+/* A stay in @mode is over; the switch to it caused @cycles of refill. */
+void estimator_learn_refill(struct estimator *estimator, enum umbra_mode mode, double cycles);
+
+#endif

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/estimate.h"
+#include "policy/policy.h"
+
+/* An advantage below this share of the interval's cycles is no reason to move. */
+#define HYSTERESIS 0.02
+/* Intervals in a mode before an ordinary switch; a rollback may come after one. */
+#define DWELL_MIN 2
+/* Intervals after a switch in which it is on trial. */
+#define TRIAL 3
+/* Intervals over which a switch's "after" is measured. */
+#define AFTER 2
+/* The same work when it walks as often, within this factor; then cycles an instruction compare. */
+#define SAME_WORK 1.25
+#define DEARER    1.03
+
+/*
+ * Patience: the factor on the cost of a switch that the advantage must outgrow. 1 would be the
+ * competitive algorithm for a metrical task system of two states; stays that pay make it bolder,
+ * stays that do not make it more careful. It drifts back to its first value.
+ */
+#define PATIENCE_FIRST 0.5
+#define PATIENCE_MIN   0.25
+#define PATIENCE_MAX   8.0
+#define PATIENCE_DRIFT 0.02
+/* Part of the way back that a switch out of shadow must also be worth. */
+#define RETURN_SHARE 0.1
+/* A probe needs this much more. */
+#define PROBE_FACTOR 2.0
+/* Intervals without another try after a stay that did not pay: doubled each time. */
+#define HOLD_OFF_FIRST 4
+#define HOLD_OFF_MAX   512
+
+/* What was learned of going to a mode. */
+struct venture {
+	double patience;
+	uint32_t hold_off_next;
+	uint32_t hold_off; /* intervals still to go */
+};
+
+/* Sums over some intervals. */
+struct span {
+	uint32_t intervals;
+	double cycles; /* refill and switching set aside */
+	double instructions;
+	double walks;
+	double refill;
+};
+
+struct policy {
+	enum policy_kind kind;
+	struct estimator estimator;
+	uint64_t next_id;
+	enum umbra_mode mode; /* in the last interval; UMBRA_MODE_COUNT before the first */
+	bool asked;           /* the last decision asked for a switch */
+	double advantage;
+	struct span before; /* since the advantage began to accumulate */
+	struct span after;  /* since the switch */
+	uint32_t dwell;     /* intervals in this mode */
+	bool own_stay;      /* the policy itself chose this stay */
+	double stay_gain;   /* of this stay against the other mode, as estimated */
+	double stay_refill;
+	struct venture venture[UMBRA_MODE_COUNT];
+	struct policy_decision last;     /* the newest decision */
+	struct policy_decision switched; /* the last switch, while its "after" is open */
+	bool after_open;
+	double before_walks; /* walks an instruction before that switch */
+	struct policy_decision amended[2];
+	unsigned int nr_amended;
+};
+
+static double number(const struct policy_input *inputs, enum policy_input_id id)
+{
+	return inputs[id].known ? (double)inputs[id].value : 0;
+}
+
+static enum umbra_mode other_mode(enum umbra_mode mode)
+{
+	return mode == UMBRA_MODE_EPT ? UMBRA_MODE_SHADOW : UMBRA_MODE_EPT;
+}
+
+static double per_instruction(double x, const struct span *span)
+{
+	return span->instructions > 0 ? x / span->instructions : x;
+}
+
+static void span_add(struct span *span, const struct policy_input *inputs, double cycles)
+{
+	span->intervals++;
+	span->cycles += cycles;
+	span->instructions += number(inputs, POLICY_INPUT_instructions);
+	span->walks += number(inputs, POLICY_INPUT_walks);
+	span->refill += number(inputs, POLICY_INPUT_refill_cycles);
+}
+
+int policy_create(const struct umbra_cost *cost, enum policy_kind kind, struct policy **ret_policy)
+{
+	struct policy *policy = calloc(1, sizeof(*policy));
+
+	if (!policy)
+		return -ENOMEM;
+	policy->kind = kind;
+	policy->next_id = 1;
+	policy->mode = UMBRA_MODE_COUNT;
+	estimator_init(&policy->estimator, cost);
+	for (int i = 0; i < UMBRA_MODE_COUNT; i++)
+		policy->venture[i] = (struct venture){PATIENCE_FIRST, HOLD_OFF_FIRST, 0};
+	*ret_policy = policy;
+	return 0;
+}
+
+void policy_destroy(struct policy *policy)
+{
+	free(policy);
+}
+
+void policy_set_kind(struct policy *policy, enum policy_kind kind)
+{
+	policy->kind = kind;
+	policy->advantage = 0;
+}
+
+enum policy_kind policy_kind(const struct policy *policy)
+{
+	return policy->kind;
+}
+
+/* --- what came of earlier decisions ------------------------------------------------------- */
+
+static void amend(struct policy *p, struct policy_decision *decision)
+{
+	p->amended[p->nr_amended++] = *decision;
+}
+
+/* The stay decided last has had its next interval. */
+static void finish_stay(struct policy *p, enum umbra_mode mode, const struct estimate *estimate,
+			const struct span *now)
+{
+	struct policy_decision *d = &p->last;
+	const struct policy_cost *there = &estimate->cost[other_mode(mode)];
+
+	if (!d->id || d->action != POLICY_STAY)
+		return;
+	d->after.known = true;
+	d->after.intervals = 1;
+	d->after.cycles_per_instruction = per_instruction(now->cycles, now);
+	d->after.refill_cycles = now->refill;
+	d->after.paid = mode == d->mode && (mode == UMBRA_MODE_BARE || !there->known ||
+					    now->cycles <= there->cycles * (1 + HYSTERESIS));
+	amend(p, d);
+}
+
+static void finish_switch(struct policy *p)
+{
+	struct policy_decision *d = &p->switched;
+
+	if (!p->after_open || !p->after.intervals)
+		return;
+	d->after.known = true;
+	d->after.intervals = p->after.intervals;
+	d->after.cycles_per_instruction = per_instruction(p->after.cycles, &p->after);
+	d->after.refill_cycles = p->after.refill;
+	d->after.paid = d->after.cycles_per_instruction < d->after.cycles_per_instruction_before;
+	amend(p, d);
+	p->after_open = false;
+}
+
+/* A stay that the policy chose is over: did it pay, its refill and its switch counted? */
+static void learn_from_stay(struct policy *p, enum umbra_mode mode)
+{
+	struct venture *v = &p->venture[mode];
+
+	estimator_learn_refill(&p->estimator, mode, p->stay_refill);
+	if (p->stay_gain > p->stay_refill + p->estimator.cost.switch_pause) {
+		v->patience = fmax(PATIENCE_MIN, v->patience / 2);
+		v->hold_off_next = HOLD_OFF_FIRST;
+	} else {
+		v->patience = fmin(PATIENCE_MAX, v->patience * 2);
+		v->hold_off = v->hold_off_next;
+		v->hold_off_next =
+			v->hold_off_next * 2 < HOLD_OFF_MAX ? v->hold_off_next * 2 : HOLD_OFF_MAX;
+	}
+}
+
+/* The mode is another one than in the last interval. */
+static void enter_mode(struct policy *p, enum umbra_mode mode)
+{
+	if (p->mode != UMBRA_MODE_COUNT && p->own_stay)
+		learn_from_stay(p, p->mode);
+	p->own_stay = p->asked && p->last.target == mode;
+	if (!p->own_stay)
+		p->after_open = false;
+	p->mode = mode;
+	p->advantage = 0;
+	p->dwell = 0;
+	p->stay_gain = 0;
+	p->stay_refill = 0;
+	p->after = (struct span){0};
+	p->before = (struct span){0};
+}
+
+/* --- the decision ------------------------------------------------------------------------- */
+
+struct verdict {
+	enum policy_action action;
+	const char *reason;
+};
+
+#define VERDICT(action, reason) ((struct verdict){POLICY_##action, reason})
+
+/* The switch is on trial and it shows that things became dearer. */
+static bool dearer_than_before(const struct policy *p)
+{
+	double walks = per_instruction(p->after.walks, &p->after);
+	double cycles = per_instruction(p->after.cycles, &p->after);
+
+	return p->own_stay && p->after.instructions > 0 && walks < p->before_walks * SAME_WORK &&
+	       walks * SAME_WORK > p->before_walks &&
+	       cycles > p->switched.after.cycles_per_instruction_before * DEARER;
+}
+
+static struct verdict judge(const struct policy *p, const struct policy_decision *d, bool sure,
+			    double gain)
+{
+	const struct venture *v = &p->venture[other_mode(d->mode)];
+	double hysteresis = HYSTERESIS * d->cost[d->mode].cycles;
+
+	if (p->kind == POLICY_PINNED)
+		return VERDICT(STAY, "pinned");
+	if (p->own_stay && p->dwell <= TRIAL) {
+		bool dearer = dearer_than_before(p);
+
+		if (dearer || (gain > hysteresis && p->advantage > d->threshold))
+			return VERDICT(ROLLBACK, "did_not_pay");
+	}
+	if (gain <= 0)
+		return VERDICT(STAY, "cheapest");
+	if (gain <= hysteresis)
+		return VERDICT(STAY, "hysteresis");
+	if (v->hold_off)
+		return VERDICT(STAY, "hold_off");
+	if (p->advantage <= d->threshold)
+		return VERDICT(STAY, "accumulating");
+	if (p->own_stay && p->dwell < DWELL_MIN)
+		return VERDICT(STAY, "dwell");
+	return VERDICT(SWITCH, sure ? "cheaper" : "probe");
+}
+
+static void decide(struct policy *p, struct policy_decision *d, const struct estimate *estimate,
+		   const struct span *now)
+{
+	enum umbra_mode other = other_mode(d->mode);
+	struct venture *v = &p->venture[other];
+	double gain = d->cost[d->mode].cycles - d->cost[other].cycles;
+	struct verdict verdict;
+
+	for (int i = 0; i < UMBRA_MODE_COUNT; i++)
+		p->venture[i].patience +=
+			PATIENCE_DRIFT * (PATIENCE_FIRST - p->venture[i].patience);
+
+	if (gain > HYSTERESIS * d->cost[d->mode].cycles || gain < 0)
+		p->advantage = fmax(0, p->advantage + gain);
+	if (p->advantage <= 0)
+		p->before = (struct span){0};
+	p->before.intervals++;
+	p->before.cycles += now->cycles;
+	p->before.instructions += now->instructions;
+	p->before.walks += now->walks;
+	p->stay_gain -= gain;
+	p->stay_refill += now->refill;
+
+	d->switch_cost = estimator_switch_cost(&p->estimator, d->mode, d->inputs);
+	d->threshold = d->switch_cost;
+	if (d->mode == UMBRA_MODE_SHADOW)
+		d->threshold += RETURN_SHARE * p->estimator.refill[UMBRA_MODE_SHADOW];
+	d->threshold *= v->patience * (estimate->sure ? 1 : PROBE_FACTOR);
+	d->advantage = p->advantage;
+
+	verdict = judge(p, d, estimate->sure, gain);
+	d->reason = verdict.reason;
+	d->after.cycles_per_instruction_before = per_instruction(now->cycles, now);
+	if (v->hold_off)
+		v->hold_off--;
+	if (verdict.action == POLICY_STAY)
+		return;
+	d->target = other;
+	if (p->kind == POLICY_ADVISE) {
+		d->reason = "advise";
+		return;
+	}
+	d->action = verdict.action;
+	d->after.cycles_per_instruction_before = per_instruction(p->before.cycles, &p->before);
+	finish_switch(p);
+	p->before_walks = per_instruction(p->before.walks, &p->before);
+	p->switched = *d;
+	p->after_open = true;
+}
+
+const struct policy_decision *policy_decide(struct policy *p, uint64_t time, uint64_t instruction,
+					    enum umbra_mode mode,
+					    const struct policy_input inputs[POLICY_INPUT_COUNT])
+{
+	struct policy_decision d = {.time = time, .instruction = instruction, .mode = mode};
+	struct estimate estimate;
+	struct span now = {0};
+
+	p->nr_amended = 0;
+	if (mode != p->mode)
+		enter_mode(p, mode);
+	p->dwell++;
+	estimator_interval(&p->estimator, mode, inputs, &estimate);
+	span_add(&now, inputs, estimate.cost[mode].cycles);
+	finish_stay(p, mode, &estimate, &now);
+	if (p->after_open) {
+		span_add(&p->after, inputs, estimate.cost[mode].cycles);
+		if (p->after.intervals >= AFTER)
+			finish_switch(p);
+	}
+
+	d.id = p->next_id++;
+	d.target = mode;
+	memcpy(d.inputs, inputs, sizeof(d.inputs));
+	memcpy(d.cost, estimate.cost, sizeof(d.cost));
+	d.after.cycles_per_instruction_before = per_instruction(now.cycles, &now);
+	if (mode == UMBRA_MODE_BARE)
+		d.reason = "bare";
+	else
+		decide(p, &d, &estimate, &now);
+	p->asked = d.action != POLICY_STAY;
+	p->last = d;
+	return &p->last;
+}
+
+const struct policy_decision *policy_amended(const struct policy *policy, unsigned int index)
+{
+	return index < policy->nr_amended ? &policy->amended[index] : NULL;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A guest reduced to its rates, for tests of the policy alone: phases of work whose cost in shadow
+ * and in ept follows from a cost table, with intervals of a fixed number of cycles.
+ */
+#ifndef TESTS_UNIT_POLICY_SIM_H
+#define TESTS_UNIT_POLICY_SIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "policy/policy.h"
+
+#define SIM_INTERVAL 10000000.0
+
+/* Rates for each instruction. */
+struct sim_work {
+	double walks;
+	double nested; /* references to EPT tables for each walk in ept */
+	double cr3_loads, invlpgs, faults, leaf_writes, upper_writes;
+	double fills; /* in shadow, beside first touches */
+	double unsyncs, syncs;
+	double hidden; /* exits in shadow that no input tells of while ept is on */
+	double pages;  /* to fill after a switch to shadow */
+};
+
+struct sim_phase {
+	const struct sim_work *work;
+	double instructions;
+};
+
+struct sim {
+	struct umbra_cost hardware;
+	bool no_model; /* hide what only a model sees */
+	const struct sim_phase *phases;
+	unsigned int nr_phases;
+};
+
+struct sim_result {
+	double cycles;
+	uint64_t intervals, switches, rollbacks;
+	enum umbra_mode mode; /* at the end */
+};
+
+extern const struct sim_work sim_tlb_bound, sim_table_bound, sim_even;
+
+/* Cycles of one instruction of @work, refill not counted. */
+double sim_cpi(const struct umbra_cost *cost, enum umbra_mode mode, const struct sim_work *work);
+
+/*
+ * Runs all phases. @policy NULL: stays in @mode. @watch (may be NULL) sees each decision, then each
+ * amended one.
+ */
+struct sim_result sim_run(const struct sim *sim, enum umbra_mode mode, struct policy *policy,
+			  void (*watch)(void *context, const struct policy_decision *decision,
+					bool amended),
+			  void *context);
+
+#endif

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Single decisions and their records. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/policy_sim.h"
+
+#define RECORDS_MAX 2000
+
+struct journal {
+	struct policy_decision records[RECORDS_MAX];
+	unsigned int nr;
+	unsigned int nr_amended;
+};
+
+static void keep(void *context, const struct policy_decision *decision, bool amended)
+{
+	struct journal *journal = context;
+
+	if (amended) {
+		assert_true(decision->id >= 1 &&
+			    decision->id < journal->records[journal->nr - 1].id);
+		assert_true(decision->after.known);
+		assert_false(journal->records[decision->id - 1].after.known);
+		journal->records[decision->id - 1] = *decision;
+		journal->nr_amended++;
+		return;
+	}
+	assert_true(journal->nr < RECORDS_MAX);
+	assert_int_equal(decision->id, journal->nr + 1);
+	assert_non_null(decision->reason);
+	assert_non_null(policy_reason_find(decision->reason));
+	journal->records[journal->nr++] = *decision;
+}
+
+static struct journal *run(const struct sim_work *work, double intervals, bool no_model,
+			   enum policy_kind kind, struct sim_result *ret_result)
+{
+	struct sim_phase phase = {work, intervals * SIM_INTERVAL /
+						sim_cpi(&umbra_cost_default, UMBRA_MODE_EPT, work)};
+	struct sim sim = {umbra_cost_default, no_model, &phase, 1};
+	struct journal *journal = calloc(1, sizeof(*journal));
+	struct policy *policy;
+
+	assert_non_null(journal);
+	assert_int_equal(policy_create(NULL, kind, &policy), 0);
+	*ret_result = sim_run(&sim, UMBRA_MODE_EPT, policy, keep, journal);
+	policy_destroy(policy);
+	return journal;
+}
+
+static const struct policy_decision *first(const struct journal *journal, enum policy_action action)
+{
+	for (unsigned int i = 0; i < journal->nr; i++) {
+		if (journal->records[i].action == action)
+			return &journal->records[i];
+	}
+	return NULL;
+}
+
+static void a_switch_waits_until_the_advantage_outgrows_its_cost(void **state)
+{
+	struct sim_result result;
+	struct journal *journal = run(&sim_tlb_bound, 50, false, POLICY_AUTO, &result);
+	const struct policy_decision *d = first(journal, POLICY_SWITCH);
+
+	assert_non_null(d);
+	assert_int_equal(d->target, UMBRA_MODE_SHADOW);
+	assert_string_equal(d->reason, "cheaper");
+	assert_true(d->advantage > d->threshold);
+	assert_true(d->id > 1);
+	for (uint64_t i = 0; i + 1 < d->id; i++) {
+		assert_int_equal(journal->records[i].action, POLICY_STAY);
+		assert_true(journal->records[i].advantage <= journal->records[i].threshold);
+	}
+	assert_int_equal(result.switches, 1);
+	free(journal);
+}
+
+static void a_switch_is_recorded_with_both_costs_and_what_came_of_it(void **state)
+{
+	struct sim_result result;
+	struct journal *journal = run(&sim_tlb_bound, 50, false, POLICY_AUTO, &result);
+	const struct policy_decision *d = first(journal, POLICY_SWITCH);
+	double shadow, ept;
+
+	assert_non_null(d);
+	assert_true(d->cost[UMBRA_MODE_SHADOW].known && d->cost[UMBRA_MODE_EPT].known);
+	assert_false(d->cost[UMBRA_MODE_BARE].known);
+	assert_true(d->cost[UMBRA_MODE_SHADOW].cycles < d->cost[UMBRA_MODE_EPT].cycles);
+	assert_true(d->inputs[POLICY_INPUT_walks].value > 0);
+	shadow = sim_cpi(&umbra_cost_default, UMBRA_MODE_SHADOW, &sim_tlb_bound);
+	ept = sim_cpi(&umbra_cost_default, UMBRA_MODE_EPT, &sim_tlb_bound);
+	assert_true(d->after.known && d->after.paid);
+	/* The first touches of memory are in it. */
+	assert_true(d->after.cycles_per_instruction_before > 0.99 * ept);
+	assert_true(d->after.cycles_per_instruction_before < 2 * ept);
+	/* The refill is set aside, not hidden. */
+	assert_true(fabs(d->after.cycles_per_instruction - shadow) < 0.01 * shadow);
+	assert_true(fabs(d->after.refill_cycles - 4096.0 * 2800) < 10000);
+	free(journal);
+}
+
+static void every_decision_but_the_last_gets_its_after(void **state)
+{
+	struct sim_result result;
+	struct journal *journal = run(&sim_tlb_bound, 50, false, POLICY_AUTO, &result);
+
+	for (unsigned int i = 0; i + 1 < journal->nr; i++)
+		assert_true(journal->records[i].after.known);
+	assert_false(journal->records[journal->nr - 1].after.known);
+	assert_int_equal(journal->nr_amended, journal->nr - 1);
+	free(journal);
+}
+
+static void an_advantage_within_the_hysteresis_moves_nothing(void **state)
+{
+	struct sim_result result;
+	struct journal *journal = run(&sim_even, 300, false, POLICY_AUTO, &result);
+
+	assert_int_equal(result.switches, 0);
+	assert_string_equal(journal->records[journal->nr - 1].reason, "hysteresis");
+	free(journal);
+}
+
+static void pinned_and_advise_never_switch(void **state)
+{
+	struct sim_result result;
+	struct journal *journal = run(&sim_tlb_bound, 50, false, POLICY_PINNED, &result);
+	bool advised = false;
+
+	assert_int_equal(result.switches, 0);
+	assert_string_equal(journal->records[10].reason, "pinned");
+	assert_true(journal->records[10].cost[UMBRA_MODE_SHADOW].known);
+	free(journal);
+
+	journal = run(&sim_tlb_bound, 50, false, POLICY_ADVISE, &result);
+	assert_int_equal(result.switches, 0);
+	for (unsigned int i = 0; i < journal->nr; i++) {
+		const struct policy_decision *d = &journal->records[i];
+
+		assert_int_equal(d->action, POLICY_STAY);
+		if (d->target == UMBRA_MODE_SHADOW) {
+			assert_string_equal(d->reason, "advise");
+			advised = true;
+		}
+	}
+	assert_true(advised);
+	free(journal);
+}
+
+/* Walks much, so that shadow looks good from ept, and has costs in shadow that ept does not show.
+ */
+static struct sim_work trap(void)
+{
+	struct sim_work work = sim_tlb_bound;
+
+	work.hidden = 0.01;
+	return work;
+}
+
+static void a_switch_that_made_things_dearer_is_rolled_back(void **state)
+{
+	struct sim_work work = trap();
+	struct sim_result result;
+	struct journal *journal = run(&work, 300, true, POLICY_AUTO, &result);
+	const struct policy_decision *tried = first(journal, POLICY_SWITCH);
+	const struct policy_decision *back = first(journal, POLICY_ROLLBACK);
+
+	assert_non_null(tried);
+	assert_string_equal(tried->reason, "probe");
+	assert_non_null(back);
+	assert_string_equal(back->reason, "did_not_pay");
+	assert_int_equal(back->target, UMBRA_MODE_EPT);
+	assert_true(back->id - tried->id <= 3);
+	assert_true(tried->after.known);
+	assert_false(tried->after.paid);
+	assert_true(back->after.paid);
+	assert_int_equal(result.mode, UMBRA_MODE_EPT);
+	free(journal);
+}
+
+static void a_mistake_is_not_repeated_over_and_over(void **state)
+{
+	struct sim_work work = trap();
+	struct sim_result result;
+
+	for (int no_model = 0; no_model < 2; no_model++) {
+		struct journal *journal = run(&work, 500, no_model, POLICY_AUTO, &result);
+		uint64_t last = 0, gap = 0;
+
+		/* Once bitten, the distance between two tries only grows. */
+		for (unsigned int i = 0; i < journal->nr; i++) {
+			const struct policy_decision *d = &journal->records[i];
+
+			if (d->action != POLICY_SWITCH || d->target != UMBRA_MODE_SHADOW)
+				continue;
+			if (last) {
+				assert_true(d->id - last >= gap);
+				gap = d->id - last;
+			}
+			last = d->id;
+		}
+		assert_true(result.switches <= 14);
+		assert_true(result.rollbacks >= 1);
+		free(journal);
+	}
+}
+
+static void a_mode_changed_by_somebody_else_starts_the_count_over(void **state)
+{
+	struct policy_input in[POLICY_INPUT_COUNT] = {0};
+	const struct policy_decision *d;
+	struct policy *policy;
+
+	assert_int_equal(policy_create(NULL, POLICY_AUTO, &policy), 0);
+	for (int i = 0; i < POLICY_INPUT_COUNT; i++)
+		in[i].known = true;
+	in[POLICY_INPUT_instructions].value = 3000000;
+	in[POLICY_INPUT_cycles].value = 10000000;
+	in[POLICY_INPUT_walks].value = 100000;
+	in[POLICY_INPUT_walk_references_guest].value = 100000;
+	in[POLICY_INPUT_walk_references_nested].value = 100000;
+	in[POLICY_INPUT_walk_cycles].value = 4100000;
+	in[POLICY_INPUT_ept_fills].value = 100000;
+	d = policy_decide(policy, 1, 1, UMBRA_MODE_EPT, in);
+	assert_true(d->advantage >= 0);
+	in[POLICY_INPUT_ept_fills].value = 0;
+	d = policy_decide(policy, 2, 2, UMBRA_MODE_EPT, in);
+	assert_true(d->advantage > 0);
+	assert_int_equal(d->action, POLICY_STAY);
+	in[POLICY_INPUT_walk_references_nested].value = 0;
+	in[POLICY_INPUT_walk_cycles].value = 2100000;
+	d = policy_decide(policy, 3, 3, UMBRA_MODE_SHADOW, in);
+	assert_int_equal(d->mode, UMBRA_MODE_SHADOW);
+	assert_true(d->advantage <= 0);
+	assert_int_equal(d->action, POLICY_STAY);
+	policy_destroy(policy);
+}
+
+static void an_interval_without_instructions_decides_nothing(void **state)
+{
+	struct policy_input in[POLICY_INPUT_COUNT] = {0};
+	struct policy *policy;
+
+	assert_int_equal(policy_create(NULL, POLICY_AUTO, &policy), 0);
+	for (int i = 0; i < POLICY_INPUT_COUNT; i++)
+		in[i].known = true;
+	for (int i = 1; i < 50; i++) {
+		const struct policy_decision *d =
+			policy_decide(policy, i, 0, i & 8 ? UMBRA_MODE_EPT : UMBRA_MODE_SHADOW, in);
+
+		assert_int_equal(d->action, POLICY_STAY);
+		assert_true(isfinite(d->threshold) && isfinite(d->advantage));
+		assert_true(isfinite(d->cost[UMBRA_MODE_SHADOW].cycles));
+		assert_true(isfinite(d->after.cycles_per_instruction_before));
+	}
+	policy_destroy(policy);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_switch_waits_until_the_advantage_outgrows_its_cost),
+		cmocka_unit_test(a_switch_is_recorded_with_both_costs_and_what_came_of_it),
+		cmocka_unit_test(every_decision_but_the_last_gets_its_after),
+		cmocka_unit_test(an_advantage_within_the_hysteresis_moves_nothing),
+		cmocka_unit_test(pinned_and_advise_never_switch),
+		cmocka_unit_test(a_switch_that_made_things_dearer_is_rolled_back),
+		cmocka_unit_test(a_mistake_is_not_repeated_over_and_over),
+		cmocka_unit_test(a_mode_changed_by_somebody_else_starts_the_count_over),
+		cmocka_unit_test(an_interval_without_instructions_decides_nothing),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
