@@ -4,3 +4,7 @@ TESTS += tests/unit/test_paging_law
 tests_unit_test_paging_law_SOURCES = tests/unit/test_paging_law.c tests/unit/paging_fixture.h
 tests_unit_test_paging_law_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 tests_unit_test_paging_law_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+
+INTEGRATION_TESTS = tests/integration/test_law.py
+TESTS += $(INTEGRATION_TESTS)
+EXTRA_DIST += $(INTEGRATION_TESTS)
