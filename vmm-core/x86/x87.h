@@ -10,7 +10,9 @@
 #define X87_TAGS_EMPTY      0xffffu
 
 void x86_x87_init(struct x86_x87 *x87);
-/* The state after FNINIT, but with exceptions left unmasked: refused by name; then false. */
+/* Full tags out of FXSAVE's abridged ones. */
+void x86_x87_set_tags(struct x86_x87 *x87, uint8_t abridged);
+/* Whether all exceptions are masked; with one unmasked the guest ends, named; then false. */
 bool x86_x87_accept_control(struct x86_cpu *cpu, uint16_t control);
 
 x86_exec *x86_select_x87(const ZydisDecodedInstruction *decoded,
