@@ -2,21 +2,34 @@
 /* umbra mode: a guest's mode and policy, shown or changed. */
 #include "config.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "client/api.h"
 #include "client/client.h"
 #include "policy/policy.h"
 
-/*
- * The word is a policy's name or else a mode's; umbrad says which modes there are, so that the
- * client need not be as old as it.
- */
-static json_t *request_of(const char *word)
+/* 0 and what to PUT, or the exit status, told. The word is a policy's name or else a mode's. */
+static int make_request(const char *word, json_t **ret_request)
 {
 	enum policy_kind kind;
+	enum umbra_mode mode;
+	int code;
 
-	return json_pack("{s:s}", policy_kind_parse(word, &kind) ? "mode" : "policy", word);
+	if (!policy_kind_parse(word, &kind)) {
+		*ret_request = json_pack("{s:s}", "policy", word);
+		return 0;
+	}
+	code = umbra_mode_parse(word, &mode);
+	if (!code) {
+		*ret_request = json_pack("{s:s}", "mode", word);
+		return 0;
+	}
+	fprintf(stderr,
+		code == -EOPNOTSUPP ? "umbra: mode %s is not in this build\n"
+				    : "umbra: %s is neither a mode nor a policy\n",
+		word);
+	return code == -EOPNOTSUPP ? CLIENT_UNAVAILABLE : CLIENT_USAGE;
 }
 
 int client_mode(int argc, char **argv)
@@ -28,11 +41,9 @@ int client_mode(int argc, char **argv)
 	if (status)
 		return status;
 	if (options.nr_words > 1)
-		request = request_of(options.words[1]);
-	if (options.nr_words > 1 && !request) {
-		fputs("umbra: mode: UTF-8 was expected\n", stderr);
-		return CLIENT_USAGE;
-	}
+		status = make_request(options.words[1], &request);
+	if (status)
+		return status;
 	status = api_ask(&options, "/api/v1/guests/%s/mode", options.words[0], request, &answer);
 	json_decref(request);
 	if (status || !answer)

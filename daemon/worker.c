@@ -10,7 +10,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +41,6 @@ struct worker {
 	pthread_mutex_t lock;
 	bool has_change;
 	struct message_change change;
-	atomic_bool stop;
 	int event; /* wakes an idle guest's thread */
 };
 
@@ -96,29 +94,22 @@ static void on_switch(void *context, uint64_t number, const struct switch_record
 	send_or_die(context, MESSAGE_SWITCH, &message);
 }
 
-static void put_in_mailbox(struct worker *worker, const struct message *message)
-{
-	switch (message->header.type) {
-	case MESSAGE_CHANGE:
-		pthread_mutex_lock(&worker->lock);
-		worker->change = message->change;
-		worker->has_change = true;
-		pthread_mutex_unlock(&worker->lock);
-		break;
-	case MESSAGE_STOP: atomic_store(&worker->stop, true); break;
-	default: return;
-	}
-	umbra_guest_kick(worker->guest);
-	eventfd_write(worker->event, 1);
-}
-
+/* STOP and the end of the socket mean the same, whatever the guest is doing: no one wants it now.
+ */
 static void *read_commands(void *context)
 {
 	struct worker *worker = context;
 	struct message message;
 
-	while (message_receive(worker->fd, &message, NULL) > 0)
-		put_in_mailbox(worker, &message);
+	while (message_receive(worker->fd, &message, NULL) > 0 &&
+	       message.header.type == MESSAGE_CHANGE) {
+		pthread_mutex_lock(&worker->lock);
+		worker->change = message.change;
+		worker->has_change = true;
+		pthread_mutex_unlock(&worker->lock);
+		umbra_guest_kick(worker->guest);
+		eventfd_write(worker->event, 1);
+	}
 	_exit(0);
 }
 
@@ -207,13 +198,13 @@ static void wait_idle(struct worker *worker)
 	uint64_t wake = umbra_guest_wake_time(worker->guest);
 	uint64_t deadline = monotonic_ns() + (wake > now ? wake - now : 0);
 
-	while (!atomic_load(&worker->stop) && sleep_until(worker, deadline))
+	while (sleep_until(worker, deadline))
 		empty_mailbox(worker);
 }
 
 static void run_guest(struct worker *worker)
 {
-	while (!atomic_load(&worker->stop)) {
+	for (;;) {
 		switch (pilot_run(worker->pilot, UINT64_MAX)) {
 		case UMBRA_EVENT_IDLE: wait_idle(worker); break;
 		case UMBRA_EVENT_ENDED: send_ended(worker); return;

@@ -3,18 +3,18 @@
  * Maps pages, touches them, takes their write permission away and gives it back, unmaps them and
  * maps others in their place: bound by changes of page tables.
  *
- * rounds=1500  of mapping and unmapping all pages (0: endless)
+ * rounds=400   of mapping and unmapping all pages (0: endless)
  * pages=256    mapped at a time
  * faults=8     of them are mapped, and made writable, only when a page fault asks for it
  * seed=1       of the values written
  *
- * About 105 instructions a page and round. rounds=50 pages=128: 0.7 million instructions.
+ * About 380 instructions a page and round. rounds=50 pages=128: 2.5 million instructions.
  */
 #include "lib/runtime.h"
 
 #define FLAGS (PTE_P | PTE_W | PTE_NX)
 
-static uint64_t rounds = 1500, pages = 256, faults = 8, seed = 1;
+static uint64_t rounds = 400, pages = 256, faults = 8, seed = 1;
 
 static const struct parameter parameters[] = {
 	{"rounds", &rounds, 0, UINT64_MAX},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Delivery through the IDT (SDM 3A 6.10-6.15), in 64-bit and in 32-bit mode. */
-#include "x86_fixture.h"
+#include "x86_system_fixture.h"
 
 struct pushed {
 	uint64_t code, rip, cs, flags, rsp, ss;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Segment registers, far transfers, IRET, SYSCALL: SDM 3A 3.4, 5; SDM 2. */
-#include "x86_fixture.h"
+#include "x86_system_fixture.h"
 
 static int setup_64(void **state)
 {

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include "x86_fixture.h"
+#include "x86_system_fixture.h"
 #include "x86/sse.h"
 
 #define MAX_INSN 8

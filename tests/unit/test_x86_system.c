@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Control registers, MSRs, CPUID, I/O, the interrupt flag: SDM 2; SDM 3A 2, 9.8.5. */
-#include "x86_fixture.h"
+#include "x86_system_fixture.h"
 
 static int setup_64(void **state)
 {

@@ -121,6 +121,7 @@ static void set_accessed_dirty(struct hw *hw, uint64_t *entries[LEVELS], unsigne
 		*entry |= bits;
 		frames_written(&hw->memory->frames,
 			       (uint64_t)((uint8_t *)entry - hw->memory->frames.base));
+		hw->public.attention = true; /* code may lie there too */
 		hw->public.counters.walk_references_ad[0]++;
 		hw_charge(hw, hw->cost.walk_reference);
 		hw->public.counters.walk_cycles[0] += hw->cost.walk_reference;

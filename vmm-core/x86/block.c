@@ -142,26 +142,37 @@ static void build_block(struct x86_cpu *cpu, struct block *block, const uint8_t 
 	block->epoch = blocks->epoch;
 }
 
-/* The block at @host, decoded if need be. NULL: @host is in no frame, there can be none. */
-static struct block *find_block(struct x86_cpu *cpu, const uint8_t *host)
+/* As find_block(), where the block has to be decoded or validated. */
+static __attribute__((noinline)) struct block *find_block_slow(struct x86_cpu *cpu,
+							       const uint8_t *host)
 {
 	struct x86_blocks *blocks = cpu->blocks;
 	struct block *block = slot_of(blocks, host);
 	uint64_t frame;
 
-	if (__builtin_expect(block->host == host && block->mode == cpu->code_mode, 1)) {
-		if (__builtin_expect(block->epoch == blocks->epoch, 1))
-			return block;
-		if (hw_code_generation(cpu->hw, block->frame) == block->generation) {
-			block->epoch = blocks->epoch;
-			return block;
-		}
+	if (block->host == host && block->mode == cpu->code_mode &&
+	    hw_code_generation(cpu->hw, block->frame) == block->generation) {
+		block->epoch = blocks->epoch;
+		return block;
 	}
 	frame = hw_frame_of(cpu->hw, host);
 	if (frame == HW_NO_PAGE)
 		return NULL;
 	build_block(cpu, block, host, frame);
 	return block;
+}
+
+/* The block at @host, decoded if need be. NULL: @host is in no frame, there can be none. */
+static inline struct block *find_block(struct x86_cpu *cpu, const uint8_t *host)
+{
+	struct x86_blocks *blocks = cpu->blocks;
+	struct block *block = slot_of(blocks, host);
+
+	if (__builtin_expect(block->host == host && block->mode == cpu->code_mode &&
+				     block->epoch == blocks->epoch,
+			     1))
+		return block;
+	return find_block_slow(cpu, host);
 }
 
 /* Fetching. */
@@ -171,10 +182,9 @@ static uint64_t code_linear(const struct x86_cpu *cpu, uint64_t rip)
 	return cpu->code_mode == X86_CODE_64 ? rip : (uint32_t)(cpu->segment[X86_CS].base + rip);
 }
 
-/* One instruction look-up; NULL: the fault is raised. */
-static const uint8_t *fetch(struct x86_cpu *cpu, uint64_t rip)
+/* As fetch(), where the address must be checked and the lookaside does not know the page. */
+static __attribute__((noinline)) const uint8_t *fetch_slow(struct x86_cpu *cpu, uint64_t rip)
 {
-	uint64_t linear = code_linear(cpu, rip);
 	const uint8_t *host;
 
 	if (cpu->code_mode == X86_CODE_64 ? !x86_canonical(rip)
@@ -182,10 +192,24 @@ static const uint8_t *fetch(struct x86_cpu *cpu, uint64_t rip)
 		x86_raise_code(cpu, X86_GP, 0);
 		return NULL;
 	}
-	host = hw_translate(cpu->hw, linear, HW_FETCH, cpu->cpl == 3);
+	host = hw_translate(cpu->hw, code_linear(cpu, rip), HW_FETCH, cpu->cpl == 3);
 	if (!host)
 		x86_raise_memory_fault(cpu);
 	return host;
+}
+
+/* One instruction look-up; NULL: the fault is raised. A page in the lookaside is canonical. */
+static inline const uint8_t *fetch(struct x86_cpu *cpu, uint64_t rip)
+{
+	struct hw_public *p = hw_public(cpu->hw);
+	uint64_t page = rip >> PAGE_SHIFT;
+	struct hw_lookaside *entry = &p->fetch[cpu->cpl == 3][page % HW_LOOKASIDE_SETS];
+
+	if (__builtin_expect(cpu->code_mode == X86_CODE_64 && entry->page[0] == page, 1)) {
+		p->counters.tlb_hits[UMBRA_TLB_l1_instruction]++;
+		return entry->host + (rip & PAGE_MASK);
+	}
+	return fetch_slow(cpu, rip);
 }
 
 /*
@@ -221,7 +245,7 @@ static const struct x86_insn *fetch_single(struct x86_cpu *cpu, const uint8_t *h
 /* Executing. */
 
 /* The executing instruction faulted, or ended the guest; rip is back at its start. */
-static void fault(struct x86_cpu *cpu)
+static __attribute__((noinline)) void fault(struct x86_cpu *cpu)
 {
 	struct hw_public *p = hw_public(cpu->hw);
 

@@ -50,6 +50,10 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/x87.c \
 	vmm-core/x86/x87.h
 
+check_PROGRAMS += tests/unit/test_x86_native
+TESTS += tests/unit/test_x86_native
+tests_unit_test_x86_native_SOURCES = tests/unit/test_x86_native.c
+tests_unit_test_x86_native_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	tests/unit/test_x86_exception \
 	tests/unit/test_x86_segment \
@@ -60,7 +64,7 @@ TESTS += \
 	tests/unit/test_x86_segment \
 	tests/unit/test_x86_sse \
 	tests/unit/test_x86_system
-x86_test_fixture = tests/unit/x86_fixture.h tests/unit/paging_fixture.h
+x86_test_fixture = tests/unit/x86_system_fixture.h tests/unit/paging_fixture.h
 x86_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 x86_test_ldadd = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_x86_exception_SOURCES = tests/unit/test_x86_exception.c $(x86_test_fixture)

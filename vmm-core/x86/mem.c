@@ -101,6 +101,33 @@ static bool translate(struct x86_cpu *cpu, uint64_t linear, unsigned size, enum 
 	return true;
 }
 
+uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
+		     enum hw_access access)
+{
+	uint64_t linear = offset;
+	uint8_t *host;
+
+	if (__builtin_expect(cpu->code_mode == X86_CODE_64, 1)) {
+		if (segment >= X86_FS)
+			linear += cpu->segment[segment].base;
+		if ((linear & PAGE_MASK) > PAGE_SIZE - size)
+			return X86_CROSSES;
+		if (!x86_canonical(linear)) {
+			raise_segment(cpu, segment);
+			return NULL;
+		}
+	} else {
+		if (!linear_of(cpu, segment, offset, size, access == HW_WRITE, &linear))
+			return NULL;
+		if ((linear & PAGE_MASK) > PAGE_SIZE - size)
+			return X86_CROSSES;
+	}
+	host = hw_translate(cpu->hw, linear, access, cpu->cpl == 3);
+	if (__builtin_expect(!host, 0))
+		x86_raise_memory_fault(cpu);
+	return host;
+}
+
 static void copy_in(const struct span *span, unsigned size, void *ret)
 {
 	memcpy(ret, span->host[0], span->first);

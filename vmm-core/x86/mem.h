@@ -82,6 +82,16 @@ static inline __attribute__((always_inline)) void x86_put(uint8_t *host, unsigne
 	}
 }
 
+/* The operand reaches into the next page. */
+#define X86_CROSSES ((uint8_t *)UINTPTR_MAX)
+
+/*
+ * Where the lookaside could not answer: checks segment and address and looks up the page. NULL: the
+ * fault is raised. X86_CROSSES: nothing is looked up yet, take the way for operands in two pages.
+ */
+uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
+		     enum hw_access access);
+
 /* Values of 1, 2, 4, 8 bytes, zero-extended; these are the usual ones. */
 static inline __attribute__((always_inline)) bool
 x86_load(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size, uint64_t *ret)
@@ -89,13 +99,18 @@ x86_load(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size, 
 	const uint8_t *host = x86_fast(cpu, segment, offset, size, HW_READ);
 	uint64_t value = 0;
 
-	if (__builtin_expect(host != NULL, 1)) {
-		*ret = x86_get(host, size);
-		return true;
+	if (__builtin_expect(!host, 0)) {
+		host = x86_operand(cpu, segment, offset, size, HW_READ);
+		if (!host)
+			return false;
+		if (__builtin_expect(host == X86_CROSSES, 0)) {
+			if (!x86_load_slow(cpu, segment, offset, size, &value))
+				return false;
+			*ret = value;
+			return true;
+		}
 	}
-	if (!x86_load_slow(cpu, segment, offset, size, &value))
-		return false;
-	*ret = value;
+	*ret = x86_get(host, size);
 	return true;
 }
 
@@ -104,11 +119,15 @@ x86_store(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
 {
 	uint8_t *host = x86_fast(cpu, segment, offset, size, HW_WRITE);
 
-	if (__builtin_expect(host != NULL, 1)) {
-		x86_put(host, size, value);
-		return true;
+	if (__builtin_expect(!host, 0)) {
+		host = x86_operand(cpu, segment, offset, size, HW_WRITE);
+		if (!host)
+			return false;
+		if (__builtin_expect(host == X86_CROSSES, 0))
+			return x86_store_slow(cpu, segment, offset, size, &value);
 	}
-	return x86_store_slow(cpu, segment, offset, size, &value);
+	x86_put(host, size, value);
+	return true;
 }
 
 /* A read-modify-write: begin translates for writing (both pages when it crosses) and reads the old
@@ -128,14 +147,18 @@ x86_rmw_begin(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned s
 {
 	uint8_t *host = x86_fast(cpu, segment, offset, size, HW_WRITE);
 
-	if (__builtin_expect(host != NULL, 1)) {
-		ret_rmw->host[0] = host;
-		ret_rmw->host[1] = NULL;
-		ret_rmw->size = (uint8_t)size;
-		*ret_old = x86_get(host, size);
-		return true;
+	if (__builtin_expect(!host, 0)) {
+		host = x86_operand(cpu, segment, offset, size, HW_WRITE);
+		if (!host)
+			return false;
+		if (__builtin_expect(host == X86_CROSSES, 0))
+			return x86_rmw_begin_slow(cpu, segment, offset, size, ret_rmw, ret_old);
 	}
-	return x86_rmw_begin_slow(cpu, segment, offset, size, ret_rmw, ret_old);
+	ret_rmw->host[0] = host;
+	ret_rmw->host[1] = NULL;
+	ret_rmw->size = (uint8_t)size;
+	*ret_old = x86_get(host, size);
+	return true;
 }
 
 /* @size: the one given to begin, as a constant. */
