@@ -54,3 +54,8 @@ check_PROGRAMS += tests/unit/test_x86_native
 TESTS += tests/unit/test_x86_native
 tests_unit_test_x86_native_SOURCES = tests/unit/test_x86_native.c
 tests_unit_test_x86_native_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_x86_run
+TESTS += tests/unit/test_x86_run
+tests_unit_test_x86_run_SOURCES = tests/unit/test_x86_run.c tests/unit/x86_fixture.h
+tests_unit_test_x86_run_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
