@@ -42,7 +42,10 @@ def guests_that_change_are_switched_both_ways_to_their_profit():
 
 
 def guest_that_does_not_change_stays_put():
-    found = guest("gups")
+    def decided_often():
+        latest = guest("gups")
+        return latest if len(latest["decisions"]) >= 20 else None
+    found = wait_for(decided_often, SECONDS)
     assert len(found["switches"]) == 1, found["switches"]
     assert found["switches"][0]["to"] == "shadow"
     assert not [one for one in found["decisions"] if one["action"] == "rollback"]
