@@ -49,4 +49,5 @@ DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_faults.py \
 	tests/integration/test_quickstart.py
 TESTS += $(DAEMON_INTEGRATION_TESTS)
-EXTRA_DIST += $(DAEMON_INTEGRATION_TESTS) tests/integration/daemon_fixture.py docs/daemon.md
+EXTRA_DIST += $(DAEMON_INTEGRATION_TESTS) tests/integration/daemon_fixture.py docs/daemon.md \
+	tests/lab/quickstart_debootstrap.sh
