@@ -299,6 +299,8 @@ static void decide(struct policy *p, struct policy_decision *d, const struct est
 	p->before_walks = per_instruction(p->before.walks, &p->before);
 	p->switched = *d;
 	p->after_open = true;
+	if (other == UMBRA_MODE_SHADOW)
+		estimator_on_trial(&p->estimator);
 }
 
 const struct policy_decision *policy_decide(struct policy *p, uint64_t time, uint64_t instruction,
