@@ -88,10 +88,14 @@ static void print_step(const struct umbra_step *step, unsigned int *number)
 		print_entry(step, "reads");
 		break;
 	case UMBRA_STEP_AD: print_entry(step, "sets A/D"); break;
-	case UMBRA_STEP_SOFTWARE: print_entry(step, step->write ? "VMM sets" : "VMM gets"); break;
+	case UMBRA_STEP_SOFTWARE:
+		print_entry(step, step->write ? "VMM writes" : "VMM reads");
+		break;
 	case UMBRA_STEP_WALK_FAILED: puts("walk ends without a translation"); break;
 	case UMBRA_STEP_EXIT:
 		printf("VM exit  %s", umbra_exit_reason_name(step->reason));
+		if (step->reason == UMBRA_EXIT_ept_violation)
+			printf(" at GPA 0x%" PRIx64, step->translates);
 		if (step->reason == UMBRA_EXIT_page_fault)
 			print_error_code(step->error_code);
 		putchar('\n');

@@ -1,1 +1,26 @@
-# client: files of this room
+# client: the `umbra` command, a file a verb.
+bin_PROGRAMS += umbra
+umbra_SOURCES = \
+	client/api.c \
+	client/api.h \
+	client/client.h \
+	client/decisions.c \
+	client/guests.c \
+	client/main.c \
+	client/mode.c \
+	client/show.c
+# The verbs that run a guest in the client's own process.
+umbra_SOURCES += \
+	client/compare.c \
+	client/explain.c \
+	client/options.c \
+	client/options.h \
+	client/report.c \
+	client/report.h \
+	client/run.c \
+	client/session.c \
+	client/session.h \
+	client/terminal.c \
+	client/terminal.h
+umbra_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CURL_CFLAGS)
+umbra_LDADD = $(WEBVIEW_LIBS) $(CURL_LIBS) -lpthread -lm

@@ -1,1 +1,45 @@
-# daemon: files of this room
+# daemon: umbrad. What tests link lies in a library.
+sbin_PROGRAMS += umbrad
+noinst_LIBRARIES += libdaemon.a
+libdaemon_a_SOURCES = \
+	daemon/changes.c \
+	daemon/changes.h \
+	daemon/configuration.c \
+	daemon/configuration.h \
+	daemon/configuration_values.c \
+	daemon/configuration_values.h \
+	daemon/console.c \
+	daemon/console.h \
+	daemon/message.c \
+	daemon/message.h \
+	daemon/registry.c \
+	daemon/registry.h \
+	daemon/sampler.c \
+	daemon/sampler.h \
+	daemon/shared.c \
+	daemon/shared.h \
+	daemon/sockets.c \
+	daemon/sockets.h \
+	daemon/spawn.c \
+	daemon/spawn.h \
+	daemon/umbrad.c \
+	daemon/umbrad.h \
+	daemon/worker.c \
+	daemon/worker.h
+libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(INIH_CFLAGS)
+DAEMON_LIBS = libdaemon.a $(WEB_LIBS) $(INIH_LIBS) -lpthread -lm
+umbrad_SOURCES = daemon/main.c
+umbrad_LDADD = $(DAEMON_LIBS)
+
+DAEMON_TESTS = \
+	tests/unit/test_daemon_configuration \
+	tests/unit/test_daemon_message \
+	tests/unit/test_daemon_registry
+check_PROGRAMS += $(DAEMON_TESTS)
+TESTS += $(DAEMON_TESTS)
+tests_unit_test_daemon_configuration_SOURCES = tests/unit/test_daemon_configuration.c
+tests_unit_test_daemon_configuration_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_daemon_message_SOURCES = tests/unit/test_daemon_message.c
+tests_unit_test_daemon_message_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_daemon_registry_SOURCES = tests/unit/test_daemon_registry.c
+tests_unit_test_daemon_registry_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)

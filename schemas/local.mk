@@ -1,1 +1,37 @@
-# schemas: files of this room
+# schemas: the outward names. The JSON Schemas are made from the tables by a program of the build.
+noinst_LIBRARIES += libschemas.a
+libschemas_a_SOURCES = \
+	schemas/metrics.c \
+	schemas/metrics.def \
+	schemas/metrics.h \
+	schemas/schema.c \
+	schemas/schema.h \
+	schemas/types.c \
+	schemas/types.h
+libschemas_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+SCHEMAS_LIBS = libschemas.a $(POLICY_LIBS) $(JANSSON_LIBS)
+
+noinst_PROGRAMS += schemas/generate
+schemas_generate_SOURCES = schemas/generate.c
+schemas_generate_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+schemas_generate_LDADD = $(SCHEMAS_LIBS)
+
+SCHEMAS_JSON = \
+	schemas/guest.json \
+	schemas/guests.json \
+	schemas/decisions.json \
+	schemas/decision.json \
+	schemas/switch.json \
+	schemas/mode_request.json \
+	schemas/mode.json \
+	schemas/host.json \
+	schemas/problem.json
+schemasdir = $(pkgdatadir)/schemas
+nodist_schemas_DATA = $(SCHEMAS_JSON)
+CLEANFILES += $(SCHEMAS_JSON)
+
+# One run makes them all: the first file stands for the others.
+schemas/guest.json: schemas/generate$(EXEEXT)
+	$(AM_V_GEN)schemas/generate$(EXEEXT) schemas
+schemas/guests.json schemas/decisions.json schemas/decision.json schemas/switch.json \
+schemas/mode_request.json schemas/mode.json schemas/host.json schemas/problem.json: schemas/guest.json

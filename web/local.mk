@@ -1,1 +1,41 @@
-# web: files of this room
+# web: libwebview.a is what `umbra run` needs too (a guest as JSON), libweb.a the server.
+noinst_LIBRARIES += libwebview.a libweb.a
+libwebview_a_SOURCES = \
+	web/encode_guest.c \
+	web/view.h
+libwebview_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+WEBVIEW_LIBS = libwebview.a $(SCHEMAS_LIBS)
+
+libweb_a_SOURCES = \
+	web/change.h \
+	web/encode_host.c \
+	web/encode_host.h \
+	web/encode_metrics.c \
+	web/encode_metrics.h \
+	web/guard.c \
+	web/guard.h \
+	web/problem.c \
+	web/problem.h \
+	web/routes.c \
+	web/routes.h \
+	web/server.c \
+	web/server.h \
+	web/snapshot.c \
+	web/snapshot.h
+libweb_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(MICROHTTPD_CFLAGS)
+WEB_LIBS = libweb.a $(WEBVIEW_LIBS) $(MICROHTTPD_LIBS)
+
+WEB_TESTS = \
+	tests/unit/test_web_encode \
+	tests/unit/test_web_guard \
+	tests/unit/test_web_snapshot
+check_PROGRAMS += $(WEB_TESTS)
+TESTS += $(WEB_TESTS)
+tests_unit_test_web_encode_SOURCES = tests/unit/test_web_encode.c
+tests_unit_test_web_encode_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_web_encode_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_web_guard_SOURCES = tests/unit/test_web_guard.c
+tests_unit_test_web_guard_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_web_snapshot_SOURCES = tests/unit/test_web_snapshot.c
+tests_unit_test_web_snapshot_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_web_snapshot_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)

@@ -22,7 +22,8 @@ int machine_create(const struct umbra_console *console, uint64_t memory_size,
 		   struct machine **ret_machine);
 void machine_destroy(struct machine *machine);
 
-/* IN and OUT. @size: 1, 2 or 4 bytes. A port that nobody claims reads all ones. @now: guest time. */
+/* IN and OUT. @size: 1, 2 or 4 bytes. A port that nobody claims reads all ones. @now: guest time.
+ */
 uint32_t machine_in(struct machine *machine, uint16_t port, unsigned size, uint64_t now);
 void machine_out(struct machine *machine, uint16_t port, unsigned size, uint32_t value,
 		 uint64_t now);
@@ -32,7 +33,8 @@ const struct umbra_end *machine_end(const struct machine *machine);
 
 /* Lets timers run up to @now. Cheap when nothing is due. */
 void machine_advance(struct machine *machine, uint64_t now);
-/* Guest time at which machine_advance() is due next; UINT64_MAX: never. Changes after in, out, advance. */
+/* Guest time at which machine_advance() is due next; UINT64_MAX: never. Changes after in, out,
+ * advance. */
 uint64_t machine_next_event(const struct machine *machine);
 
 /* The INTR line of the CPU. Changes after in, out, advance, interrupt_acknowledge. */

@@ -10,6 +10,7 @@
 #include <xxhash.h>
 
 #include "engine/guest.h"
+#include "x86/flags.h"
 
 /* Guest time between two publications of the counters: a few milliseconds. */
 #define PUBLISH_TIME 250000
@@ -134,7 +135,7 @@ static bool jump(struct umbra_guest *guest)
 {
 	uint64_t now = x86_time(guest->cpu), next = umbra_guest_wake_time(guest);
 
-	if (next == UINT64_MAX || !x86_interrupts_enabled(guest->cpu)) {
+	if (next == UINT64_MAX || !(guest->cpu->rflags & RFLAGS_IF)) {
 		x86_end(guest->cpu, UMBRA_END_HALTED, "halted with nothing that could wake it");
 		return false;
 	}

@@ -66,10 +66,10 @@ static bool map(struct vmm *vmm, uint64_t gpa, uint64_t hpa, uint64_t rights)
 		uint64_t *entry = (uint64_t *)frames_host(frames, table) + index;
 		uint64_t entry_hpa = table + index * sizeof(*entry);
 
-		vmm_trace(vmm, UMBRA_TABLE_EPT, level, index, false, 0, entry_hpa, *entry);
+		vmm_trace(vmm, UMBRA_TABLE_EPT, level, index, false, gpa, entry_hpa, *entry);
 		if (level == 1) {
 			*entry = hpa | rights | EPT_MEMORY_TYPE_WB;
-			vmm_trace(vmm, UMBRA_TABLE_EPT, level, index, true, 0, entry_hpa, *entry);
+			vmm_trace(vmm, UMBRA_TABLE_EPT, level, index, true, gpa, entry_hpa, *entry);
 			return true;
 		}
 		if (!(*entry & EPT_R)) {
@@ -78,7 +78,7 @@ static bool map(struct vmm *vmm, uint64_t gpa, uint64_t hpa, uint64_t rights)
 			if (next == UINT64_MAX)
 				return false;
 			*entry = next | EPT_RWX;
-			vmm_trace(vmm, UMBRA_TABLE_EPT, level, index, true, 0, entry_hpa, *entry);
+			vmm_trace(vmm, UMBRA_TABLE_EPT, level, index, true, gpa, entry_hpa, *entry);
 		}
 		table = *entry & ENTRY_ADDRESS;
 	}
@@ -98,6 +98,11 @@ static enum hw_resume memory_exit(struct vmm *vmm, const struct hw_exit *exit, u
 		hpa = memory_frame(memory, exit->gpa / PAGE_SIZE) * PAGE_SIZE;
 		rights = EPT_RWX;
 	} else if (exit->access == HW_WRITE && !exit->table) {
+		struct guest_walk walk;
+
+		/* The access is carried out all the same: its bits are set. */
+		if (hw->guest.cr0 & CR0_PG)
+			guest_walk(vmm, exit->gva, exit->access, exit->user, &walk);
 		return HW_DISCARD;
 	} else {
 		hpa = memory->ones * PAGE_SIZE;

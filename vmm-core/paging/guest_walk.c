@@ -22,6 +22,7 @@ static void set_bits(struct vmm *vmm, uint64_t gpa, uint64_t entry, uint64_t bit
 	/* An entry beyond RAM has all bits set and never comes here. */
 	host = memory_span_write(vmm->memory, gpa, sizeof(*host), &span);
 	*host |= bits;
+	vmm->hw->public.attention = true; /* code may lie there too */
 	vmm_trace(vmm, UMBRA_TABLE_GUEST, level, gpa % PAGE_SIZE / sizeof(*host), true, gpa,
 		  (uint8_t *)host - vmm->memory->frames.base, *host);
 }

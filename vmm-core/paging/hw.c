@@ -290,8 +290,6 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access, b
 		if (hw->trace)
 			hw->trace(hw->trace_context,
 				  &(struct umbra_step){.kind = UMBRA_STEP_WALK_FAILED});
-		if (status == WALK_FAULT)
-			walk_caches_remove(&hw->tlb, gva);
 		if (status == WALK_FAULT && !(hw->intercepts & INTERCEPT_PAGE_FAULT)) {
 			hw->public.fault_address = gva;
 			hw->public.fault_code = walk.error_code;

@@ -103,11 +103,6 @@ static int paging_changed(struct vmm *vmm)
 	return set_root(vmm);
 }
 
-static struct shadow_page *child_of(struct shadow *shadow, uint64_t entry)
-{
-	return &shadow->page[shadow->vmm->memory->page_of[(entry & ENTRY_ADDRESS) / PAGE_SIZE]];
-}
-
 static void invlpg(struct vmm *vmm, uint64_t gva)
 {
 	struct shadow *shadow = vmm->shadow;
@@ -118,7 +113,7 @@ static void invlpg(struct vmm *vmm, uint64_t gva)
 
 		if (!(entry & PTE_P))
 			return;
-		page = child_of(shadow, entry);
+		page = &shadow->page[shadow_child(shadow, entry)];
 	}
 	/* A table in sync has nothing stale: its writes were seen. */
 	if (page->unsync)
@@ -165,7 +160,12 @@ static uint32_t leaf_page(struct shadow *shadow, const struct guest_walk *walk, 
 		if (child == PARENT_NONE)
 			return PARENT_NONE;
 		if (!(page->entry[index] & PTE_P) ||
-		    child_of(shadow, page->entry[index]) != &shadow->page[child]) {
+		    shadow_child(shadow, page->entry[index]) != child) {
+			/*
+			 * While no path led to the child, no INVLPG could reach what is stale in it
+			 * or below it.
+			 */
+			shadow_sync_below(shadow, child);
 			shadow_entry_set_table(shadow, number, index, child);
 			vmm_trace(shadow->vmm, UMBRA_TABLE_SHADOW, level, index, true, 0, hpa,
 				  page->entry[index]);

@@ -96,13 +96,18 @@ uint32_t shadow_next_of(struct shadow *shadow, uint32_t page);
 /* The guest page that a leaf entry maps, GFN_NONE for the frame of all ones. */
 uint32_t shadow_leaf_gfn(const struct shadow *shadow, uint64_t entry);
 
+/* The page that an entry of an upper page points at. */
+uint32_t shadow_child(const struct shadow *shadow, uint64_t entry);
+
 /* shadow_sync.c */
 /* Lets the leaf tables of @gfn go out of sync; false when one of its pages is no leaf table. */
 bool shadow_unsync(struct shadow *shadow, uint32_t gfn);
 /* Repairs all pages that are out of sync and write-protects their tables again. */
 void shadow_sync_all(struct shadow *shadow);
-/* Repairs those of one guest table. */
+/* The same for those of one guest table. */
 void shadow_sync_gfn(struct shadow *shadow, uint32_t gfn);
+/* The same for a page and all pages that it leads to. */
+void shadow_sync_below(struct shadow *shadow, uint32_t page);
 /* The CPU is about to carry out a write to this table: remembers what to compare with. */
 void shadow_write_begins(struct shadow *shadow, uint32_t gfn);
 /* The instruction is over: drops the shadow entries of what it changed. */

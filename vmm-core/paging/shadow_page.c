@@ -159,10 +159,10 @@ uint32_t shadow_leaf_gfn(const struct shadow *shadow, uint64_t entry)
 	return shadow->vmm->memory->page_of[(entry & ENTRY_ADDRESS) / PAGE_SIZE];
 }
 
-static uint32_t page_of_table(struct shadow *shadow, uint64_t hpa)
+uint32_t shadow_child(const struct shadow *shadow, uint64_t entry)
 {
-	/* page_of of a table's frame is free for the number of the shadow page that lies in it. */
-	return shadow->vmm->memory->page_of[hpa / PAGE_SIZE];
+	/* page_of has no guest page for a table's frame: it holds the number of the shadow page. */
+	return shadow->vmm->memory->page_of[(entry & ENTRY_ADDRESS) / PAGE_SIZE];
 }
 
 bool shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index)
@@ -179,7 +179,7 @@ bool shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index)
 		if (gfn != GFN_NONE)
 			list_remove(&shadow->rmap[gfn], SPTE_REF(page, index));
 	} else {
-		uint32_t child = page_of_table(shadow, value & ENTRY_ADDRESS);
+		uint32_t child = shadow_child(shadow, value);
 
 		list_remove(&shadow->page[child].parents, SPTE_REF(page, index));
 	}

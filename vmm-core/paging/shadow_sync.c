@@ -91,15 +91,33 @@ void shadow_sync_all(struct shadow *shadow)
 
 void shadow_sync_gfn(struct shadow *shadow, uint32_t gfn)
 {
-	bool changed = false;
+	bool changed = false, any = false;
 
 	for (uint32_t number = shadow_first_of(shadow, gfn); number != PARENT_NONE;
 	     number = shadow_next_of(shadow, number)) {
-		if (shadow->page[number].unsync)
-			changed |= repair(shadow, number);
+		if (!shadow->page[number].unsync)
+			continue;
+		changed |= repair(shadow, number);
+		any = true;
 	}
+	if (any)
+		shadow_write_protect(shadow, gfn);
 	if (changed)
 		hw_flush(shadow->vmm->hw);
+}
+
+void shadow_sync_below(struct shadow *shadow, uint32_t number)
+{
+	struct shadow_page *page = &shadow->page[number];
+
+	if (page->unsync)
+		shadow_sync_gfn(shadow, page->gfn);
+	if (page->role.level == 1 || !shadow->unsync.count)
+		return;
+	for (unsigned index = 0; index < ENTRIES; index++) {
+		if (page->entry[index] & PTE_P)
+			shadow_sync_below(shadow, shadow_child(shadow, page->entry[index]));
+	}
 }
 
 void shadow_write_begins(struct shadow *shadow, uint32_t gfn)

@@ -159,7 +159,8 @@ void vmm_trace(struct vmm *vmm, enum umbra_table table, unsigned level, unsigned
 		.level = level,
 		.index = index,
 		.write = write,
-		.gpa = gpa,
+		.gpa = table == UMBRA_TABLE_EPT ? 0 : gpa,
+		.translates = table == UMBRA_TABLE_EPT ? gpa : 0,
 		.hpa = hpa,
 		.entry = entry,
 	};

@@ -52,7 +52,10 @@ int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64
 /* A fill happened at the present exit that cost @cycles in all; @caused: a switch caused it. */
 void vmm_count_refill(struct vmm *vmm, bool caused, uint64_t cycles);
 
-/* The VMM reads or writes an entry while it handles an exit: part of an explanation. */
+/*
+ * The VMM reads or writes an entry while it handles an exit: part of an explanation. @gpa: where a
+ * guest's entry lies; for an EPT entry the address that is being mapped.
+ */
 void vmm_trace(struct vmm *vmm, enum umbra_table table, unsigned level, unsigned index, bool write,
 	       uint64_t gpa, uint64_t hpa, uint64_t entry);
 

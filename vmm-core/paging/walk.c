@@ -121,6 +121,7 @@ static void set_accessed_dirty(struct hw *hw, uint64_t *entries[LEVELS], unsigne
 		*entry |= bits;
 		frames_written(&hw->memory->frames,
 			       (uint64_t)((uint8_t *)entry - hw->memory->frames.base));
+		hw->public.attention = true; /* code may lie there too */
 		hw->public.counters.walk_references_ad[0]++;
 		hw_charge(hw, hw->cost.walk_reference);
 		hw->public.counters.walk_cycles[0] += hw->cost.walk_reference;
@@ -281,6 +282,15 @@ enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access, boo
 	walker.references_guest = walker.references_nested = walker.cache_hits = 0;
 	status = hw->paged ? walk_tables(&walker, gva, access, user, ret_walk)
 			   : walk_unpaged(&walker, gva, access, ret_walk);
+	if (status == WALK_FAULT && walker.cache_hits) {
+		/*
+		 * A fault always tells what the tables hold now: what a walk cache said may have
+		 * been widened since, which needs no invalidation (SDM 3A 4.10.4.2, 4.10.4.3).
+		 */
+		walk_caches_remove(&hw->tlb, gva);
+		walker.nr_fills = 0;
+		status = walk_tables(&walker, gva, access, user, ret_walk);
+	}
 	if (status == WALK_OK) {
 		for (unsigned i = 0; i < walker.nr_fills; i++) {
 			struct cache_fill *fill = &walker.fills[i];

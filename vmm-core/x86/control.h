@@ -32,6 +32,30 @@
 #define EFER_LMA (1ull << 10)
 #define EFER_NXE (1ull << 11)
 
+/* MSRs of this build (SDM 4). */
+#define MSR_TSC            0x10
+#define MSR_MISC_ENABLE    0x1a0
+#define MSR_PAT            0x277
+#define MSR_EFER           0xc0000080
+#define MSR_STAR           0xc0000081
+#define MSR_LSTAR          0xc0000082
+#define MSR_CSTAR          0xc0000083
+#define MSR_SFMASK         0xc0000084
+#define MSR_FS_BASE        0xc0000100
+#define MSR_GS_BASE        0xc0000101
+#define MSR_KERNEL_GS_BASE 0xc0000102
+
+/* IA32_MISC_ENABLE: fast strings; no branch trace store, no PEBS. */
+#define MISC_ENABLE_FAST_STRINGS     (1ull << 0)
+#define MISC_ENABLE_BTS_UNAVAILABLE  (1ull << 11)
+#define MISC_ENABLE_PEBS_UNAVAILABLE (1ull << 12)
+#define X86_MISC_ENABLE                                                                            \
+	(MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_BTS_UNAVAILABLE | MISC_ENABLE_PEBS_UNAVAILABLE)
+
+/* DR7: the bits that enable breakpoints or general detect (SDM 3B 17.2.4). */
+#define DR7_ENABLES 0x00ffull
+#define DR7_GD      (1ull << 13)
+
 /* Physical address width of the only processor of this build; bits above are reserved in entries. */
 #define X86_MAXPHYADDR 40
 

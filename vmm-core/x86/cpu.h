@@ -51,6 +51,13 @@ union x86_xmm {
 	double f64[2];
 } __attribute__((aligned(16)));
 
+/* The x87 state as FNSAVE stores it in protected mode with 32-bit operands (SDM 1 8.1.10). */
+struct x86_x87 {
+	uint32_t control, status, tag;
+	uint32_t ip, ip_selector, dp, dp_selector; /* always 0: only unmasked faults need them */
+	uint8_t st[8][10];                         /* ST(0) first */
+} __attribute__((packed, aligned(4)));
+
 /* SDM 3A 6.3.1 */
 enum x86_vector {
 	X86_DE = 0, X86_DB = 1, X86_NMI = 2, X86_BP = 3, X86_OF = 4, X86_BR = 5, X86_UD = 6,
@@ -69,7 +76,7 @@ struct x86_cpu {
 	 * Arithmetic flags are lazy (flags.h); rflags holds all others (IF, DF, TF, IOPL, AC, NT, ...),
 	 * and the arithmetic ones too while cc_op says that they are materialised.
 	 */
-	uint64_t cc_result, cc_source;
+	uint64_t cc_result, cc_source, cc_dest;
 	uint64_t rflags;
 	uint8_t cc_op;
 	uint8_t cpl;
@@ -100,6 +107,10 @@ struct x86_cpu {
 
 	union x86_xmm xmm[16];
 	uint32_t mxcsr;
+	struct x86_x87 x87;
+
+	/* REP iterations that the string instruction may do before the run loop looks around; >= 1. */
+	uint64_t rep_room;
 
 	/* The fault of the instruction that is executing, raised by x86_fault() and friends. */
 	uint8_t fault_vector;
@@ -127,9 +138,6 @@ void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instructio
 
 /* Guest time now, in the middle of a block too. */
 uint64_t x86_time(const struct x86_cpu *cpu);
-
-/* IF is set: an interrupt can wake it from HLT. */
-bool x86_interrupts_enabled(const struct x86_cpu *cpu);
 
 /* Ends the guest at the executing instruction; text by printf. */
 void x86_end(struct x86_cpu *cpu, enum umbra_end_reason reason, const char *format, ...)

@@ -1,1 +1,56 @@
 # vmm-core/x86: files of this room
+# Decoding, execution of integer and string instructions, memory accesses
+libvmmcore_a_SOURCES += \
+	vmm-core/x86/block.c \
+	vmm-core/x86/block.h \
+	vmm-core/x86/control.h \
+	vmm-core/x86/cpu.h \
+	vmm-core/x86/decode.c \
+	vmm-core/x86/decode.h \
+	vmm-core/x86/flags.c \
+	vmm-core/x86/flags.h \
+	vmm-core/x86/insn.h \
+	vmm-core/x86/integer.c \
+	vmm-core/x86/integer.h \
+	vmm-core/x86/integer_alu.c \
+	vmm-core/x86/integer_bit.c \
+	vmm-core/x86/integer_branch.c \
+	vmm-core/x86/integer_exchange.c \
+	vmm-core/x86/integer_misc.c \
+	vmm-core/x86/integer_move.c \
+	vmm-core/x86/integer_multiply.c \
+	vmm-core/x86/integer_shift.c \
+	vmm-core/x86/integer_stack.c \
+	vmm-core/x86/mem.c \
+	vmm-core/x86/mem.h \
+	vmm-core/x86/string.c
+
+# System instructions, exceptions, SSE and x87
+libvmmcore_a_SOURCES += \
+	vmm-core/x86/control.c \
+	vmm-core/x86/cpu.c \
+	vmm-core/x86/cpuid.c \
+	vmm-core/x86/exception.c \
+	vmm-core/x86/far.c \
+	vmm-core/x86/interrupt.c \
+	vmm-core/x86/io.c \
+	vmm-core/x86/msr.c \
+	vmm-core/x86/segment.c \
+	vmm-core/x86/segment.h \
+	vmm-core/x86/selector.c \
+	vmm-core/x86/sse.c \
+	vmm-core/x86/sse.h \
+	vmm-core/x86/sse_float.c \
+	vmm-core/x86/sse_integer.c \
+	vmm-core/x86/sse_move.c \
+	vmm-core/x86/syscall.c \
+	vmm-core/x86/system.c \
+	vmm-core/x86/system.h \
+	vmm-core/x86/table.c \
+	vmm-core/x86/x87.c \
+	vmm-core/x86/x87.h
+
+check_PROGRAMS += tests/unit/test_x86_native
+TESTS += tests/unit/test_x86_native
+tests_unit_test_x86_native_SOURCES = tests/unit/test_x86_native.c
+tests_unit_test_x86_native_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* umbra: the command line. */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "client/client.h"
+
+struct verb {
+	const char *name;
+	int (*run)(int argc, char **argv); /* NULL: a name that is kept for later */
+	const char *arguments;
+	const char *help;
+};
+
+static const struct verb verbs[] = {
+	{"run", client_run, "[OPTION]... IMAGE", "run one guest in the foreground"},
+	{"compare", client_compare, "[OPTION]... IMAGE", "run a guest in each mode, one table"},
+	{"explain", client_explain, "[OPTION]... [IMAGE]", "one memory access, step by step"},
+	{"guests", client_guests, "[--json]", "list umbrad's guests"},
+	{"show", client_show, "[--json] ID", "one guest: what it cost, switches, decisions"},
+	{"mode", client_mode, "[--json] ID [MODE|POLICY]",
+	 "show or change a guest's mode or policy"},
+	{"decisions", client_decisions, "[--json] [--limit N] ID", "what was decided, and why"},
+	{"top", NULL, NULL, NULL},
+	{"calibrate", NULL, NULL, NULL},
+	{"replay", NULL, NULL, NULL},
+	{"advise", NULL, NULL, NULL},
+	{"metrics", NULL, NULL, NULL},
+	{"freeze", NULL, NULL, NULL},
+	{"thaw", NULL, NULL, NULL},
+};
+
+static void print_usage(FILE *out)
+{
+	fputs("usage: umbra VERB [ARGUMENT]...\n\n", out);
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (verbs[i].run)
+			fprintf(out, "  umbra %-9s %-26s %s\n", verbs[i].name, verbs[i].arguments,
+				verbs[i].help);
+	}
+	fputs("\nguests, show, mode and decisions talk to umbrad: --socket PATH says where.\n",
+	      out);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_usage(stderr);
+		return CLIENT_USAGE;
+	}
+	if (!strcmp(argv[1], "--help")) {
+		print_usage(stdout);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		puts("umbra " PACKAGE_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(argv[1], verbs[i].name))
+			continue;
+		if (verbs[i].run)
+			return verbs[i].run(argc - 1, argv + 1);
+		fprintf(stderr, "umbra: %s: this verb is not in this build\n", argv[1]);
+		return CLIENT_USAGE;
+	}
+	fprintf(stderr, "umbra: %s: no such verb\n", argv[1]);
+	print_usage(stderr);
+	return CLIENT_USAGE;
+}

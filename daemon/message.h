@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What umbrad and a worker tell each other: one message a packet of a SOCK_SEQPACKET pair, each
+ * with a header that names version, type and size. Both ends check all three before they look at
+ * the body, and umbrad checks every value of a worker's message, for a worker runs hostile code.
+ */
+#ifndef DAEMON_MESSAGE_H
+#define DAEMON_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/policy.h"
+#include "policy/record.h"
+#include "umbra/end.h"
+#include "umbra/guest.h"
+
+enum {
+	MESSAGE_MAGIC = 0x41524255, /* "UBRA" */
+	MESSAGE_VERSION = 1,
+	MESSAGE_NAME_MAX = 128,
+	MESSAGE_APPEND_MAX = 2048,
+	MESSAGE_REASON_MAX = 32,
+	MESSAGE_TEXT_MAX = 256,
+};
+
+enum message_type {
+	/* umbrad to worker */
+	MESSAGE_START, /* with two descriptors: the shared counters and the image */
+	MESSAGE_CHANGE,
+	MESSAGE_STOP,
+	/* worker to umbrad */
+	MESSAGE_RUNNING,
+	MESSAGE_FAILED,
+	MESSAGE_CHANGED,
+	MESSAGE_SWITCH,   /* new, or amended: the number says which */
+	MESSAGE_DECISION, /* new, or amended: the id says which */
+	MESSAGE_ENDED,
+	MESSAGE_TYPE_COUNT,
+};
+
+struct message_header {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t type;
+	uint32_t size; /* of the whole message */
+	uint32_t reserved;
+};
+
+struct message_start {
+	char name[MESSAGE_NAME_MAX];
+	char image[MESSAGE_NAME_MAX]; /* its file's name, for messages and the command line */
+	char append[MESSAGE_APPEND_MAX];
+	uint64_t memory;
+	uint64_t interval;
+	uint32_t mode, clock, policy;
+	uint32_t console; /* 1: the guest's output goes to standard error */
+};
+
+struct message_change {
+	uint64_t request; /* comes back with the answer */
+	uint32_t has_mode;
+	uint32_t mode, policy;
+	uint32_t reserved;
+};
+
+struct message_failed {
+	char text[MESSAGE_TEXT_MAX];
+};
+
+struct message_switch {
+	uint64_t number; /* 1, 2, ... of this guest */
+	struct umbra_switch record;
+	char reason[MESSAGE_REASON_MAX];
+};
+
+struct message_changed {
+	uint64_t request;
+	int32_t error; /* 0 or a negative errno */
+	uint32_t switched;
+	uint32_t policy; /* that decides now */
+	uint32_t reserved;
+	struct message_switch made; /* valid if switched */
+	char text[MESSAGE_TEXT_MAX];
+};
+
+/* The record's own reason is a pointer, which means nothing on the other side: the text goes along.
+ */
+struct message_decision {
+	struct policy_decision record;
+	char reason[MESSAGE_REASON_MAX];
+};
+
+struct message_ended {
+	struct umbra_end end; /* its cpu_mode is a pointer: NULL here */
+	char cpu_mode[MESSAGE_REASON_MAX];
+	struct umbra_registers registers;
+	char memory_hash[33];
+};
+
+struct message {
+	struct message_header header;
+	union {
+		struct message_start start;
+		struct message_change change;
+		struct message_failed failed;
+		struct message_changed changed;
+		struct message_switch switched;
+		struct message_decision decision;
+		struct message_ended ended;
+	};
+};
+
+enum { MESSAGE_FDS_MAX = 2 };
+
+/* The size of a message of this type, or 0: there is no such type. */
+size_t message_size(unsigned int type);
+
+/* Completes the header of @message and sends it. 0 or a negative errno. */
+int message_send(int fd, enum message_type type, struct message *message);
+int message_send_fds(int fd, enum message_type type, struct message *message, const int *fds,
+		     size_t nr_fds);
+
+/*
+ * Receives one message. 1: here it is; 0: the other end is closed; -EAGAIN: nothing now; -EBADMSG:
+ * what came is no message of this version, of its type's size. Descriptors that came along go to
+ * @ret_fds
+ * (-1 where there is none); with NULL none are taken.
+ */
+int message_receive(int fd, struct message *ret_message, int ret_fds[MESSAGE_FDS_MAX]);
+
+/*
+ * Checks every value of a message from a worker that anything depends on: enums in range, numbers
+ * finite, texts terminated and printable (others become '?'). Makes a decision's reason valid here.
+ * 0 or -EBADMSG.
+ */
+int message_check(struct message *message);
+
+/* The reason as one of the strings that records may have, so that no copy is needed; "other" else.
+ */
+const char *message_switch_reason(const char *reason);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config.h"
+
+#include <string.h>
+
+#include "daemon/sampler.h"
+
+static int copy_counters(struct snapshot *snapshot, const struct guest *guest,
+			 struct guest_view *view)
+{
+	struct umbra_counters now;
+	struct umbra_counters *copy;
+
+	/* Not measured (yet) is told by absence, not by zeros. */
+	if (!guest->shared || shared_read(guest->shared, &now))
+		return 0;
+	copy = snapshot_alloc(snapshot, sizeof(*copy));
+	if (!copy)
+		return -1;
+	memcpy(copy, &now, sizeof(now));
+	view->counters = copy;
+	return 0;
+}
+
+static int copy_decisions(struct snapshot *snapshot, const struct guest *guest,
+			  struct guest_view *view)
+{
+	size_t kept = registry_kept(guest->nr_decisions, REGISTRY_DECISIONS_KEPT);
+	struct policy_decision *copies = snapshot_alloc(snapshot, kept * sizeof(*copies));
+
+	if (!copies)
+		return -1;
+	for (size_t i = 0; i < kept; i++)
+		copies[i] = *registry_decision(guest, i);
+	view->decisions = copies;
+	view->nr_decisions = kept;
+	return 0;
+}
+
+static int copy_switches(struct snapshot *snapshot, const struct guest *guest,
+			 struct guest_view *view)
+{
+	size_t kept = registry_kept(guest->nr_switches, REGISTRY_SWITCHES_KEPT);
+	struct switch_record *copies = snapshot_alloc(snapshot, kept * sizeof(*copies));
+
+	if (!copies)
+		return -1;
+	for (size_t i = 0; i < kept; i++)
+		copies[i] = registry_switch(guest, i)->record;
+	view->switches = copies;
+	view->nr_switches = kept;
+	return 0;
+}
+
+static int copy_end(struct snapshot *snapshot, const struct guest *guest, struct guest_view *view)
+{
+	struct umbra_end *end;
+	struct umbra_registers *registers;
+
+	if (!guest->has_end)
+		return 0;
+	end = snapshot_alloc(snapshot, sizeof(*end));
+	if (!end)
+		return -1;
+	*end = guest->end;
+	if (guest->cpu_mode[0])
+		end->cpu_mode = snapshot_strdup(snapshot, guest->cpu_mode);
+	view->end = end;
+	if (guest->memory_hash[0])
+		view->memory_hash = snapshot_strdup(snapshot, guest->memory_hash);
+	if (!guest->has_registers)
+		return 0;
+	registers = snapshot_alloc(snapshot, sizeof(*registers));
+	if (!registers)
+		return -1;
+	*registers = guest->registers;
+	view->registers = registers;
+	return 0;
+}
+
+static int copy_guest(struct snapshot *snapshot, const struct guest *guest, struct guest_view *view)
+{
+	view->id = snapshot_strdup(snapshot, guest->config->name);
+	if (!view->id)
+		return -1;
+	view->guest = view->id;
+	view->state = guest_state_name(guest->state);
+	view->pid = guest->pid;
+	view->engine = "soft";
+	view->processor = "skylake";
+	view->mode = guest->mode;
+	view->policy = guest->policy;
+	view->clock = guest->config->clock;
+	return copy_counters(snapshot, guest, view) || copy_decisions(snapshot, guest, view) ||
+	       copy_switches(snapshot, guest, view) || copy_end(snapshot, guest, view);
+}
+
+struct snapshot *sampler_take(const struct registry *registry)
+{
+	struct snapshot *snapshot = snapshot_create(registry->nr_guests);
+
+	if (!snapshot)
+		return NULL;
+	clock_gettime(CLOCK_REALTIME, &snapshot->time);
+	for (size_t i = 0; i < registry->nr_guests; i++) {
+		snapshot->nr_unready += registry->guests[i].state == GUEST_STARTING;
+		if (copy_guest(snapshot, &registry->guests[i], &snapshot->guests[i])) {
+			snapshot_unref(snapshot);
+			return NULL;
+		}
+	}
+	return snapshot;
+}

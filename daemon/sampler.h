@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* From the registry and the shared counters to an immutable snapshot. */
+#ifndef DAEMON_SAMPLER_H
+#define DAEMON_SAMPLER_H
+
+#include "daemon/registry.h"
+#include "web/snapshot.h"
+
+/* Everything as it is now, with one reference; NULL: out of memory. */
+struct snapshot *sampler_take(const struct registry *registry);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/spawn.h"
+
+/* In the child, between fork and exec: nothing but system calls. */
+static void become_worker(int fd)
+{
+	char *const arguments[] = {"umbrad", "--role", "worker", "--fd", "3", NULL};
+	int null = open("/dev/null", O_RDONLY);
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (null >= 0)
+		dup2(null, STDIN_FILENO);
+	/* dup2() clears close-on-exec, except when both are the same. */
+	if (fd == SPAWN_WORKER_FD)
+		fcntl(fd, F_SETFD, 0);
+	else
+		dup2(fd, SPAWN_WORKER_FD);
+	close_range(SPAWN_WORKER_FD + 1, ~0u, 0);
+	execv("/proc/self/exe", arguments);
+	_exit(70);
+}
+
+static void fill_start(struct message *message, const struct guest_config *config,
+		       uint64_t default_interval)
+{
+	struct message_start *start = &message->start;
+	const char *slash = strrchr(config->image, '/');
+
+	memset(message, 0, sizeof(*message));
+	snprintf(start->name, sizeof(start->name), "%s", config->name);
+	snprintf(start->image, sizeof(start->image), "%.*s", MESSAGE_NAME_MAX - 1,
+		 slash ? slash + 1 : config->image);
+	snprintf(start->append, sizeof(start->append), "%s", config->append);
+	start->memory = config->memory;
+	start->interval = config->interval ? config->interval : default_interval;
+	start->mode = config->mode;
+	start->clock = config->clock;
+	start->policy = config->policy;
+	start->console = config->console;
+}
+
+/* Everything but the image, which is open as @image. */
+static int start(struct guest *guest, uint64_t default_interval, int image, const char **ret_what)
+{
+	struct message message;
+	struct shared_counters *shared = NULL;
+	int pair[2] = {-1, -1};
+	int fds[MESSAGE_FDS_MAX];
+	int memory, code;
+	pid_t pid = -1;
+
+	*ret_what = "shared memory";
+	memory = shared_create(guest->config->name);
+	if (memory < 0)
+		return memory;
+	shared = shared_map(memory, false);
+	code = shared ? 0 : -errno;
+	if (!code) {
+		*ret_what = "socketpair";
+		code = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) ? -errno : 0;
+	}
+	if (!code) {
+		fill_start(&message, guest->config, default_interval);
+		fds[0] = memory;
+		fds[1] = image;
+		/* It waits in the socket until the worker is there. */
+		code = message_send_fds(pair[0], MESSAGE_START, &message, fds, MESSAGE_FDS_MAX);
+	}
+	if (!code) {
+		*ret_what = "fork";
+		pid = fork();
+		if (!pid)
+			become_worker(pair[1]);
+		code = pid < 0 ? -errno : 0;
+	}
+	close(memory);
+	if (pair[1] >= 0)
+		close(pair[1]);
+	if (code) {
+		shared_unmap(shared);
+		if (pair[0] >= 0)
+			close(pair[0]);
+		return code;
+	}
+	/* umbrad never waits for a worker. */
+	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	guest->pid = pid;
+	guest->fd = pair[0];
+	guest->shared = shared;
+	return 0;
+}
+
+int spawn_worker(struct guest *guest, uint64_t default_interval, struct umbra_error *ret_error)
+{
+	int image = open(guest->config->image, O_RDONLY | O_CLOEXEC);
+	const char *what;
+	int code;
+
+	if (image < 0)
+		return umbra_error_set(ret_error, -errno, guest->config->image, NULL, "%s",
+				       strerror(errno));
+	code = start(guest, default_interval, image, &what);
+	close(image);
+	if (code)
+		return umbra_error_set(ret_error, code, what, NULL, "%s", strerror(-code));
+	return 0;
+}

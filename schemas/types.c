@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "policy/policy.h"
+#include "schemas/types.h"
+#include "umbra/end.h"
+#include "umbra/mode.h"
+
+static const char *const states[GUEST_STATE_COUNT] = {
+	[GUEST_STARTING] = "starting", [GUEST_RUNNING] = "running", [GUEST_PAUSED] = "paused",
+	[GUEST_ENDED] = "ended",       [GUEST_FAILED] = "failed",
+};
+
+static const char *const gprs[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+				   "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+static const char *const selectors[] = {"es", "cs", "ss", "ds", "fs", "gs"};
+
+const char *guest_state_name(enum guest_state state)
+{
+	return states[state];
+}
+
+const char *register_name(int i)
+{
+	return gprs[i];
+}
+
+const char *selector_name(int i)
+{
+	return selectors[i];
+}
+
+static const char *state_at(int i)
+{
+	return states[i];
+}
+
+static const char *mode_at(int i)
+{
+	return umbra_mode_name(i);
+}
+
+static const char *policy_at(int i)
+{
+	return policy_kind_name(i);
+}
+
+static const char *clock_at(int i)
+{
+	return umbra_clock_name(i);
+}
+
+/* UMBRA_END_NONE is never shown: a guest that lives has no end. */
+static const char *end_reason_at(int i)
+{
+	return umbra_end_reason_name(i + 1);
+}
+
+static const char *action_at(int i)
+{
+	return policy_action_name(i);
+}
+
+static const char *input_at(int i)
+{
+	return policy_input_name(i);
+}
+
+static const char *engine_at(int i)
+{
+	return i ? NULL : "soft";
+}
+
+const struct name_list state_names = {GUEST_STATE_COUNT, state_at};
+const struct name_list mode_names = {UMBRA_MODE_COUNT, mode_at};
+const struct name_list policy_names = {POLICY_KIND_COUNT, policy_at};
+static const struct name_list clock_names = {UMBRA_CLOCK_COUNT, clock_at};
+static const struct name_list end_reason_names = {UMBRA_END_REASON_COUNT - 1, end_reason_at};
+static const struct name_list action_names = {POLICY_ACTION_COUNT, action_at};
+static const struct name_list input_names = {POLICY_INPUT_COUNT, input_at};
+static const struct name_list engine_names = {1, engine_at};
+
+/* Rows; what is not given is NULL or false. */
+#define FIELD(field_key, field_kind, is_required, field_help, ...)                                 \
+	{                                                                                          \
+		.key = field_key, .kind = FIELD_##field_kind, .required = is_required,             \
+		.help = field_help, __VA_ARGS__                                                    \
+	}
+#define OBJECT_TYPE(type_name, type_title, type_help, type_fields, with_metrics)                   \
+	{                                                                                          \
+		.name = type_name, .title = type_title, .help = type_help, .fields = type_fields,  \
+		.has_metrics = with_metrics                                                        \
+	}
+
+static const struct field end_fields[] = {
+	FIELD("reason", ENUM, true, "Why the guest ended", .names = &end_reason_names),
+	FIELD("value", COUNT, false, "What the guest wrote to the debug exit port 0xf4"),
+	FIELD("rip", HEX, false, "Address of the instruction that ended it"),
+	FIELD("bytes", STRING, false, "Its opcode bytes, as two hexadecimal digits each"),
+	FIELD("cpu_mode", STRING, false, "Operating mode of the CPU then"),
+	FIELD("text", STRING, false, "The same for people"),
+	{.key = NULL},
+};
+
+/* A change of mode that found the mode on already, or one of the policy alone, has no switch. */
+#define SWITCH_FIELDS(required)                                                                    \
+	FIELD("instruction", COUNT, required, "Instructions retired when it happened"),            \
+		FIELD("time", COUNT, required, "Guest time, in units of time"),                    \
+		FIELD("from", ENUM, required, "Mode before", .names = &mode_names),                \
+		FIELD("to", ENUM, required, "Mode after", .names = &mode_names),                   \
+		FIELD("pause_ns", COUNT, required,                                                 \
+		      "Wall time the guest stood still, in nanoseconds"),                          \
+		FIELD("zapped", COUNT, required, "Shadow pages dropped"),                          \
+		FIELD("refill_fills", COUNT, required, "Fills that it caused so far, in entries"), \
+		FIELD("refill_cycles", COUNT, required,                                            \
+		      "Cycles of these fills, their exits included"),                              \
+		FIELD("reason", STRING, required,                                                  \
+		      "Who asked: policy, rollback, operator, schedule")
+
+static const struct field switch_fields[] = {
+	SWITCH_FIELDS(true),
+	{.key = NULL},
+};
+
+static const struct field cost_fields[] = {
+	FIELD("cycles", NUMBER, true,
+	      "Cycles of the interval in this mode: measured if it was on, else estimated"),
+	FIELD("uncertainty", NUMBER, true, "Uncertainty of it, in cycles"),
+	{.key = NULL},
+};
+
+static const struct field input_fields[] = {
+	FIELD("value", COUNT, true, "What was counted in the interval"),
+	FIELD("model_only", BOOLEAN, true, "Only a simulator can see this"),
+	FIELD("uncertainty", NUMBER, true, "Relative uncertainty; 0 is exact"),
+	{.key = NULL},
+};
+
+static const struct field after_fields[] = {
+	FIELD("intervals", COUNT, true, "Intervals measured since, refill set aside"),
+	FIELD("cycles_per_instruction_before", NUMBER, true, "Cycles an instruction before"),
+	FIELD("cycles_per_instruction", NUMBER, true, "Cycles an instruction since"),
+	FIELD("refill_cycles", NUMBER, true, "What the switch really cost, in cycles"),
+	FIELD("paid", BOOLEAN, true, "Cheaper than before; of a stay: the estimate held"),
+	{.key = NULL},
+};
+
+static const struct field decision_fields[] = {
+	FIELD("id", COUNT, true, "1, 2, ... of this guest"),
+	FIELD("time", COUNT, true, "Guest time, in units of time"),
+	FIELD("instruction", COUNT, true, "Instructions retired then"),
+	FIELD("mode", ENUM, true, "Mode that was on", .names = &mode_names),
+	FIELD("cost", MAP, true, "What the interval cost or would have cost; no key: not known",
+	      .type = "cost", .names = &mode_names),
+	FIELD("switch_cost", NUMBER, true, "Pause, teardown and expected refill, in cycles"),
+	FIELD("threshold", NUMBER, true, "Advantage that a switch needs, in cycles"),
+	FIELD("advantage", NUMBER, true, "Advantage gathered so far, in cycles"),
+	FIELD("action", ENUM, true, "What was decided", .names = &action_names),
+	FIELD("target", ENUM, true, "Mode decided for", .names = &mode_names),
+	FIELD("reason", STRING, true, "Rule that decided"),
+	FIELD("inputs", MAP, true, "What the decision was made from; no key: not known",
+	      .type = "input", .names = &input_names),
+	FIELD("after", OBJECT, true, "What came of it; null: not known yet", .type = "after",
+	      .nullable = true),
+	{.key = NULL},
+};
+
+#define REGISTER(name, help) FIELD(name, HEX, true, help)
+static const struct field registers_fields[] = {
+	REGISTER("rax", "RAX"),
+	REGISTER("rcx", "RCX"),
+	REGISTER("rdx", "RDX"),
+	REGISTER("rbx", "RBX"),
+	REGISTER("rsp", "RSP"),
+	REGISTER("rbp", "RBP"),
+	REGISTER("rsi", "RSI"),
+	REGISTER("rdi", "RDI"),
+	REGISTER("r8", "R8"),
+	REGISTER("r9", "R9"),
+	REGISTER("r10", "R10"),
+	REGISTER("r11", "R11"),
+	REGISTER("r12", "R12"),
+	REGISTER("r13", "R13"),
+	REGISTER("r14", "R14"),
+	REGISTER("r15", "R15"),
+	REGISTER("rip", "RIP"),
+	REGISTER("rflags", "RFLAGS"),
+	REGISTER("cr0", "CR0"),
+	REGISTER("cr2", "CR2"),
+	REGISTER("cr3", "CR3"),
+	REGISTER("cr4", "CR4"),
+	REGISTER("efer", "IA32_EFER"),
+	REGISTER("es", "Selector in ES"),
+	REGISTER("cs", "Selector in CS"),
+	REGISTER("ss", "Selector in SS"),
+	REGISTER("ds", "Selector in DS"),
+	REGISTER("fs", "Selector in FS"),
+	REGISTER("gs", "Selector in GS"),
+	REGISTER("fs_base", "Base of FS"),
+	REGISTER("gs_base", "Base of GS"),
+	FIELD("xmm", STRINGS, true, "XMM0 to XMM15, 32 hexadecimal digits each, highest first"),
+	REGISTER("mxcsr", "MXCSR"),
+	{.key = NULL},
+};
+
+/* "failed" and "starting" guests may have nothing measured yet: the metrics are not required then.
+ */
+static const struct field guest_fields[] = {
+	FIELD("id", STRING, false, "What the API calls it; not in a run of `umbra run`"),
+	FIELD("state", ENUM, false, "What it does now; not in a run", .names = &state_names),
+	FIELD("pid", COUNT, false, "Process that runs it; absent: there is none"),
+	FIELD("guest", STRING, true, "Its name"),
+	FIELD("engine", ENUM, true, "What executes it", .names = &engine_names),
+	FIELD("mode", ENUM, true, "Paging mode that is on", .names = &mode_names),
+	FIELD("policy", ENUM, true, "Who decides the mode", .names = &policy_names),
+	FIELD("clock", ENUM, true, "What guest time counts", .names = &clock_names),
+	FIELD("processor", STRING, true, "Processor whose TLB and costs are modelled"),
+	FIELD("end", OBJECT, false, "How it ended; absent: it lives", .type = "end"),
+	FIELD("switches", LIST, false, "Its latest live switches, oldest first", .type = "switch"),
+	FIELD("decisions", LIST, false, "Its latest decisions, oldest first", .type = "decision"),
+	FIELD("memory_hash", STRING, false,
+	      "XXH3-128 over its RAM in guest-physical order, untouched pages as zeros"),
+	FIELD("registers", LIST, false, "Registers of each vCPU at the end", .type = "registers"),
+	{.key = NULL},
+};
+
+static const struct field guests_fields[] = {
+	FIELD("guests", LIST, true, "Every guest, without its lists", .type = "guest"),
+	{.key = NULL},
+};
+
+static const struct field decisions_fields[] = {
+	FIELD("decisions", LIST, true, "Latest decisions of a guest, oldest first",
+	      .type = "decision"),
+	{.key = NULL},
+};
+
+static const struct field mode_request_fields[] = {
+	FIELD("mode", ENUM, false, "Switch to this mode and pin it", .names = &mode_names),
+	FIELD("policy", ENUM, false, "Let this policy decide from now on", .names = &policy_names),
+	{.key = NULL},
+};
+
+static const struct field mode_fields[] = {
+	FIELD("id", STRING, true, "The guest"),
+	FIELD("mode", ENUM, true, "Mode that is on now", .names = &mode_names),
+	FIELD("policy", ENUM, true, "Policy that decides now", .names = &policy_names),
+	SWITCH_FIELDS(false),
+	{.key = NULL},
+};
+
+static const struct field host_fields[] = {
+	FIELD("version", STRING, true, "Of umbrad"),
+	FIELD("hostname", STRING, true, "Of this host"),
+	FIELD("kernel", STRING, true, "Release of its kernel"),
+	FIELD("machine", STRING, true, "Its architecture"),
+	FIELD("cpus", COUNT, true, "CPUs that are online"),
+	FIELD("memory_bytes", COUNT, true, "Its memory, in bytes"),
+	FIELD("pid", COUNT, true, "Of umbrad"),
+	FIELD("started", STRING, true, "When umbrad started (RFC 3339, UTC)"),
+	FIELD("time", STRING, true, "When this was true (RFC 3339, UTC)"),
+	FIELD("guests", COUNT, true, "Guests that umbrad knows"),
+	FIELD("engines", TEXTS, true, "State of each engine: ok, or why not"),
+	FIELD("modes", STRINGS, true, "Paging modes of this build"),
+	FIELD("processors", STRINGS, true, "Processors that this build models"),
+	{.key = NULL},
+};
+
+static const struct field problem_fields[] = {
+	FIELD("type", STRING, true, "A URI of the kind of problem; about:blank: see status"),
+	FIELD("title", STRING, true, "The kind of problem for people"),
+	FIELD("status", COUNT, true, "HTTP status code"),
+	FIELD("detail", STRING, false, "This occurrence for people"),
+	FIELD("instance", STRING, false, "What was asked for"),
+	{.key = NULL},
+};
+
+const struct object_type object_types[] = {
+	OBJECT_TYPE("guest", "A guest", "A guest of umbrad, or the result of `umbra run --json`",
+		    guest_fields, true),
+	OBJECT_TYPE("guests", "All guests", "Answer of /api/v1/guests", guests_fields, false),
+	OBJECT_TYPE("decisions", "Decisions of a guest", "Answer of /api/v1/guests/{id}/decisions",
+		    decisions_fields, false),
+	OBJECT_TYPE("decision", "A decision", "One decision of the policy", decision_fields, false),
+	OBJECT_TYPE("switch", "A live switch", "One change of the paging mode", switch_fields,
+		    false),
+	OBJECT_TYPE("mode_request", "A change of mode or policy",
+		    "Body of PUT /api/v1/guests/{id}/mode: exactly one of the two",
+		    mode_request_fields, false),
+	OBJECT_TYPE("mode", "A guest's mode and policy",
+		    "Answer of PUT /api/v1/guests/{id}/mode, with the switch that it made if it "
+		    "made one",
+		    mode_fields, false),
+	OBJECT_TYPE("host", "This host", "Answer of /api/v1/host", host_fields, false),
+	OBJECT_TYPE("problem", "A problem", "Problem details (RFC 9457)", problem_fields, false),
+	OBJECT_TYPE("end", NULL, "How a guest ended", end_fields, false),
+	OBJECT_TYPE("cost", NULL, "Cost of an interval in one mode", cost_fields, false),
+	OBJECT_TYPE("input", NULL, "One input of a decision", input_fields, false),
+	OBJECT_TYPE("after", NULL, "What came of a decision", after_fields, false),
+	OBJECT_TYPE("registers", NULL, "Registers of a vCPU", registers_fields, false),
+	{.name = NULL},
+};

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What Umbra's JSON objects are made of, as rows: the source of every JSON Schema. */
+#ifndef SCHEMAS_TYPES_H
+#define SCHEMAS_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum field_kind {
+	FIELD_STRING,
+	FIELD_HEX,   /* a number as a string 0x...: JSON's readers often lose bits above 2^53 */
+	FIELD_COUNT, /* an integer, 0 or more */
+	FIELD_NUMBER,
+	FIELD_BOOLEAN,
+	FIELD_ENUM,    /* one name of a list */
+	FIELD_OBJECT,  /* an object of another type */
+	FIELD_LIST,    /* an array of objects of another type */
+	FIELD_STRINGS, /* an array of strings */
+	FIELD_MAP,     /* names of a list, each with an object of another type; none is required */
+	FIELD_TEXTS,   /* an object with any names, each with a string */
+};
+
+/* A list of names that an outward field may have: names(i) for 0 <= i < count. */
+struct name_list {
+	int count;
+	const char *(*name)(int i);
+};
+
+struct field {
+	const char *key; /* NULL ends the rows */
+	enum field_kind kind;
+	bool required;
+	const char *help;              /* with the unit */
+	const char *type;              /* OBJECT, LIST, MAP */
+	const struct name_list *names; /* ENUM, MAP */
+	bool nullable;
+};
+
+struct object_type {
+	const char *name;  /* NULL ends the rows */
+	const char *title; /* not NULL: a schema of its own, NAME.json */
+	const char *help;
+	const struct field *fields;
+	bool has_metrics; /* the metrics of schemas/metrics.def too */
+};
+
+extern const struct object_type object_types[];
+
+extern const struct name_list state_names, mode_names, policy_names;
+
+/* The states of a guest in umbrad, in the order of state_names. */
+enum guest_state {
+	GUEST_STARTING,
+	GUEST_RUNNING,
+	GUEST_PAUSED,
+	GUEST_ENDED,
+	GUEST_FAILED,
+	GUEST_STATE_COUNT
+};
+const char *guest_state_name(enum guest_state state);
+
+const char *register_name(int i); /* of the general-purpose registers, in umbra_registers' order */
+const char *selector_name(int i); /* of the segment registers, in umbra_registers' order */
+
+#endif

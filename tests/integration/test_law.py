@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The law of the core: no guest can tell its paging mode.
+
+Every shipped guest ends with the same registers, memory, output and instruction count in bare,
+shadow, ept, auto and under seeded switch schedules. Each scheduled run proves that its switches
+happened and that shadow filled after each of them.
+
+Arguments: [SCHEDULES] for each guest (default 20; the number of seeds).
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+UMBRA = os.path.abspath("umbra")
+GUESTS = os.path.abspath("guests")
+SCHEDULES = int(sys.argv[1]) if len(sys.argv) > 1 else int(os.environ.get("LAW_SCHEDULES", "20"))
+
+# name, parameters that end a run within 3 million instructions
+RUNS = (
+    ("hello", "rounds=20 pages=64"),
+    ("mov1234", "rounds=8 pages=8"),
+    ("gups", "rounds=1 pages=2048 updates=8192"),
+    ("chase", "rounds=2 pages=2048"),
+    ("churn", "rounds=12"),
+    ("switcher", "rounds=40 spaces=16"),
+    ("phases", "phases=4 pages=2048 tlb=8192 table=4096"),
+)
+
+
+def run(guest, append, *options):
+    """One run: what the guest could see, and the JSON."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as result:
+        done = subprocess.run(
+            [UMBRA, "run", "--clock", "instructions", "--memory", "64M", "--json", result.name,
+             "--append", append, *options, f"{GUESTS}/{guest}.elf"],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False)
+        report = json.load(open(result.name, encoding="utf-8"))
+    visible = {
+        "status": done.returncode,
+        "output": done.stdout,
+        "instructions": report["instructions"],
+        "end": report["end"],
+        "memory_hash": report["memory_hash"],
+        "registers": report["registers"],
+    }
+    return visible, report
+
+
+def differences(reference, visible):
+    return [f"{key}: {visible[key]!r}, in bare {reference[key]!r}"
+            for key in reference if visible[key] != reference[key]]
+
+
+def check_schedule(report):
+    """What proves that a scheduled run was one."""
+    switches = report["switches"]
+    if not switches or report["switching"]["count"] != len(switches):
+        return [f"{len(switches)} switches listed, {report['switching']['count']} counted"]
+    # The last one may come too late for the guest to touch anything more.
+    return [f"switch to shadow at instruction {switch['instruction']} filled nothing"
+            for switch in switches[:-1]
+            if switch["to"] == "shadow" and not switch["refill_fills"]]
+
+
+def check(guest, append):
+    reference, report = run(guest, append, "--mode", "bare")
+    problems = []
+    if reference["status"] != 0:
+        problems.append(f"bare ends with {reference['status']}: {reference['end']}")
+    if report["instructions"] > 3_000_000:
+        problems.append(f"{report['instructions']} instructions: more than 3 million")
+    if sum(report["exits"].values()):
+        problems.append("bare exits")
+    yield f"{guest} in bare", problems
+
+    for mode, options in (("shadow", ()), ("ept", ()), ("auto", ("--interval", "100000"))):
+        visible, report = run(guest, append, "--mode", mode, *options)
+        problems = differences(reference, visible)
+        if mode == "shadow" and not report["shadow"]["fills"]:
+            problems.append("nothing was filled")
+        if mode == "ept" and not report["ept"]["fills"]:
+            problems.append("nothing was filled")
+        if mode == "auto" and not report["decisions"] and report["instructions"] > 200000:
+            problems.append("nothing was decided")
+        yield f"{guest} in {mode}", problems
+
+    distance = max(200, reference["instructions"] // 40)
+    for seed in range(1, SCHEDULES + 1):
+        visible, report = run(guest, append, "--mode", "ept" if seed % 2 else "shadow",
+                              "--switch-every", str(distance), "--seed", str(seed))
+        yield (f"{guest} with switches of seed {seed}",
+               differences(reference, visible) + check_schedule(report))
+
+
+def main():
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        results = [result for group in pool.map(lambda r: list(check(*r)), RUNS)
+                   for result in group]
+    print(f"1..{len(results)}")
+    for number, (name, problems) in enumerate(results, 1):
+        print(f"{'not ok' if problems else 'ok'} {number} - {name}")
+        for problem in problems:
+            print(f"#  {problem}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guest memory with the modelled hardware and a VMM around it, without a CPU, and a reference
+ * walker that reads the guest's tables by the manual alone: for tests of paging.
+ */
+#ifndef TESTS_PAGING_FIXTURE_H
+#define TESTS_PAGING_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "memory/map.h"
+#include "paging/vmm.h"
+
+#define RAM_SIZE (8ull << 20)
+/* All of RAM, read and write for the supervisor, at this address: how the guest reaches its tables.
+ */
+#define WINDOW 0xffffff8000000000ull
+
+struct box {
+	struct memory memory;
+	struct hw *hw;
+	struct vmm *vmm;
+	struct hw_paging regs;
+	uint32_t next_table; /* next guest page to be used as a table */
+};
+
+static inline void box_put(struct box *box, uint64_t gpa, uint64_t entry)
+{
+	assert_int_equal(memory_write(&box->memory, gpa, &entry, sizeof(entry)), 0);
+}
+
+static inline uint64_t box_get(struct box *box, uint64_t gpa)
+{
+	uint64_t entry;
+
+	assert_int_equal(memory_read(&box->memory, gpa, &entry, sizeof(entry)), 0);
+	return entry;
+}
+
+static inline uint64_t box_table(struct box *box)
+{
+	return (uint64_t)box->next_table++ * PAGE_SIZE;
+}
+
+/*
+ * The address of the entry of @leaf level for @gva, with tables above it made where missing.
+ * Writes memory behind the hardware's back: for setting up, before the first access.
+ */
+static inline uint64_t box_entry(struct box *box, uint64_t gva, unsigned leaf)
+{
+	uint64_t table = box->regs.cr3;
+
+	for (unsigned level = LEVELS; level > leaf; level--) {
+		uint64_t gpa = table + entry_index(gva, level) * 8, entry = box_get(box, gpa);
+
+		if (!(entry & PTE_P)) {
+			entry = box_table(box) | PTE_P | PTE_W | PTE_U;
+			box_put(box, gpa, entry);
+		}
+		table = entry & ENTRY_ADDRESS;
+	}
+	return table + entry_index(gva, leaf) * 8;
+}
+
+static inline void box_map(struct box *box, uint64_t gva, uint64_t gpa, uint64_t flags)
+{
+	box_put(box, box_entry(box, gva, 1), gpa | flags);
+}
+
+/* 4-level paging with WP and NXE on, the root at 1 MiB, the window mapped. */
+static inline void box_create(struct box *box, enum umbra_mode mode)
+{
+	memset(box, 0, sizeof(*box));
+	assert_int_equal(memory_create(&box->memory, RAM_SIZE, mode == UMBRA_MODE_BARE, 1, NULL),
+			 0);
+	assert_int_equal(
+		hw_create(&box->memory, &umbra_cost_default, processor_find("skylake"), &box->hw),
+		0);
+	assert_int_equal(vmm_create(box->hw, &box->memory, mode, &box->vmm, NULL), 0);
+	box->next_table = 256;
+	box->regs.cr3 = box_table(box);
+	for (uint64_t gpa = 0; gpa < RAM_SIZE; gpa += PAGE_SIZE)
+		box_map(box, WINDOW + gpa, gpa, PTE_P | PTE_W | PTE_A | PTE_D);
+	box->regs.cr0 = CR0_PE | CR0_PG | CR0_WP;
+	box->regs.cr4 = CR4_PAE;
+	box->regs.efer = EFER_LME | EFER_LMA | EFER_NXE;
+	assert_int_equal(hw_paging_changed(box->hw, &box->regs), 0);
+}
+
+static inline void box_destroy(struct box *box)
+{
+	vmm_destroy(box->vmm);
+	hw_destroy(box->hw);
+	memory_destroy(&box->memory);
+}
+
+/* The CPU's part between two instructions. */
+static inline void box_attend(struct box *box)
+{
+	if (hw_public(box->hw)->attention)
+		hw_attend(box->hw);
+	assert_false(hw_failed(box->hw));
+}
+
+/* The guest writes an entry of one of its tables. */
+static inline void box_guest_write(struct box *box, uint64_t gpa, uint64_t entry)
+{
+	uint8_t *host = hw_translate(box->hw, WINDOW + gpa, HW_WRITE, false);
+
+	assert_non_null(host);
+	memcpy(host, &entry, sizeof(entry));
+	box_attend(box);
+}
+
+/* What an access comes to: the guest-physical address, or the error code of a page fault. */
+struct outcome {
+	bool fault;
+	uint32_t code;
+	uint64_t gpa;
+};
+
+static inline struct outcome box_access(struct box *box, uint64_t gva, enum hw_access access,
+					bool user)
+{
+	uint8_t *host = hw_translate(box->hw, gva, access, user);
+	struct outcome outcome = {.fault = !host};
+
+	if (!host) {
+		assert_int_equal(hw_public(box->hw)->fault_address, gva);
+		outcome.code = hw_public(box->hw)->fault_code;
+	} else {
+		uint64_t frame = hw_frame_of(box->hw, host);
+
+		outcome.gpa = frame == HW_NO_PAGE
+				      ? UINT64_MAX
+				      : (uint64_t)box->memory.page_of[frame] * PAGE_SIZE +
+						(gva & PAGE_MASK);
+	}
+	box_attend(box);
+	return outcome;
+}
+
+/* The manual alone (SDM 3A 4.5-4.8), on a flat copy of guest RAM, which gets the A and D bits. */
+static inline struct outcome reference_access(uint8_t *ram, const struct hw_paging *regs,
+					      uint64_t gva, enum hw_access access, bool user)
+{
+	bool write = access == HW_WRITE, fetch = access == HW_FETCH, nxe = regs->efer & EFER_NXE;
+	uint32_t code = (write ? 2 : 0) | (user ? 4 : 0) | (fetch && nxe ? 16 : 0);
+	bool may_write = true, may_user = true, may_execute = true;
+	uint64_t table = regs->cr3 & 0xfffffff000ull, *path[5] = {0}, entry;
+	int level;
+
+	for (level = 4;; level--) {
+		uint64_t at = table + (gva >> (3 + 9 * level) & 511) * 8;
+
+		if (at >= RAM_SIZE)
+			return (struct outcome){true, code | 1 | 8,
+						0}; /* all ones: reserved bits */
+		path[level] = (uint64_t *)(ram + at);
+		entry = *path[level];
+		if (!(entry & 1))
+			return (struct outcome){true, code, 0};
+		if ((entry >> 40 & 0xfff) || (!nxe && entry >> 63) ||
+		    (level >= 3 && (entry & 0x80)) ||
+		    (level == 2 && (entry & 0x80) && (entry & 0x1fe000)))
+			return (struct outcome){true, code | 1 | 8, 0};
+		may_write &= entry >> 1 & 1;
+		may_user &= entry >> 2 & 1;
+		may_execute &= !(entry >> 63);
+		if (level == 1 || (level == 2 && (entry & 0x80)))
+			break;
+		table = entry & 0xfffffff000ull;
+	}
+	if ((user && !may_user) || (fetch && !may_execute) ||
+	    (write && !may_write && (user || (regs->cr0 & 1ull << 16))))
+		return (struct outcome){true, code | 1, 0};
+	for (int l = 4; l >= level; l--)
+		*path[l] |= 0x20 | (l == level && write ? 0x40 : 0);
+	if (level == 2)
+		return (struct outcome){false, 0, (entry & 0xffffe00000ull) | (gva & 0x1fffff)};
+	return (struct outcome){false, 0, (entry & 0xfffffff000ull) | (gva & 0xfff)};
+}
+
+#endif

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The law of the core without a CPU: random tables, random changes with the invalidations that the
+ * manual demands, random accesses, in every mode and under random switches, against a walker that
+ * knows the manual alone. Translations, error codes and every bit of guest memory must agree.
+ */
+#include "paging_fixture.h"
+
+#define NR_TABLES  6
+#define NR_STEPS   60000
+#define FIRST_DATA (4ull << 20)
+#define DATA_PAGES 256
+
+static uint64_t random_state;
+
+static uint32_t random_below(uint32_t limit)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (random_state >> 16) % limit;
+}
+
+/* A few addresses close together and far apart, so that tables and cache sets are shared. */
+static uint64_t random_gva(void)
+{
+	static const uint64_t regions[] = {
+		0, 0x200000, 0x40000000, 0x8000000000, 0x8000200000, 0xffff800000000000};
+
+	return regions[random_below(6)] + random_below(24) * PAGE_SIZE + random_below(512) * 8;
+}
+
+static uint64_t random_flags(void)
+{
+	uint64_t flags = 0;
+
+	if (random_below(8))
+		flags |= PTE_P;
+	if (random_below(3))
+		flags |= PTE_W;
+	if (random_below(3))
+		flags |= PTE_U;
+	if (!random_below(5))
+		flags |= PTE_NX;
+	if (!random_below(3))
+		flags |= PTE_A;
+	if (!random_below(4))
+		flags |= PTE_D;
+	if (!random_below(60))
+		flags |= 1ull << (40 + random_below(12)); /* reserved */
+	return flags;
+}
+
+static uint64_t random_data_page(void)
+{
+	if (!random_below(40))
+		return RAM_SIZE + random_below(64) * PAGE_SIZE; /* nobody answers there */
+	return FIRST_DATA + random_below(DATA_PAGES) * PAGE_SIZE;
+}
+
+struct law {
+	struct box box;
+	uint8_t *ram; /* what guest memory must be */
+	uint64_t accesses, faults, large;
+};
+
+static void write_both(struct law *law, uint64_t gpa, uint64_t entry)
+{
+	box_guest_write(&law->box, gpa, entry);
+	/* The write went through the window: its walk sets bits there too. */
+	reference_access(law->ram, &law->box.regs, WINDOW + gpa, HW_WRITE, false);
+	memcpy(law->ram + gpa, &entry, sizeof(entry));
+}
+
+/* The entry for @gva at @level as the reference has it: its address, 0 when no table is there. */
+static uint64_t find_entry(struct law *law, uint64_t gva, unsigned level)
+{
+	uint64_t table = law->box.regs.cr3;
+
+	for (unsigned l = LEVELS; l > level; l--) {
+		uint64_t entry;
+
+		memcpy(&entry, law->ram + table + entry_index(gva, l) * 8, 8);
+		table = entry & ENTRY_ADDRESS;
+		if (!(entry & PTE_P) || table >= FIRST_DATA || (l == 2 && (entry & PTE_PS)))
+			return 0;
+	}
+	return table + entry_index(gva, level) * 8;
+}
+
+static void load_cr3(struct law *law)
+{
+	assert_int_equal(hw_load_cr3(law->box.hw, law->box.regs.cr3), 0);
+	box_attend(&law->box);
+}
+
+/* Changes the leaf entry of a random address; invalidates when the manual demands it. */
+static void change_leaf(struct law *law)
+{
+	uint64_t gva = random_gva(), gpa = find_entry(law, gva, 1), old, new;
+
+	if (!gpa)
+		return;
+	memcpy(&old, law->ram + gpa, 8);
+	if (random_below(2))
+		new = random_data_page() | random_flags();
+	else
+		new = old ^ (1ull << random_below(7)); /* one of P, W, U, PWT, PCD, A, D */
+	write_both(law, gpa, new);
+	if (!(old & PTE_P))
+		return; /* SDM 3A 4.10.4.3: nothing can be cached */
+	if (random_below(4))
+		hw_invlpg(law->box.hw, gva);
+	else
+		load_cr3(law);
+	box_attend(&law->box);
+}
+
+/* Changes an upper entry: rights, or between a table, a large page and nothing. */
+static void change_upper(struct law *law)
+{
+	unsigned level = 2 + random_below(3);
+	uint64_t gva = random_gva(), gpa = find_entry(law, gva, level), old, new;
+
+	if (!gpa)
+		return;
+	memcpy(&old, law->ram + gpa, 8);
+	if (level == 2 && !random_below(3))
+		new = FIRST_DATA | PTE_PS | random_flags();
+	else if (level == 2 && (old & PTE_PS))
+		new = 0;
+	else
+		new = old ^ (1ull << (1 + random_below(6)));
+	if (level == 2 && !new) {
+		/* A table of its own for this region: never shared, so that INVLPG is enough. */
+		new = box_entry(&law->box, gva, 2) ? old : 0;
+		new = 0;
+	}
+	write_both(law, gpa, new);
+	if (old & PTE_P)
+		load_cr3(law);
+}
+
+/* Widening rights needs no invalidation: at most a fault that the walk does not confirm. */
+static void widen(struct law *law)
+{
+	unsigned level = 1 + random_below(4);
+	uint64_t gva = random_gva(), gpa = find_entry(law, gva, level), old;
+
+	if (!gpa)
+		return;
+	memcpy(&old, law->ram + gpa, 8);
+	if (old & PTE_P)
+		write_both(law, gpa, (old | PTE_W | PTE_U) & ~PTE_NX);
+}
+
+/* Puts a table (fresh, from the pool behind the window's) where there is none. */
+static void grow(struct law *law, uint32_t *next)
+{
+	uint64_t gva = random_gva();
+
+	for (unsigned level = LEVELS; level > 1; level--) {
+		uint64_t gpa = find_entry(law, gva, level), entry;
+
+		if (!gpa)
+			return;
+		memcpy(&entry, law->ram + gpa, 8);
+		if (entry & PTE_P)
+			continue;
+		if (*next >= FIRST_DATA / PAGE_SIZE)
+			return;
+		write_both(law, gpa, (uint64_t)(*next)++ * PAGE_SIZE | PTE_P | PTE_W | PTE_U);
+	}
+}
+
+static void access_one(struct law *law)
+{
+	uint64_t gva = random_gva();
+	enum hw_access access = random_below(3);
+	bool user = random_below(2);
+	struct outcome want = reference_access(law->ram, &law->box.regs, gva, access, user);
+	struct outcome got = box_access(&law->box, gva, access, user);
+
+	if (!want.fault && want.gpa >= RAM_SIZE)
+		want.gpa = UINT64_MAX;
+	assert_int_equal(got.fault, want.fault);
+	assert_int_equal(got.code, want.code);
+	assert_int_equal(got.gpa, want.gpa);
+	law->accesses++;
+	law->faults += want.fault;
+}
+
+static void change_control(struct law *law)
+{
+	if (random_below(2))
+		law->box.regs.cr0 ^= CR0_WP;
+	else
+		law->box.regs.efer ^= EFER_NXE;
+	assert_int_equal(hw_paging_changed(law->box.hw, &law->box.regs), 0);
+	box_attend(&law->box);
+}
+
+static void compare_memory(struct law *law)
+{
+	for (uint64_t gpa = 0; gpa < RAM_SIZE; gpa += PAGE_SIZE) {
+		uint8_t page[PAGE_SIZE];
+
+		assert_int_equal(memory_read(&law->box.memory, gpa, page, PAGE_SIZE), 0);
+		assert_memory_equal(page, law->ram + gpa, PAGE_SIZE);
+	}
+}
+
+static void run_law(enum umbra_mode mode, bool switching, uint64_t seed)
+{
+	struct law law = {0};
+	uint32_t next = 512;
+	uint64_t switches = 0, fills_before = 0, filled = 0;
+	struct umbra_counters *counters;
+
+	random_state = seed * 0x9e3779b97f4a7c15ull + 1;
+	box_create(&law.box, mode);
+	counters = &hw_public(law.box.hw)->counters;
+	law.ram = malloc(RAM_SIZE);
+	assert_int_equal(memory_read(&law.box.memory, 0, law.ram, RAM_SIZE), 0);
+	for (int step = 0; step < NR_STEPS; step++) {
+		uint32_t dice = random_below(1000);
+
+		if (dice < 100)
+			change_leaf(&law);
+		else if (dice < 110)
+			change_upper(&law);
+		else if (dice < 140)
+			widen(&law);
+		else if (dice < 190)
+			grow(&law, &next);
+		else if (dice < 194)
+			change_control(&law);
+		else if (dice < 200)
+			load_cr3(&law);
+		else if (dice < 203 && switching) {
+			enum umbra_mode to = law.box.vmm->mode == UMBRA_MODE_EPT ? UMBRA_MODE_SHADOW
+										 : UMBRA_MODE_EPT;
+
+			if (to == UMBRA_MODE_EPT)
+				filled += counters->shadow_fills[0] > fills_before;
+			fills_before = counters->shadow_fills[0];
+			assert_int_equal(vmm_switch(law.box.vmm, to, step, step, NULL), 0);
+			switches++;
+		} else
+			access_one(&law);
+		if (step % 5000 == 0)
+			compare_memory(&law);
+	}
+	compare_memory(&law);
+	assert_true(law.faults > law.accesses / 20);
+	assert_true(law.faults < law.accesses * 19 / 20);
+	assert_int_equal(counters->switches[0], switches);
+	if (switching) {
+		assert_true(switches > 50);
+		assert_true(filled > switches / 2 - 10);
+	}
+	if (mode == UMBRA_MODE_SHADOW)
+		assert_true(counters->shadow_unsyncs[0] && counters->shadow_syncs[0] &&
+			    counters->shadow_table_writes[0]);
+	if (mode == UMBRA_MODE_BARE)
+		assert_int_equal(counters->exit_cycles[0], 0);
+	free(law.ram);
+	box_destroy(&law.box);
+}
+
+static void bare_follows_the_manual(void **state)
+{
+	for (uint64_t seed = 1; seed <= 4; seed++)
+		run_law(UMBRA_MODE_BARE, false, seed);
+}
+
+static void ept_follows_the_manual(void **state)
+{
+	for (uint64_t seed = 1; seed <= 4; seed++)
+		run_law(UMBRA_MODE_EPT, false, seed);
+}
+
+static void shadow_follows_the_manual(void **state)
+{
+	for (uint64_t seed = 1; seed <= 4; seed++)
+		run_law(UMBRA_MODE_SHADOW, false, seed);
+}
+
+static void switching_follows_the_manual(void **state)
+{
+	for (uint64_t seed = 1; seed <= 8; seed++)
+		run_law(UMBRA_MODE_EPT, true, seed);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bare_follows_the_manual),
+		cmocka_unit_test(ept_follows_the_manual),
+		cmocka_unit_test(shadow_follows_the_manual),
+		cmocka_unit_test(switching_follows_the_manual),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

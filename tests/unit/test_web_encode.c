@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schemas/metrics.h"
+#include "schemas/schema.h"
+#include "web/encode_metrics.h"
+#include "web/problem.h"
+#include "web/routes.h"
+#include "web/view.h"
+
+static struct umbra_counters counters;
+static const struct umbra_end end = {
+	.reason = UMBRA_END_UNIMPLEMENTED_OPCODE,
+	.rip = 0xffffffff81000000,
+	.bytes = {0x0f, 0x0b},
+	.nr_bytes = 2,
+	.cpu_mode = "64-bit",
+	.text = "no such opcode",
+};
+static const struct switch_record switches[] = {
+	{{.instruction = 7, .from = UMBRA_MODE_EPT, .to = UMBRA_MODE_SHADOW}, "policy"},
+};
+static struct policy_decision decisions[2];
+static const struct umbra_registers registers = {.rip = 0x1234, .xmm = {{0x1, 0x2}}};
+
+static struct guest_view make_view(void)
+{
+	memset(&counters, 0, sizeof(counters));
+	counters.instructions[0] = 1000;
+	counters.exits[UMBRA_EXIT_cpuid] = 3;
+	counters.walks[0] = 17;
+	memset(decisions, 0, sizeof(decisions));
+	for (int i = 0; i < 2; i++) {
+		decisions[i] = (struct policy_decision){.id = i + 1, .reason = "cheaper"};
+		decisions[i].mode = decisions[i].target = UMBRA_MODE_EPT;
+		decisions[i].cost[UMBRA_MODE_EPT] = (struct policy_cost){true, 5, 0};
+		decisions[i].inputs[POLICY_INPUT_walks] = (struct policy_input){17, true, false, 0};
+	}
+	decisions[1].after = (struct policy_after){.known = true, .intervals = 3, .paid = true};
+	return (struct guest_view){
+		.id = "one",
+		.state = "ended",
+		.pid = 42,
+		.guest = "one",
+		.engine = "soft",
+		.mode = UMBRA_MODE_SHADOW,
+		.policy = POLICY_AUTO,
+		.processor = "skylake",
+		.counters = &counters,
+		.end = &end,
+		.switches = switches,
+		.nr_switches = 1,
+		.decisions = decisions,
+		.nr_decisions = 2,
+		.memory_hash = "00",
+		.registers = &registers,
+	};
+}
+
+/*
+ * The part of JSON Schema that schemas/schema.c writes: enough to hold encoders and schemas
+ * together here. That whole validators agree is the integration tests' business.
+ */
+static void validate(const json_t *root, const json_t *schema, const json_t *value)
+{
+	const char *reference = json_string_value(json_object_get(schema, "$ref"));
+	const char *type = json_string_value(json_object_get(schema, "type"));
+	const json_t *properties = json_object_get(schema, "properties");
+	const json_t *one;
+	const char *key;
+	size_t i;
+
+	if (reference) {
+		const json_t *definitions = json_object_get(root, "$defs");
+
+		validate(root, json_object_get(definitions, reference + strlen("#/$defs/")), value);
+		return;
+	}
+	if (json_object_get(schema, "anyOf")) {
+		if (!json_is_null(value))
+			validate(root, json_array_get(json_object_get(schema, "anyOf"), 0), value);
+		return;
+	}
+	assert_non_null(type);
+	if (!strcmp(type, "integer"))
+		assert_true(json_is_integer(value));
+	if (!strcmp(type, "number"))
+		assert_true(json_is_number(value));
+	if (!strcmp(type, "string"))
+		assert_true(json_is_string(value));
+	if (!strcmp(type, "boolean"))
+		assert_true(json_is_boolean(value));
+	if (!strcmp(type, "array")) {
+		assert_true(json_is_array(value));
+		json_array_foreach(value, i, one)
+			validate(root, json_object_get(schema, "items"), one);
+	}
+	if (strcmp(type, "object") || !properties)
+		return;
+	assert_true(json_is_object(value));
+	json_array_foreach(json_object_get(schema, "required"), i, one)
+		assert_non_null(json_object_get(value, json_string_value(one)));
+	json_object_foreach((json_t *)value, key, one)
+	{
+		if (!json_object_get(properties, key))
+			fail_msg("%s is not in the schema", key);
+		validate(root, json_object_get(properties, key), one);
+	}
+}
+
+static void guest_matches_its_schema(void **state)
+{
+	struct guest_view view = make_view();
+	json_t *schema = schema_build("guest");
+	json_t *guest = web_encode_guest(&view, true);
+
+	assert_non_null(guest);
+	validate(schema, schema, guest);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(guest, "walks"), "count")), 17);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(guest, "exits"), "cpuid")), 3);
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(guest, "end"), "bytes")),
+		"0f 0b");
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(guest, "end"), "rip")),
+		"0xffffffff81000000");
+	json_decref(guest);
+	json_decref(schema);
+}
+
+static void every_metric_is_in_json_and_schema(void **state)
+{
+	struct guest_view view = make_view();
+	json_t *guest = web_encode_guest(&view, false);
+
+	for (size_t i = 0; i < nr_metrics; i++) {
+		const char *object, *key;
+		json_t *place = guest;
+
+		metric_json_place(&metrics[i], &object, &key);
+		if (*object)
+			place = json_object_get(guest, object);
+		assert_non_null(json_object_get(place, key));
+	}
+	json_decref(guest);
+}
+
+static void what_was_not_measured_is_absent(void **state)
+{
+	struct guest_view view = make_view();
+	json_t *guest;
+
+	view.counters = NULL;
+	view.end = NULL;
+	view.pid = 0;
+	guest = web_encode_guest(&view, false);
+	assert_null(json_object_get(guest, "instructions"));
+	assert_null(json_object_get(guest, "tlb"));
+	assert_null(json_object_get(guest, "end"));
+	assert_null(json_object_get(guest, "pid"));
+	json_decref(guest);
+}
+
+static void unknown_inputs_and_costs_are_absent(void **state)
+{
+	json_t *decision;
+
+	make_view();
+	decision = web_encode_decision(&decisions[0]);
+	assert_int_equal(json_object_size(json_object_get(decision, "inputs")), 1);
+	assert_int_equal(json_object_size(json_object_get(decision, "cost")), 1);
+	assert_true(json_is_null(json_object_get(decision, "after")));
+	json_decref(decision);
+	decision = web_encode_decision(&decisions[1]);
+	assert_int_equal(json_object_size(json_object_get(decision, "after")), 5);
+	json_decref(decision);
+}
+
+static void families_follow_the_conventions_of_prometheus(void **state)
+{
+	for (size_t i = 0; i < nr_metrics; i++) {
+		char family[128], word[128], *rest = family, *next;
+		char last[128] = "";
+
+		metric_family(&metrics[i], family, sizeof(family));
+		assert_int_equal(strncmp(family, "umbra_guest_", 12), 0);
+		if (metrics[i].kind == METRIC_COUNTER)
+			assert_string_equal(family + strlen(family) - 6, "_total");
+		else
+			assert_null(strstr(family, "_total"));
+		while ((next = strsep(&rest, "_"))) {
+			snprintf(word, sizeof(word), "%s", next);
+			assert_string_not_equal(word, last);
+			strcpy(last, word);
+		}
+	}
+}
+
+static void label_values_are_escaped(void **state)
+{
+	struct guest_view view = make_view();
+	size_t len;
+	char *text;
+
+	view.id = "a\"b\\c\nd";
+	text = web_encode_metrics(&view, 1, &len);
+	assert_non_null(text);
+	assert_int_equal(strlen(text), len);
+	assert_non_null(
+		strstr(text, "umbra_guest_instructions_total{guest=\"a\\\"b\\\\c\\nd\"} 1000\n"));
+	assert_non_null(strstr(text, "# TYPE umbra_guest_exits_total counter\n"));
+	assert_non_null(strstr(text, ",reason=\"cpuid\"} 3\n"));
+	assert_non_null(strstr(text, ",mode=\"shadow\"} 1\n"));
+	assert_non_null(strstr(text, ",mode=\"ept\"} 0\n"));
+	free(text);
+}
+
+static void schema_names_are_those_that_are_served(void **state)
+{
+	const char *name;
+	size_t count = 0;
+
+	for (; (name = schema_name(count)); count++) {
+		json_t *schema = schema_build(name);
+
+		assert_non_null(schema);
+		json_decref(schema);
+	}
+	assert_true(count > 0);
+	assert_null(schema_build("registers"));
+	assert_null(schema_build("nonsense"));
+}
+
+static void problem_tells_status_and_detail(void **state)
+{
+	char *text = web_problem(404, "/x\"y", "nothing");
+	json_t *problem = json_loads(text, 0, NULL);
+
+	assert_int_equal(json_integer_value(json_object_get(problem, "status")), 404);
+	assert_string_equal(json_string_value(json_object_get(problem, "title")), "Not Found");
+	assert_string_equal(json_string_value(json_object_get(problem, "instance")), "/x\"y");
+	json_decref(problem);
+	free(text);
+	/* A path that is no UTF-8 must not cost the answer. */
+	text = web_problem(404, "/\xff", "nothing");
+	assert_non_null(text);
+	free(text);
+}
+
+static void route_has_one_segment_for_an_id(void **state)
+{
+	char id[8];
+
+	assert_non_null(route_find("/api/v1/guests/a.b-c", id, sizeof(id)));
+	assert_string_equal(id, "a.b-c");
+	assert_non_null(route_find("/api/v1/guests/x/mode", id, sizeof(id)));
+	assert_string_equal(id, "x");
+	assert_null(route_find("/api/v1/guests/", id, sizeof(id)));
+	assert_null(route_find("/api/v1/guests/a/b", id, sizeof(id)));
+	assert_null(route_find("/api/v1/guests/12345678", id, sizeof(id)));
+	assert_null(route_find("/api/v1/events", id, sizeof(id)));
+	assert_null(route_find("/", id, sizeof(id)));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(guest_matches_its_schema),
+		cmocka_unit_test(every_metric_is_in_json_and_schema),
+		cmocka_unit_test(what_was_not_measured_is_absent),
+		cmocka_unit_test(unknown_inputs_and_costs_are_absent),
+		cmocka_unit_test(families_follow_the_conventions_of_prometheus),
+		cmocka_unit_test(label_values_are_escaped),
+		cmocka_unit_test(schema_names_are_those_that_are_served),
+		cmocka_unit_test(problem_tells_status_and_detail),
+		cmocka_unit_test(route_has_one_segment_for_an_id),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "boot/loader.h"
+
+/* Flat segments, present, DPL 0, accessed: code readable, data writable (SDM 3A 3.4.5). */
+#define GDT_CODE_32 0x00cf9b000000ffffULL
+#define GDT_CODE_64 0x00af9b000000ffffULL
+#define GDT_DATA    0x00cf93000000ffffULL
+
+struct protocol {
+	bool (*probe)(const struct umbra_image *image);
+	int (*load)(struct memory *memory, const struct umbra_image *image,
+		    struct boot_entry *ret_entry, struct umbra_error *ret_error);
+};
+
+static const struct protocol protocols[] = {
+	{linux_probe, linux_load},
+	{multiboot_probe, multiboot_load},
+};
+
+unsigned boot_memory_map(const struct memory *memory, struct boot_map_entry ret[BOOT_MAP_ENTRIES])
+{
+	uint64_t size = memory_size(memory);
+
+	ret[0] = (struct boot_map_entry){0, BOOT_LOW_END, BOOT_MAP_RAM};
+	ret[1] = (struct boot_map_entry){BOOT_LOW_END, BOOT_HIGH_BASE - BOOT_LOW_END,
+					 BOOT_MAP_RESERVED};
+	if (size <= BOOT_HIGH_BASE)
+		return 2;
+	ret[2] = (struct boot_map_entry){BOOT_HIGH_BASE, size - BOOT_HIGH_BASE, BOOT_MAP_RAM};
+	return 3;
+}
+
+void boot_gdt(bool long_mode, uint64_t ret_gdt[BOOT_GDT_SIZE / 8])
+{
+	memset(ret_gdt, 0, BOOT_GDT_SIZE);
+	ret_gdt[BOOT_CS / 8] = long_mode ? GDT_CODE_64 : GDT_CODE_32;
+	ret_gdt[BOOT_DS / 8] = GDT_DATA;
+}
+
+int boot_broken(struct umbra_error *ret_error, const struct umbra_image *image, uint64_t offset,
+		const char *field, const char *format, ...)
+{
+	char place[64], text[256];
+	va_list arguments;
+
+	snprintf(place, sizeof(place), "offset 0x%" PRIx64 ", %s", offset, field);
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	return umbra_error_set(ret_error, -ENOEXEC, image->name, place, "%s", text);
+}
+
+static uint64_t get(const struct umbra_image *image, size_t offset, unsigned size)
+{
+	const uint8_t *bytes = (const uint8_t *)image->data + offset;
+	uint64_t value = 0;
+
+	while (size--)
+		value = value << 8 | bytes[size];
+	return value;
+}
+
+uint16_t boot_get16(const struct umbra_image *image, size_t offset)
+{
+	return (uint16_t)get(image, offset, 2);
+}
+
+uint32_t boot_get32(const struct umbra_image *image, size_t offset)
+{
+	return (uint32_t)get(image, offset, 4);
+}
+
+uint64_t boot_get64(const struct umbra_image *image, size_t offset)
+{
+	return get(image, offset, 8);
+}
+
+int boot_load(struct memory *memory, const struct umbra_image *image, struct boot_entry *ret_entry,
+	      struct umbra_error *ret_error)
+{
+	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
+		if (protocols[i].probe(image))
+			return protocols[i].load(memory, image, ret_entry, ret_error);
+	return umbra_error_set(ret_error, -ENOEXEC, image->name, NULL,
+			       "neither a multiboot 1 image (no header magic 0x1badb002 in its "
+			       "first 8192 bytes) nor a Linux bzImage (no HdrS at 0x202)");
+}

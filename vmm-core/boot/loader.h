@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the loaders share; only for this room. */
+#ifndef BOOT_LOADER_H
+#define BOOT_LOADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boot/boot.h"
+
+/* Conventional memory ends where a PC's firmware keeps its data. */
+#define BOOT_LOW_END   0x9fc00u
+#define BOOT_HIGH_BASE 0x100000u
+
+/* The GDT that both protocols get: selectors as the Linux boot protocol names them. */
+#define BOOT_CS       0x10
+#define BOOT_DS       0x18
+#define BOOT_GDT_SIZE 32
+
+/* INT 15h E820 types, the same in both protocols */
+#define BOOT_MAP_RAM      1
+#define BOOT_MAP_RESERVED 2
+#define BOOT_MAP_ENTRIES  3
+
+struct boot_map_entry {
+	uint64_t base, size;
+	uint32_t type;
+};
+
+/* Returns the number of entries: 3, or 2 when nothing lies above 1 MiB. */
+unsigned boot_memory_map(const struct memory *memory, struct boot_map_entry ret[BOOT_MAP_ENTRIES]);
+
+/* @long_mode: the code segment is a 64-bit one. */
+void boot_gdt(bool long_mode, uint64_t ret_gdt[BOOT_GDT_SIZE / 8]);
+
+/* -ENOEXEC: the image's @field at @offset is not as expected. */
+int boot_broken(struct umbra_error *ret_error, const struct umbra_image *image, uint64_t offset,
+		const char *field, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Little-endian fields; the caller has checked the bounds. */
+uint16_t boot_get16(const struct umbra_image *image, size_t offset);
+uint32_t boot_get32(const struct umbra_image *image, size_t offset);
+uint64_t boot_get64(const struct umbra_image *image, size_t offset);
+
+/* One protocol: does the image carry its signature? Then @load takes it or says what is broken. */
+bool multiboot_probe(const struct umbra_image *image);
+int multiboot_load(struct memory *memory, const struct umbra_image *image,
+		   struct boot_entry *ret_entry, struct umbra_error *ret_error);
+bool linux_probe(const struct umbra_image *image);
+int linux_load(struct memory *memory, const struct umbra_image *image, struct boot_entry *ret_entry,
+	       struct umbra_error *ret_error);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A 16550A UART whose line is infinitely fast: what the guest sends leaves at once, and the next
+ * byte of input is there when the guest looks (reads RBR, IIR or LSR).
+ */
+#ifndef DEVICE_NS16550_H
+#define DEVICE_NS16550_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "umbra/guest.h"
+
+#define NS16550_FIFO_SIZE 16
+
+struct ns16550 {
+	struct umbra_console console;
+	uint8_t fifo[NS16550_FIFO_SIZE];
+	uint8_t fifo_first, fifo_count;
+	uint8_t ier, lcr, mcr, scr;
+	uint8_t divisor_low, divisor_high;
+	uint8_t trigger; /* bytes in the FIFO that raise "received data available" */
+	uint8_t msr_delta;
+	bool fifo_enabled;
+	bool overrun;
+	bool thr_empty; /* the THRE interrupt is due */
+};
+
+void ns16550_init(struct ns16550 *uart, const struct umbra_console *console);
+/* @reg: 0 ... 7 */
+uint8_t ns16550_in(struct ns16550 *uart, unsigned reg);
+void ns16550_out(struct ns16550 *uart, unsigned reg, uint8_t value);
+/* Level of the interrupt line; changes after in and out. */
+bool ns16550_interrupt(const struct ns16550 *uart);
+
+#endif

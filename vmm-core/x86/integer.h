@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the integer families share: registers of every size, operand forms, and the macros that
+ * make one executing function for each form and size, so that executing decides nothing.
+ */
+#ifndef X86_INTEGER_H
+#define X86_INTEGER_H
+
+#include <string.h>
+
+#include "x86/flags.h"
+#include "x86/insn.h"
+#include "x86/decode.h"
+#include "x86/mem.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* Where a two-operand instruction finds destination and source. */
+enum form {
+	FORM_RR, /* rm, reg */
+	FORM_RI, /* rm, imm */
+	FORM_RM, /* reg, memory */
+	FORM_MR, /* memory, reg */
+	FORM_MI, /* memory, imm */
+	NR_FORMS,
+};
+
+#define NR_SIZES 4 /* 1, 2, 4, 8 bytes, indexed by their logarithm */
+
+ALWAYS_INLINE unsigned size_index(unsigned size)
+{
+	return (unsigned)__builtin_ctz(size);
+}
+
+/* A byte register: AH ... BH are the second bytes of the first four (0x10 | 0 ... 3). */
+ALWAYS_INLINE uint8_t *byte_register(struct x86_cpu *cpu, unsigned reg)
+{
+	return (uint8_t *)&cpu->gpr[reg & 0xf] + (reg >> 4);
+}
+
+ALWAYS_INLINE uint64_t reg_get(struct x86_cpu *cpu, unsigned reg, unsigned size)
+{
+	switch (size) {
+	case 1: return *byte_register(cpu, reg);
+	case 2: return (uint16_t)cpu->gpr[reg];
+	case 4: return (uint32_t)cpu->gpr[reg];
+	default: return cpu->gpr[reg];
+	}
+}
+
+/* 32-bit results are zero-extended, smaller ones leave the rest alone (SDM 1 3.4.1.1). */
+ALWAYS_INLINE void reg_set(struct x86_cpu *cpu, unsigned reg, unsigned size, uint64_t value)
+{
+	switch (size) {
+	case 1: *byte_register(cpu, reg) = (uint8_t)value; break;
+	case 2: memcpy(&cpu->gpr[reg], &value, 2); break;
+	case 4: cpu->gpr[reg] = (uint32_t)value; break;
+	default: cpu->gpr[reg] = value; break;
+	}
+}
+
+ALWAYS_INLINE uint64_t sign_extend(uint64_t value, unsigned size)
+{
+	switch (size) {
+	case 1: return (uint64_t)(int8_t)value;
+	case 2: return (uint64_t)(int16_t)value;
+	case 4: return (uint64_t)(int32_t)value;
+	default: return value;
+	}
+}
+
+ALWAYS_INLINE uint64_t zero_extend(uint64_t value, unsigned size)
+{
+	switch (size) {
+	case 1: return (uint8_t)value;
+	case 2: return (uint16_t)value;
+	case 4: return (uint32_t)value;
+	default: return value;
+	}
+}
+
+ALWAYS_INLINE void set_cc(struct x86_cpu *cpu, enum x86_cc op, uint64_t result, uint64_t source,
+			  uint64_t dest)
+{
+	cpu->cc_op = (uint8_t)op;
+	cpu->cc_result = result;
+	cpu->cc_source = source;
+	cpu->cc_dest = dest;
+}
+
+ALWAYS_INLINE void set_cc_logic(struct x86_cpu *cpu, uint64_t result)
+{
+	cpu->cc_op = X86_CC_LOGIC;
+	cpu->cc_result = result;
+}
+
+/* @flags: CF, OF, AF. */
+ALWAYS_INLINE void set_cc_explicit(struct x86_cpu *cpu, uint64_t result, uint64_t flags)
+{
+	cpu->cc_op = X86_CC_EXPLICIT;
+	cpu->cc_result = result;
+	cpu->cc_source = flags;
+}
+
+ALWAYS_INLINE bool load_operand(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size,
+				uint64_t *ret)
+{
+	return x86_load(cpu, insn->segment, x86_effective_address(cpu, insn), size, ret);
+}
+
+ALWAYS_INLINE bool store_operand(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size,
+				 uint64_t value)
+{
+	return x86_store(cpu, insn->segment, x86_effective_address(cpu, insn), size, value);
+}
+
+/* The rm operand, register or memory, for rare instructions that need no function for each form. */
+ALWAYS_INLINE bool load_rm(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size,
+			   uint64_t *ret)
+{
+	if (insn->memory)
+		return load_operand(cpu, insn, size, ret);
+	*ret = reg_get(cpu, insn->rm, size);
+	return true;
+}
+
+/* A read-modify-write of the rm operand, register or memory. */
+ALWAYS_INLINE bool modify_begin(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size,
+				struct x86_rmw *ret_rmw, uint64_t *ret_old)
+{
+	if (insn->memory)
+		return x86_rmw_begin(cpu, insn->segment, x86_effective_address(cpu, insn), size,
+				     ret_rmw, ret_old);
+	*ret_old = reg_get(cpu, insn->rm, size);
+	return true;
+}
+
+ALWAYS_INLINE void modify_end(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size,
+			      const struct x86_rmw *rmw, uint64_t value)
+{
+	if (insn->memory)
+		x86_rmw_end_sized(rmw, size, value);
+	else
+		reg_set(cpu, insn->rm, size, value);
+}
+
+/*
+ * The form of an instruction with two operands; sees to it that the destination is rm where both
+ * are registers. NR_FORMS: an operand is none of these (a segment, control or vector register).
+ */
+enum form x86_form(const ZydisDecodedInstruction *decoded, const ZydisDecodedOperand *operands,
+		   struct x86_insn *insn);
+/* True when every visible operand is a general register, an immediate or memory. */
+bool x86_general_operands(const ZydisDecodedInstruction *decoded,
+			  const ZydisDecodedOperand *operands);
+/* The condition of Jcc, SETcc, CMOVcc: the low four bits of their opcodes. */
+ALWAYS_INLINE unsigned condition_of(const ZydisDecodedInstruction *decoded)
+{
+	return decoded->opcode & 0xf;
+}
+
+/* The families, a file each; NULL: not mine. */
+x86_exec *x86_select_alu(const ZydisDecodedInstruction *decoded,
+			 const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_unary(const ZydisDecodedInstruction *decoded,
+			   const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_move(const ZydisDecodedInstruction *decoded,
+			  const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_exchange(const ZydisDecodedInstruction *decoded,
+			      const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_shift(const ZydisDecodedInstruction *decoded,
+			   const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_multiply(const ZydisDecodedInstruction *decoded,
+			      const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_bit(const ZydisDecodedInstruction *decoded,
+			 const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_branch(const ZydisDecodedInstruction *decoded,
+			    const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_stack(const ZydisDecodedInstruction *decoded,
+			   const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_misc(const ZydisDecodedInstruction *decoded,
+			  const ZydisDecodedOperand *operands, struct x86_insn *insn);
+
+/*
+ * Defines NAME_SIZE functions that call BODY(cpu, insn, ..., size) with constants, and lists them
+ * in the order of size_index().
+ */
+#define DEFINE_SIZE(name, size, body, ...)                                                         \
+	static enum x86_result name##_##size(struct x86_cpu *cpu, const struct x86_insn *insn)     \
+	{                                                                                          \
+		return body(cpu, insn, __VA_ARGS__ size);                                          \
+	}
+#define DEFINE_SIZES(name, body, ...)                                                              \
+	DEFINE_SIZE(name, 1, body, __VA_ARGS__)                                                    \
+	DEFINE_SIZE(name, 2, body, __VA_ARGS__)                                                    \
+	DEFINE_SIZE(name, 4, body, __VA_ARGS__)                                                    \
+	DEFINE_SIZE(name, 8, body, __VA_ARGS__)
+#define LIST_SIZES(name)                                                                           \
+	{                                                                                          \
+		name##_1, name##_2, name##_4, name##_8                                             \
+	}
+
+/* For every condition code; M(name, number). */
+#define FOR_CONDITIONS(M)                                                                          \
+	M(o, X86_COND_O)                                                                           \
+	M(no, X86_COND_NO) M(b, X86_COND_B) M(nb, X86_COND_NB) M(z, X86_COND_Z) M(nz, X86_COND_NZ) \
+		M(be, X86_COND_BE) M(nbe, X86_COND_NBE) M(s, X86_COND_S) M(ns, X86_COND_NS)        \
+			M(p, X86_COND_P) M(np, X86_COND_NP) M(l, X86_COND_L) M(nl, X86_COND_NL)    \
+				M(le, X86_COND_LE) M(nle, X86_COND_NLE)
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Near JMP Jcc CALL RET, LOOP, JrCXZ. Far transfers are system.c's. */
+#include "x86/integer.h"
+
+/*
+ * Goes to @target. The branch itself faults when that is no place to execute: not canonical, or
+ * beyond the code segment.
+ */
+ALWAYS_INLINE bool target_allowed(struct x86_cpu *cpu, uint64_t target)
+{
+	if (__builtin_expect(cpu->code_mode == X86_CODE_64, 1))
+		return x86_canonical(target);
+	return target <= cpu->segment[X86_CS].limit;
+}
+
+ALWAYS_INLINE enum x86_result branch(struct x86_cpu *cpu, uint64_t target)
+{
+	if (__builtin_expect(!target_allowed(cpu, target), 0))
+		return x86_raise_code(cpu, X86_GP, 0);
+	cpu->gpr[X86_RIP] = target;
+	return X86_DONE;
+}
+
+/* The target of a relative branch; outside 64-bit mode cut to the operand size. */
+ALWAYS_INLINE uint64_t relative(const struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	uint64_t target = cpu->gpr[X86_RIP] + (uint64_t)insn->imm;
+
+	if (__builtin_expect(cpu->code_mode == X86_CODE_64, 1))
+		return target;
+	return zero_extend(target, insn->size);
+}
+
+static enum x86_result exec_jmp(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	return branch(cpu, relative(cpu, insn));
+}
+
+static enum x86_result exec_jmp_rm(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	uint64_t target;
+
+	if (!load_rm(cpu, insn, insn->size, &target))
+		return X86_FAULT;
+	return branch(cpu, target);
+}
+
+#define DEFINE_JCC(name, condition)                                                                \
+	static enum x86_result jcc_##name(struct x86_cpu *cpu, const struct x86_insn *insn)        \
+	{                                                                                          \
+		return x86_condition(cpu, condition) ? branch(cpu, relative(cpu, insn))            \
+						     : X86_DONE;                                   \
+	}
+#define LIST_JCC(name, condition) [condition] = jcc_##name,
+
+FOR_CONDITIONS(DEFINE_JCC)
+static x86_exec *const jcc_functions[X86_NR_CONDITIONS] = {FOR_CONDITIONS(LIST_JCC)};
+
+ALWAYS_INLINE enum x86_result call(struct x86_cpu *cpu, const struct x86_insn *insn,
+				   uint64_t target)
+{
+	if (!target_allowed(cpu, target))
+		return x86_raise_code(cpu, X86_GP, 0);
+	if (!x86_push(cpu, insn->size, cpu->gpr[X86_RIP]))
+		return X86_FAULT;
+	cpu->gpr[X86_RIP] = target;
+	return X86_DONE;
+}
+
+static enum x86_result exec_call(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	return call(cpu, insn, relative(cpu, insn));
+}
+
+static enum x86_result exec_call_rm(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	uint64_t target;
+
+	if (!load_rm(cpu, insn, insn->size, &target))
+		return X86_FAULT;
+	return call(cpu, insn, target);
+}
+
+/* imm: bytes of arguments to release. */
+static enum x86_result exec_ret(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	uint64_t target, stack = cpu->gpr[X86_RSP];
+
+	if (!x86_pop(cpu, insn->size, &target))
+		return X86_FAULT;
+	if (!target_allowed(cpu, target)) {
+		cpu->gpr[X86_RSP] = stack;
+		return x86_raise_code(cpu, X86_GP, 0);
+	}
+	if (insn->imm)
+		x86_set_stack_pointer(cpu, x86_stack_pointer(cpu) + (uint16_t)insn->imm);
+	cpu->gpr[X86_RIP] = target;
+	return X86_DONE;
+}
+
+static bool count_is_zero(const struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	return (insn->address_size == 8 ? cpu->gpr[X86_RCX] : (uint32_t)cpu->gpr[X86_RCX]) == 0;
+}
+
+static enum x86_result exec_jrcxz(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	return count_is_zero(cpu, insn) ? branch(cpu, relative(cpu, insn)) : X86_DONE;
+}
+
+ALWAYS_INLINE enum x86_result loop(struct x86_cpu *cpu, const struct x86_insn *insn, bool condition)
+{
+	uint64_t count = cpu->gpr[X86_RCX];
+	enum x86_result result = X86_DONE;
+
+	reg_set(cpu, X86_RCX, insn->address_size, count - 1);
+	if (condition && !count_is_zero(cpu, insn))
+		result = branch(cpu, relative(cpu, insn));
+	if (result == X86_FAULT)
+		cpu->gpr[X86_RCX] = count;
+	return result;
+}
+
+static enum x86_result exec_loop(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	return loop(cpu, insn, true);
+}
+
+static enum x86_result exec_loope(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	return loop(cpu, insn, x86_zero(cpu));
+}
+
+static enum x86_result exec_loopne(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	return loop(cpu, insn, !x86_zero(cpu));
+}
+
+x86_exec *x86_select_branch(const ZydisDecodedInstruction *decoded,
+			    const ZydisDecodedOperand *operands, struct x86_insn *insn)
+{
+	bool is_relative = operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+
+	if (decoded->meta.branch_type == ZYDIS_BRANCH_TYPE_NONE ||
+	    decoded->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+		return NULL;
+	/* In 64-bit mode near branches know no other operand size (SDM 1 6.3.7). */
+	if (decoded->machine_mode == ZYDIS_MACHINE_MODE_LONG_64)
+		insn->size = 8;
+	else
+		insn->size = decoded->operand_width == 16 ? 2 : 4;
+
+	switch (decoded->mnemonic) {
+	case ZYDIS_MNEMONIC_JMP: return is_relative ? exec_jmp : exec_jmp_rm;
+	case ZYDIS_MNEMONIC_CALL: return is_relative ? exec_call : exec_call_rm;
+	case ZYDIS_MNEMONIC_RET: return exec_ret;
+	case ZYDIS_MNEMONIC_LOOP: return exec_loop;
+	case ZYDIS_MNEMONIC_LOOPE: return exec_loope;
+	case ZYDIS_MNEMONIC_LOOPNE: return exec_loopne;
+	case ZYDIS_MNEMONIC_JCXZ:
+	case ZYDIS_MNEMONIC_JECXZ:
+	case ZYDIS_MNEMONIC_JRCXZ: return exec_jrcxz;
+	default: break;
+	}
+	if (decoded->meta.category == ZYDIS_CATEGORY_COND_BR && is_relative)
+		return jcc_functions[condition_of(decoded)];
+	return NULL;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* PUSH POP of general registers, immediates and memory; PUSHA POPA ENTER LEAVE. */
+#include "x86/integer.h"
+
+ALWAYS_INLINE enum x86_result push_reg(struct x86_cpu *cpu, const struct x86_insn *insn,
+				       unsigned size)
+{
+	return x86_push(cpu, size, cpu->gpr[insn->rm]) ? X86_DONE : X86_FAULT;
+}
+
+ALWAYS_INLINE enum x86_result push_imm(struct x86_cpu *cpu, const struct x86_insn *insn,
+				       unsigned size)
+{
+	return x86_push(cpu, size, (uint64_t)insn->imm) ? X86_DONE : X86_FAULT;
+}
+
+ALWAYS_INLINE enum x86_result push_mem(struct x86_cpu *cpu, const struct x86_insn *insn,
+				       unsigned size)
+{
+	uint64_t value;
+
+	if (!load_operand(cpu, insn, size, &value))
+		return X86_FAULT;
+	return x86_push(cpu, size, value) ? X86_DONE : X86_FAULT;
+}
+
+ALWAYS_INLINE enum x86_result pop_reg(struct x86_cpu *cpu, const struct x86_insn *insn,
+				      unsigned size)
+{
+	uint64_t value;
+
+	if (!x86_pop(cpu, size, &value))
+		return X86_FAULT;
+	reg_set(cpu, insn->rm, size, value);
+	return X86_DONE;
+}
+
+/* The address is that after the stack pointer has moved (SDM 2B POP). */
+ALWAYS_INLINE enum x86_result pop_mem(struct x86_cpu *cpu, const struct x86_insn *insn,
+				      unsigned size)
+{
+	uint64_t value, stack = cpu->gpr[X86_RSP];
+
+	if (!x86_pop(cpu, size, &value))
+		return X86_FAULT;
+	if (!store_operand(cpu, insn, size, value)) {
+		cpu->gpr[X86_RSP] = stack;
+		return X86_FAULT;
+	}
+	return X86_DONE;
+}
+
+DEFINE_SIZES(push_reg, push_reg, )
+DEFINE_SIZES(push_imm, push_imm, )
+DEFINE_SIZES(push_mem, push_mem, )
+DEFINE_SIZES(pop_reg, pop_reg, )
+DEFINE_SIZES(pop_mem, pop_mem, )
+
+static x86_exec *const push_reg_functions[NR_SIZES] = LIST_SIZES(push_reg);
+static x86_exec *const push_imm_functions[NR_SIZES] = LIST_SIZES(push_imm);
+static x86_exec *const push_mem_functions[NR_SIZES] = LIST_SIZES(push_mem);
+static x86_exec *const pop_reg_functions[NR_SIZES] = LIST_SIZES(pop_reg);
+static x86_exec *const pop_mem_functions[NR_SIZES] = LIST_SIZES(pop_mem);
+
+/* A fault half-way leaves the registers alone; what is below the stack pointer does not matter. */
+static enum x86_result exec_pusha(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	uint64_t stack = cpu->gpr[X86_RSP];
+
+	for (unsigned reg = X86_RAX; reg <= X86_RDI; reg++) {
+		if (!x86_push(cpu, insn->size, reg == X86_RSP ? stack : cpu->gpr[reg])) {
+			cpu->gpr[X86_RSP] = stack;
+			return X86_FAULT;
+		}
+	}
+	return X86_DONE;
+}
+
+static enum x86_result exec_popa(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	uint64_t stack = cpu->gpr[X86_RSP], value[X86_RDI + 1];
+
+	for (unsigned reg = X86_RDI + 1; reg-- > 0;) {
+		if (!x86_pop(cpu, insn->size, &value[reg])) {
+			cpu->gpr[X86_RSP] = stack;
+			return X86_FAULT;
+		}
+	}
+	for (unsigned reg = X86_RAX; reg <= X86_RDI; reg++)
+		if (reg != X86_RSP)
+			reg_set(cpu, reg, insn->size, value[reg]);
+	return X86_DONE;
+}
+
+/* ENTER with nesting level 0, the only one that compilers know: imm is the size of the frame. */
+static enum x86_result exec_enter(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	uint64_t frame;
+
+	if (!x86_push(cpu, insn->size, cpu->gpr[X86_RBP]))
+		return X86_FAULT;
+	frame = x86_stack_pointer(cpu);
+	reg_set(cpu, X86_RBP, insn->size, frame);
+	x86_set_stack_pointer(cpu, frame - (uint16_t)insn->imm);
+	return X86_DONE;
+}
+
+static enum x86_result exec_leave(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	uint64_t value, stack = cpu->gpr[X86_RSP];
+
+	x86_set_stack_pointer(cpu, cpu->gpr[X86_RBP]);
+	if (!x86_pop(cpu, insn->size, &value)) {
+		cpu->gpr[X86_RSP] = stack;
+		return X86_FAULT;
+	}
+	reg_set(cpu, X86_RBP, insn->size, value);
+	return X86_DONE;
+}
+
+x86_exec *x86_select_stack(const ZydisDecodedInstruction *decoded,
+			   const ZydisDecodedOperand *operands, struct x86_insn *insn)
+{
+	unsigned size = insn->size >= 1 && insn->size <= 8 ? size_index(insn->size) : 0;
+
+	if (!x86_general_operands(decoded, operands))
+		return NULL;
+	switch (decoded->mnemonic) {
+	case ZYDIS_MNEMONIC_PUSH:
+		if (operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+			return push_imm_functions[size];
+		return insn->memory ? push_mem_functions[size] : push_reg_functions[size];
+	case ZYDIS_MNEMONIC_POP:
+		return insn->memory ? pop_mem_functions[size] : pop_reg_functions[size];
+	case ZYDIS_MNEMONIC_PUSHA:
+	case ZYDIS_MNEMONIC_PUSHAD: return exec_pusha;
+	case ZYDIS_MNEMONIC_POPA:
+	case ZYDIS_MNEMONIC_POPAD: return exec_popa;
+	case ZYDIS_MNEMONIC_ENTER: return insn->extra == 0 ? exec_enter : NULL;
+	case ZYDIS_MNEMONIC_LEAVE: return exec_leave;
+	default: return NULL;
+	}
+}

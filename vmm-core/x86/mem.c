@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Data accesses that the lookaside cannot answer: segment checks, page crossings, faults. */
+#include "x86/mem.h"
+
+#include "x86/control.h"
+#include "x86/insn.h"
+
+/* Rights of a data or code segment, as in bits 40...55 of its descriptor (SDM 3A 3.4.5). */
+#define RIGHTS_WRITE_READ (1u << 1) /* data: writable; code: readable */
+#define RIGHTS_DOWN       (1u << 2) /* data: expand-down */
+#define RIGHTS_CODE       (1u << 3)
+#define RIGHTS_P          (1u << 7)
+#define RIGHTS_DB         (1u << 14)
+
+struct span {
+	uint8_t *host[2];
+	unsigned first;
+};
+
+void x86_raise_memory_fault(struct x86_cpu *cpu)
+{
+	struct hw_public *p = hw_public(cpu->hw);
+
+	if (hw_failed(cpu->hw)) {
+		x86_end(cpu, UMBRA_END_ERROR, "%s", hw_error_text(cpu->hw));
+		return;
+	}
+	cpu->cr2 = p->fault_address;
+	x86_raise_code(cpu, X86_PF, p->fault_code);
+}
+
+static bool raise_segment(struct x86_cpu *cpu, unsigned segment)
+{
+	x86_raise_code(cpu, segment == X86_SS ? X86_SS_FAULT : X86_GP, 0);
+	return false;
+}
+
+/* SDM 3A 5.3, 5.4: type and limit; a null selector leaves no rights. */
+static bool segment_allows(const struct x86_segment *segment, uint32_t offset, unsigned size,
+			   bool write)
+{
+	unsigned rights = segment->rights;
+	uint64_t last = (uint64_t)offset + size - 1;
+
+	if (!(rights & RIGHTS_P))
+		return false;
+	if (rights & RIGHTS_CODE) {
+		if (write || !(rights & RIGHTS_WRITE_READ))
+			return false;
+	} else if (write && !(rights & RIGHTS_WRITE_READ)) {
+		return false;
+	}
+	if ((rights & RIGHTS_CODE) || !(rights & RIGHTS_DOWN))
+		return last <= segment->limit;
+	return offset > segment->limit && last <= (rights & RIGHTS_DB ? UINT32_MAX : UINT16_MAX);
+}
+
+static bool linear_of(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
+		      bool write, uint64_t *ret_linear)
+{
+	const struct x86_segment *s = &cpu->segment[segment];
+
+	if (cpu->code_mode == X86_CODE_64) {
+		uint64_t linear = segment >= X86_FS ? offset + s->base : offset;
+
+		if (!x86_canonical(linear) || !x86_canonical(linear + size - 1))
+			return raise_segment(cpu, segment);
+		*ret_linear = linear;
+		return true;
+	}
+	if (!segment_allows(s, (uint32_t)offset, size, write))
+		return raise_segment(cpu, segment);
+	*ret_linear = (uint32_t)(s->base + offset);
+	return true;
+}
+
+/* Outside 64-bit mode linear addresses wrap at 4 GiB. */
+static uint64_t next_page(const struct x86_cpu *cpu, uint64_t linear)
+{
+	linear = (linear | PAGE_MASK) + 1;
+	return cpu->efer & EFER_LMA ? linear : (uint32_t)linear;
+}
+
+static bool translate(struct x86_cpu *cpu, uint64_t linear, unsigned size, enum hw_access access,
+		      bool user, struct span *ret)
+{
+	ret->first = PAGE_SIZE - (linear & PAGE_MASK);
+	ret->host[1] = NULL;
+	ret->host[0] = hw_translate(cpu->hw, linear, access, user);
+	if (ret->host[0] && ret->first < size) {
+		ret->host[1] = hw_translate(cpu->hw, next_page(cpu, linear), access, user);
+		if (!ret->host[1])
+			ret->host[0] = NULL;
+	}
+	if (!ret->host[0]) {
+		x86_raise_memory_fault(cpu);
+		return false;
+	}
+	if (ret->first > size)
+		ret->first = size;
+	return true;
+}
+
+uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
+		     enum hw_access access)
+{
+	uint64_t linear = offset;
+	uint8_t *host;
+
+	if (__builtin_expect(cpu->code_mode == X86_CODE_64, 1)) {
+		if (segment >= X86_FS)
+			linear += cpu->segment[segment].base;
+		if ((linear & PAGE_MASK) > PAGE_SIZE - size)
+			return X86_CROSSES;
+		if (!x86_canonical(linear)) {
+			raise_segment(cpu, segment);
+			return NULL;
+		}
+	} else {
+		if (!linear_of(cpu, segment, offset, size, access == HW_WRITE, &linear))
+			return NULL;
+		if ((linear & PAGE_MASK) > PAGE_SIZE - size)
+			return X86_CROSSES;
+	}
+	host = hw_translate(cpu->hw, linear, access, cpu->cpl == 3);
+	if (__builtin_expect(!host, 0))
+		x86_raise_memory_fault(cpu);
+	return host;
+}
+
+static void copy_in(const struct span *span, unsigned size, void *ret)
+{
+	memcpy(ret, span->host[0], span->first);
+	if (span->host[1])
+		memcpy((uint8_t *)ret + span->first, span->host[1], size - span->first);
+}
+
+static void copy_out(const struct span *span, unsigned size, const void *bytes)
+{
+	memcpy(span->host[0], bytes, span->first);
+	if (span->host[1])
+		memcpy(span->host[1], (const uint8_t *)bytes + span->first, size - span->first);
+}
+
+bool x86_load_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size, void *ret)
+{
+	struct span span;
+	uint64_t linear;
+
+	if (!linear_of(cpu, segment, offset, size, false, &linear) ||
+	    !translate(cpu, linear, size, HW_READ, cpu->cpl == 3, &span))
+		return false;
+	copy_in(&span, size, ret);
+	return true;
+}
+
+bool x86_store_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
+		    const void *bytes)
+{
+	struct span span;
+	uint64_t linear;
+
+	if (!linear_of(cpu, segment, offset, size, true, &linear) ||
+	    !translate(cpu, linear, size, HW_WRITE, cpu->cpl == 3, &span))
+		return false;
+	copy_out(&span, size, bytes);
+	return true;
+}
+
+/* A system structure that reaches past the canonical addresses: #GP(0). */
+static bool system_canonical(struct x86_cpu *cpu, uint64_t linear, unsigned size)
+{
+	if (x86_canonical(linear) && x86_canonical(linear + size - 1))
+		return true;
+	x86_raise_code(cpu, X86_GP, 0);
+	return false;
+}
+
+bool x86_load_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, void *ret)
+{
+	struct span span;
+
+	if (!system_canonical(cpu, linear, size) ||
+	    !translate(cpu, linear, size, HW_READ, false, &span))
+		return false;
+	copy_in(&span, size, ret);
+	return true;
+}
+
+bool x86_store_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes)
+{
+	struct span span;
+
+	if (!system_canonical(cpu, linear, size) ||
+	    !translate(cpu, linear, size, HW_WRITE, false, &span))
+		return false;
+	copy_out(&span, size, bytes);
+	return true;
+}
+
+bool x86_rmw_begin_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
+			struct x86_rmw *ret_rmw, uint64_t *ret_old)
+{
+	struct span span;
+	uint64_t linear, old = 0;
+
+	if (!linear_of(cpu, segment, offset, size, true, &linear) ||
+	    !translate(cpu, linear, size, HW_WRITE, cpu->cpl == 3, &span))
+		return false;
+	copy_in(&span, size, &old);
+	*ret_old = old;
+	ret_rmw->host[0] = span.host[0];
+	ret_rmw->host[1] = span.host[1];
+	ret_rmw->first = (uint8_t)span.first;
+	ret_rmw->size = (uint8_t)size;
+	return true;
+}
+
+void x86_rmw_end_slow(const struct x86_rmw *rmw, uint64_t value)
+{
+	memcpy(rmw->host[0], &value, rmw->first);
+	memcpy(rmw->host[1], (const uint8_t *)&value + rmw->first, rmw->size - rmw->first);
+}
+
+uint64_t x86_stack_pointer(const struct x86_cpu *cpu)
+{
+	if (cpu->code_mode == X86_CODE_64)
+		return cpu->gpr[X86_RSP];
+	return cpu->segment[X86_SS].rights & RIGHTS_DB ? (uint32_t)cpu->gpr[X86_RSP]
+						       : (uint16_t)cpu->gpr[X86_RSP];
+}
+
+void x86_set_stack_pointer(struct x86_cpu *cpu, uint64_t value)
+{
+	if (cpu->code_mode == X86_CODE_64)
+		cpu->gpr[X86_RSP] = value;
+	else if (cpu->segment[X86_SS].rights & RIGHTS_DB)
+		cpu->gpr[X86_RSP] = (uint32_t)value;
+	else
+		memcpy(&cpu->gpr[X86_RSP], &value, sizeof(uint16_t));
+}
+
+static uint64_t stack_offset(const struct x86_cpu *cpu, uint64_t value)
+{
+	return cpu->segment[X86_SS].rights & RIGHTS_DB ? (uint32_t)value : (uint16_t)value;
+}
+
+bool x86_push_slow(struct x86_cpu *cpu, unsigned size, uint64_t value)
+{
+	uint64_t offset = stack_offset(cpu, x86_stack_pointer(cpu) - size);
+
+	if (!x86_store_slow(cpu, X86_SS, offset, size, &value))
+		return false;
+	x86_set_stack_pointer(cpu, offset);
+	return true;
+}
+
+bool x86_pop_slow(struct x86_cpu *cpu, unsigned size, uint64_t *ret_value)
+{
+	uint64_t offset = x86_stack_pointer(cpu), value = 0;
+
+	if (!x86_load_slow(cpu, X86_SS, offset, size, &value))
+		return false;
+	*ret_value = value;
+	x86_set_stack_pointer(cpu, offset + size);
+	return true;
+}

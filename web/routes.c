@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schemas/schema.h"
+#include "web/encode_host.h"
+#include "web/encode_metrics.h"
+#include "web/routes.h"
+
+static void fail(struct reply *reply, unsigned int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void fail(struct reply *reply, unsigned int status, const char *format, ...)
+{
+	va_list arguments;
+
+	reply->status = status;
+	va_start(arguments, format);
+	vsnprintf(reply->detail, sizeof(reply->detail), format, arguments);
+	va_end(arguments);
+}
+
+static void answer_text(struct reply *reply, const char *content_type, char *body, size_t len)
+{
+	if (!body) {
+		fail(reply, 500, "out of memory");
+		return;
+	}
+	reply->status = 200;
+	reply->content_type = content_type;
+	reply->body = body;
+	reply->len = len;
+}
+
+/* Takes over @json, which may be NULL: out of memory. */
+static void answer_json(struct reply *reply, const char *content_type, json_t *json)
+{
+	char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+
+	json_decref(json);
+	answer_text(reply, content_type, text, text ? strlen(text) : 0);
+}
+
+/* The guest that the path names; NULL: there is none, and the reply says so. */
+static const struct guest_view *find_guest(const struct request *request, struct reply *reply)
+{
+	const struct guest_view *guest = snapshot_find(request->snapshot, request->id);
+
+	if (!guest)
+		fail(reply, 404, "there is no guest with this id");
+	return guest;
+}
+
+static void get_host(const struct request *request, struct reply *reply)
+{
+	answer_json(reply, "application/json",
+		    web_encode_host(request->snapshot, request->web->started));
+}
+
+static void get_guests(const struct request *request, struct reply *reply)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < request->snapshot->nr_guests; i++) {
+		if (json_array_append_new(list,
+					  web_encode_guest(&request->snapshot->guests[i], false))) {
+			json_decref(list);
+			fail(reply, 500, "out of memory");
+			return;
+		}
+	}
+	answer_json(reply, "application/json", json_pack("{s:o}", "guests", list));
+}
+
+static void get_guest(const struct request *request, struct reply *reply)
+{
+	const struct guest_view *guest = find_guest(request, reply);
+
+	if (guest)
+		answer_json(reply, "application/json", web_encode_guest(guest, true));
+}
+
+/* 0 and *ret_limit, or -EINVAL. No limit given: all. */
+static int parse_limit(const char *text, size_t *ret_limit)
+{
+	unsigned long long limit;
+	char *end;
+
+	*ret_limit = SIZE_MAX;
+	if (!text)
+		return 0;
+	if (!*text || strspn(text, "0123456789") != strlen(text))
+		return -EINVAL;
+	errno = 0;
+	limit = strtoull(text, &end, 10);
+	if (errno)
+		return -EINVAL;
+	*ret_limit = limit;
+	return 0;
+}
+
+static void get_decisions(const struct request *request, struct reply *reply)
+{
+	const struct guest_view *guest = find_guest(request, reply);
+	json_t *list;
+	size_t limit, first;
+
+	if (!guest)
+		return;
+	if (parse_limit(request->limit, &limit)) {
+		fail(reply, 400, "limit: a whole number, 0 or more, was expected");
+		return;
+	}
+	list = json_array();
+	first = guest->nr_decisions > limit ? guest->nr_decisions - limit : 0;
+	for (size_t i = first; i < guest->nr_decisions; i++) {
+		if (json_array_append_new(list, web_encode_decision(&guest->decisions[i]))) {
+			json_decref(list);
+			fail(reply, 500, "out of memory");
+			return;
+		}
+	}
+	answer_json(reply, "application/json", json_pack("{s:o}", "decisions", list));
+}
+
+static void get_mode(const struct request *request, struct reply *reply)
+{
+	const struct guest_view *guest = find_guest(request, reply);
+
+	if (guest)
+		answer_json(reply, "application/json",
+			    json_pack("{s:s,s:s,s:s}", "id", guest->id, "mode",
+				      umbra_mode_name(guest->mode), "policy",
+				      policy_kind_name(guest->policy)));
+}
+
+static void parse_change(const struct request *request, json_t *body, struct reply *reply)
+{
+	struct web_change *change = request->change;
+	const char *mode = json_string_value(json_object_get(body, "mode"));
+	const char *policy = json_string_value(json_object_get(body, "policy"));
+	int r;
+
+	if (json_object_size(body) != 1 || (!mode && !policy)) {
+		fail(reply, 422, "exactly one of \"mode\" and \"policy\", a string, was expected");
+		return;
+	}
+	change->has_mode = mode != NULL;
+	if (mode) {
+		r = umbra_mode_parse(mode, &change->mode);
+		if (r == -EOPNOTSUPP)
+			fail(reply, 422, "mode %.64s: this build lacks it", mode);
+		else if (r)
+			fail(reply, 422, "mode: shadow or ept was expected, not %.64s", mode);
+	} else if (policy_kind_parse(policy, &change->policy)) {
+		fail(reply, 422, "policy: auto, advise or pinned was expected, not %.64s", policy);
+	}
+}
+
+static void put_mode(const struct request *request, struct reply *reply)
+{
+	const struct guest_view *guest = find_guest(request, reply);
+	json_error_t error;
+	json_t *body;
+
+	if (!guest)
+		return;
+	body = json_loadb(request->body, request->body_len, JSON_REJECT_DUPLICATES, &error);
+	if (!json_is_object(body)) {
+		fail(reply, 400, "the body is no JSON object: %.160s",
+		     body ? "another value" : error.text);
+		json_decref(body);
+		return;
+	}
+	parse_change(request, body, reply);
+	json_decref(body);
+	if (reply->status)
+		return;
+	snprintf(request->change->id, sizeof(request->change->id), "%s", request->id);
+	reply->wait = true;
+}
+
+void web_change_reply(const struct request *request, struct reply *reply)
+{
+	const struct web_change *change = request->change;
+	const struct guest_view *guest;
+	json_t *json;
+
+	switch (change->error) {
+	case 0: break;
+	case -ENOENT: fail(reply, 404, "%s", change->detail); return;
+	case -EPERM: fail(reply, 409, "%s", change->detail); return;
+	case -ETIMEDOUT: fail(reply, 504, "%s", change->detail); return;
+	case -ESHUTDOWN: fail(reply, 503, "%s", change->detail); return;
+	default: fail(reply, 500, "%s", change->detail); return;
+	}
+	guest = find_guest(request, reply);
+	if (!guest)
+		return;
+	json = json_pack("{s:s,s:s,s:s}", "id", guest->id, "mode", umbra_mode_name(guest->mode),
+			 "policy", policy_kind_name(guest->policy));
+	if (change->switched) {
+		json_t *record = web_encode_switch(&change->record);
+
+		json_object_update(json, record);
+		json_decref(record);
+	}
+	answer_json(reply, "application/json", json);
+}
+
+static void get_metrics(const struct request *request, struct reply *reply)
+{
+	size_t len = 0;
+	char *text =
+		web_encode_metrics(request->snapshot->guests, request->snapshot->nr_guests, &len);
+
+	answer_text(reply, "text/plain; version=0.0.4; charset=utf-8", text, len);
+}
+
+static void get_health(const struct request *request, struct reply *reply)
+{
+	answer_text(reply, "text/plain; charset=utf-8", strdup("ok\n"), strlen("ok\n"));
+}
+
+static void get_ready(const struct request *request, struct reply *reply)
+{
+	if (request->snapshot->nr_unready)
+		fail(reply, 503, "%zu of %zu guests have not reported yet",
+		     request->snapshot->nr_unready, request->snapshot->nr_guests);
+	else
+		answer_text(reply, "text/plain; charset=utf-8", strdup("ready\n"),
+			    strlen("ready\n"));
+}
+
+/* Schemas have names like "guest.json"; the suffix may be left out. */
+static void get_schema(const struct request *request, struct reply *reply)
+{
+	size_t len = strlen(request->id);
+	char name[sizeof(request->id)];
+	json_t *schema;
+
+	if (len > 5 && !strcmp(request->id + len - 5, ".json"))
+		len -= 5;
+	snprintf(name, sizeof(name), "%.*s", (int)len, request->id);
+	schema = schema_build(name);
+	if (!schema)
+		fail(reply, 404, "there is no schema of this name");
+	else
+		answer_json(reply, "application/schema+json", schema);
+}
+
+/* What DESIGN reserves for later (events, history, openapi.json, ...) has no row: 404. */
+static const struct route routes[] = {
+	{"/api/v1/host", get_host, NULL},
+	{"/api/v1/guests", get_guests, NULL},
+	{"/api/v1/guests/{id}", get_guest, NULL},
+	{"/api/v1/guests/{id}/decisions", get_decisions, NULL},
+	{"/api/v1/guests/{id}/mode", get_mode, put_mode},
+	{"/metrics", get_metrics, NULL},
+	{"/healthz", get_health, NULL},
+	{"/readyz", get_ready, NULL},
+	{"/schemas/{id}", get_schema, NULL},
+	{NULL, NULL, NULL},
+};
+
+/* Whether @path is @pattern, whose "{id}" stands for one segment that is not empty. */
+static bool match(const char *pattern, const char *path, char *ret_id, size_t size)
+{
+	static const char place[] = "{id}";
+
+	while (*pattern) {
+		size_t len;
+
+		if (strncmp(pattern, place, strlen(place))) {
+			if (*pattern++ != *path++)
+				return false;
+			continue;
+		}
+		len = strcspn(path, "/");
+		if (!len || len >= size)
+			return false;
+		memcpy(ret_id, path, len);
+		ret_id[len] = '\0';
+		path += len;
+		pattern += strlen(place);
+	}
+	return !*path;
+}
+
+const struct route *route_find(const char *path, char *ret_id, size_t size)
+{
+	for (const struct route *route = routes; route->pattern; route++) {
+		ret_id[0] = '\0';
+		if (match(route->pattern, path, ret_id, size))
+			return route;
+	}
+	return NULL;
+}

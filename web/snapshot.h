@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A snapshot is what readers see of umbrad at one moment: made by one thread, never changed once it
+ * is published, freed with its last reference. Readers format it without any lock.
+ */
+#ifndef WEB_SNAPSHOT_H
+#define WEB_SNAPSHOT_H
+
+#include <stddef.h>
+#include <time.h>
+
+#include "web/view.h"
+
+struct snapshot {
+	struct timespec time; /* wall time when it was made */
+	struct guest_view *guests;
+	size_t nr_guests;
+	size_t nr_unready; /* guests that have neither reported nor failed yet */
+};
+
+/* A new snapshot with one reference and room for @nr_guests zeroed views; NULL: out of memory. */
+struct snapshot *snapshot_create(size_t nr_guests);
+/* Memory that lives as long as the snapshot, zeroed; NULL: out of memory. */
+void *snapshot_alloc(struct snapshot *snapshot, size_t size);
+char *snapshot_strdup(struct snapshot *snapshot, const char *text);
+
+struct snapshot *snapshot_ref(struct snapshot *snapshot);
+void snapshot_unref(struct snapshot *snapshot); /* may be NULL */
+
+const struct guest_view *snapshot_find(const struct snapshot *snapshot, const char *id);
+
+/* Where the latest snapshot hangs. */
+struct board;
+
+struct board *board_create(void);
+void board_destroy(struct board *board);
+/* Takes over the caller's reference. */
+void board_publish(struct board *board, struct snapshot *snapshot);
+/* The latest snapshot with a reference of the caller's own; NULL before the first one. */
+struct snapshot *board_acquire(struct board *board);
+
+#endif
