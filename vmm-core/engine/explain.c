@@ -69,6 +69,7 @@ int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_expl
 	else
 		hw_translate_slow(hw, gva, accesses[access], user);
 	hw_flush(hw);
+	tlb_flush_nested(&hw->tlb);
 	hw->trace = record;
 	hw->trace_context = &recorder;
 	host = hw_translate_slow(hw, gva, accesses[access], user);

@@ -52,6 +52,7 @@ static void empty(struct vmm *vmm)
 	free_tables(vmm, vmm->ept_root, LEVELS);
 	vmm->ept_root = memory_table_alloc(vmm->memory);
 	vmm->hw->eptp = vmm->ept_root;
+	tlb_flush_nested(&vmm->hw->tlb);
 	hw_flush(vmm->hw);
 }
 

@@ -87,18 +87,19 @@ void hw_watch_frame(struct hw *hw, uint64_t hpa)
 void hw_invalidate_page(struct hw *hw, uint64_t gva)
 {
 	struct tlb *tlb = &hw->tlb;
-	uint64_t small = tlb_tag(tlb, gva, 12), large = tlb_tag(tlb, gva, 21);
+	uint64_t small = tlb_tag(tlb, gva, false), large = tlb_tag(tlb, gva, true);
 
 	cache_remove(&tlb->l1_instruction_4k, small);
 	cache_remove(&tlb->l1_data_4k, small);
 	cache_remove(&tlb->l2, small);
-	cache_remove(&tlb->l1_instruction_2m, large);
-	cache_remove(&tlb->l1_data_2m, large);
-	cache_remove(&tlb->l2, large);
-	if (tlb->fragments)
-		tlb_remove_fragments(tlb, gva);
+	if (tlb->large) {
+		cache_remove(&tlb->l1_instruction_2m, large);
+		cache_remove(&tlb->l1_data_2m, large);
+		cache_remove(&tlb->l2, large);
+	}
+	tlb_remove_fragments(tlb, gva);
 	/* SDM 3A 4.10.4.1: INVLPG invalidates all paging-structure caches of the PCID. */
-	walk_caches_flush(tlb);
+	tlb_flush_walk_caches(tlb);
 	lookaside_flush(hw, hw->public.data);
 	lookaside_flush(hw, hw->public.fetch);
 }
@@ -112,7 +113,7 @@ static uint64_t *look_up(struct hw *hw, uint64_t gva, bool fetch, enum umbra_tlb
 	struct tlb *tlb = &hw->tlb;
 	struct cache *l1_4k = fetch ? &tlb->l1_instruction_4k : &tlb->l1_data_4k;
 	struct cache *l1_2m = fetch ? &tlb->l1_instruction_2m : &tlb->l1_data_2m;
-	uint64_t small = tlb_tag(tlb, gva, 12), large = tlb_tag(tlb, gva, 21);
+	uint64_t small = tlb_tag(tlb, gva, false), large = tlb_tag(tlb, gva, true);
 	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS] =
 		fetch ? hw->public.fetch : hw->public.data;
 	bool moved = false;
@@ -122,7 +123,7 @@ static uint64_t *look_up(struct hw *hw, uint64_t gva, bool fetch, enum umbra_tlb
 	value = cache_find(l1_4k, small, NULL);
 	if (value)
 		return value;
-	value = cache_find(l1_2m, large, &moved);
+	value = tlb->large ? cache_find(l1_2m, large, &moved) : NULL;
 	if (value) {
 		/* The lookaside has slots by 4K page: those of the entry that was the newest go. */
 		if (moved)
@@ -135,7 +136,7 @@ static uint64_t *look_up(struct hw *hw, uint64_t gva, bool fetch, enum umbra_tlb
 		cache_insert(l1_4k, small, *value);
 		return value;
 	}
-	value = cache_find(&tlb->l2, large, NULL);
+	value = tlb->large ? cache_find(&tlb->l2, large, NULL) : NULL;
 	if (value) {
 		cache_insert(l1_2m, large, *value);
 		lookaside_flush(hw, lookaside);
@@ -146,14 +147,16 @@ static uint64_t *look_up(struct hw *hw, uint64_t gva, bool fetch, enum umbra_tlb
 static void insert(struct hw *hw, uint64_t gva, bool fetch, const struct walk *walk)
 {
 	struct tlb *tlb = &hw->tlb;
-	uint64_t tag = tlb_tag(tlb, gva, walk->large ? 21 : 12);
+	uint64_t tag = tlb_tag(tlb, gva, walk->large), bit;
 
 	if (walk->large) {
+		tlb->large = true;
 		cache_insert(fetch ? &tlb->l1_instruction_2m : &tlb->l1_data_2m, tag, walk->value);
 		lookaside_flush(hw, fetch ? hw->public.fetch : hw->public.data);
 	} else {
 		cache_insert(fetch ? &tlb->l1_instruction_4k : &tlb->l1_data_4k, tag, walk->value);
-		tlb->fragments |= !!(walk->value & TLB_FRAGMENT);
+		if (walk->value & TLB_FRAGMENT)
+			*fragment_word(tlb, gva, &bit) |= bit;
 	}
 	cache_insert(&tlb->l2, tag, walk->value);
 	hw->public.counters.tlb_fills[walk->large ? UMBRA_PAGE_2m : UMBRA_PAGE_4k]++;
@@ -164,7 +167,7 @@ static void drop(struct hw *hw, uint64_t gva, uint64_t value)
 {
 	struct tlb *tlb = &hw->tlb;
 	bool large = value & TLB_LARGE;
-	uint64_t tag = tlb_tag(tlb, gva, large ? 21 : 12);
+	uint64_t tag = tlb_tag(tlb, gva, large);
 
 	cache_remove(large ? &tlb->l1_instruction_2m : &tlb->l1_instruction_4k, tag);
 	cache_remove(large ? &tlb->l1_data_2m : &tlb->l1_data_4k, tag);

@@ -108,21 +108,30 @@ void tlb_destroy(struct tlb *tlb)
 	for_each_cache(tlb, cache_destroy);
 }
 
-void tlb_flush(struct tlb *tlb)
+static void next_epoch(struct tlb *tlb, uint64_t *epoch)
 {
-	tlb->fragments = false;
-	if (tlb->epoch++ == LAST_EPOCH) {
-		tlb->epoch = 0;
+	if ((*epoch)++ == LAST_EPOCH) {
+		*epoch = 0;
 		for_each_cache(tlb, cache_empty);
 	}
 }
 
-void walk_caches_flush(struct tlb *tlb)
+void tlb_flush_walk_caches(struct tlb *tlb)
 {
-	for (int i = 0; i < WALK_CACHE_COUNT; i++) {
-		cache_empty(&tlb->linear[i]);
-		cache_empty(&tlb->nested[i]);
-	}
+	next_epoch(tlb, &tlb->linear_epoch);
+}
+
+void tlb_flush_nested(struct tlb *tlb)
+{
+	next_epoch(tlb, &tlb->nested_epoch);
+}
+
+void tlb_flush(struct tlb *tlb)
+{
+	tlb->large = false;
+	memset(tlb->fragments, 0, sizeof(tlb->fragments));
+	next_epoch(tlb, &tlb->epoch);
+	next_epoch(tlb, &tlb->linear_epoch);
 }
 
 const uint8_t walk_cache_shift[WALK_CACHE_COUNT] = {
@@ -134,7 +143,8 @@ const uint8_t walk_cache_shift[WALK_CACHE_COUNT] = {
 void walk_caches_remove(struct tlb *tlb, uint64_t address)
 {
 	for (int i = 0; i < WALK_CACHE_COUNT; i++)
-		cache_remove(&tlb->linear[i], tlb_tag(tlb, address, walk_cache_shift[i]));
+		cache_remove(&tlb->linear[i],
+			     cache_tag(tlb->linear_epoch, address, walk_cache_shift[i]));
 }
 
 static void remove_way(struct cache *cache, uint32_t set, uint32_t way)
@@ -164,8 +174,11 @@ bool cache_remove(struct cache *cache, uint64_t tag)
 void tlb_remove_fragments(struct tlb *tlb, uint64_t address)
 {
 	struct cache *caches[] = {&tlb->l1_instruction_4k, &tlb->l1_data_4k, &tlb->l2};
-	uint64_t first = tlb_tag(tlb, address & ~((1ull << 21) - 1), 12);
+	uint64_t first = tlb_tag(tlb, address & ~((1ull << 21) - 1), false);
+	uint64_t bit;
 
+	if (!(*fragment_word(tlb, address, &bit) & bit))
+		return;
 	for (int i = 0; i < 3; i++) {
 		struct cache *cache = caches[i];
 

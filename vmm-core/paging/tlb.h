@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CACHE_MAX_WAYS 12
+#define FRAGMENT_FILTER 1024
 
 /* A set-associative cache from tags to 64-bit values. */
 struct cache {
@@ -48,8 +48,11 @@ struct tlb {
 	struct cache
 		linear[WALK_CACHE_COUNT]; /* by linear address: the tables that CR3 points at */
 	struct cache nested[WALK_CACHE_COUNT]; /* by guest-physical address: EPT tables */
-	uint64_t epoch;
-	bool fragments; /* there may be entries with TLB_FRAGMENT in this epoch */
+	/* TLB entries, walk caches of linear addresses, walk caches of guest-physical ones. */
+	uint64_t epoch, linear_epoch, nested_epoch;
+	bool large; /* there may be 2M entries in this epoch */
+	/* Which 2M pages may have entries with TLB_FRAGMENT in this epoch: a filter by a hash. */
+	uint64_t fragments[FRAGMENT_FILTER / 64];
 };
 
 /* Geometry of a named processor. */
@@ -65,19 +68,35 @@ const struct processor *processor_find(const char *name);
 
 int tlb_create(struct tlb *tlb, const struct processor *processor);
 void tlb_destroy(struct tlb *tlb);
+/* Forgets all linear and combined mappings (MOV to CR3, INVVPID), but no guest-physical ones. */
 void tlb_flush(struct tlb *tlb);
-void walk_caches_flush(struct tlb *tlb);
+/* Of these, forgets only what the walk caches hold (a part of INVLPG). */
+void tlb_flush_walk_caches(struct tlb *tlb);
+/* Forgets guest-physical mappings (INVEPT). */
+void tlb_flush_nested(struct tlb *tlb);
 /* Forgets what the walk caches hold for a linear address that faulted (SDM 3A 4.10.4.1). */
 void walk_caches_remove(struct tlb *tlb, uint64_t address);
 
 extern const uint8_t walk_cache_shift[WALK_CACHE_COUNT];
 
-/* Tags: page number (@shift 12 or 21), the size for the shared level, and the epoch. */
-static inline uint64_t tlb_tag(const struct tlb *tlb, uint64_t address, unsigned shift)
+/* Tags: page number, for the shared level the size, and the epoch. */
+static inline uint64_t cache_tag(uint64_t epoch, uint64_t address, unsigned shift)
 {
-	uint64_t page = (address & ((1ull << 48) - 1)) >> shift;
+	return (address & ((1ull << 48) - 1)) >> shift | epoch << 37;
+}
 
-	return page | (shift == 21 ? 1ull << 36 : 0) | tlb->epoch << 37;
+static inline uint64_t tlb_tag(const struct tlb *tlb, uint64_t address, bool large)
+{
+	return large ? cache_tag(tlb->epoch, address, 21) | 1ull << 36
+		     : cache_tag(tlb->epoch, address, 12);
+}
+
+static inline uint64_t *fragment_word(struct tlb *tlb, uint64_t address, uint64_t *ret_bit)
+{
+	unsigned slot = (address >> 21 ^ address >> 31) % FRAGMENT_FILTER;
+
+	*ret_bit = 1ull << slot % 64;
+	return &tlb->fragments[slot / 64];
 }
 
 static inline uint64_t cache_page(uint64_t tag)
@@ -132,7 +151,7 @@ static inline void cache_insert(struct cache *cache, uint64_t tag, uint64_t valu
 /* Takes @tag out if it is there; the ways behind it move up. */
 bool cache_remove(struct cache *cache, uint64_t tag);
 
-/* Takes out every 4K entry of this epoch inside the 2M page of @address that has TLB_FRAGMENT. */
+/* Takes out every 4K entry inside the 2M page of @address that has TLB_FRAGMENT. */
 void tlb_remove_fragments(struct tlb *tlb, uint64_t address);
 
 #endif

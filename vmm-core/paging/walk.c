@@ -53,11 +53,11 @@ static void trace_reference(struct hw *hw, enum umbra_table table, unsigned leve
  * Looks for the lowest level whose entry is cached: *level becomes the level of the table that the
  * returned value points at; LEVELS: nothing cached.
  */
-static uint64_t find_cached(struct walker *walker, struct cache *caches, uint64_t address,
-			    unsigned *level)
+static uint64_t find_cached(struct walker *walker, struct cache *caches, uint64_t epoch,
+			    uint64_t address, unsigned *level)
 {
 	for (unsigned i = 0; i < WALK_CACHE_COUNT; i++) {
-		uint64_t tag = tlb_tag(&walker->hw->tlb, address, walk_cache_shift[i]);
+		uint64_t tag = cache_tag(epoch, address, walk_cache_shift[i]);
 		uint64_t *value = cache_find(&caches[i], tag, NULL);
 
 		if (value) {
@@ -71,13 +71,13 @@ static uint64_t find_cached(struct walker *walker, struct cache *caches, uint64_
 }
 
 /* Remembers for later that the entry of @level + 1 for @address points at the table @value. */
-static void fill_later(struct walker *walker, struct cache *caches, uint64_t address,
-		       unsigned level, uint64_t value)
+static void fill_later(struct walker *walker, struct cache *caches, uint64_t epoch,
+		       uint64_t address, unsigned level, uint64_t value)
 {
 	struct cache_fill *fill = &walker->fills[walker->nr_fills++];
 
 	fill->cache = &caches[level - 1];
-	fill->tag = tlb_tag(&walker->hw->tlb, address, walk_cache_shift[level - 1]);
+	fill->tag = cache_tag(epoch, address, walk_cache_shift[level - 1]);
 	fill->value = value;
 }
 
@@ -87,7 +87,7 @@ static bool walk_nested(struct walker *walker, uint64_t gpa, bool write, uint64_
 	struct hw *hw = walker->hw;
 	uint64_t need = write ? EPT_W : EPT_R;
 	unsigned level;
-	uint64_t table = find_cached(walker, hw->tlb.nested, gpa, &level);
+	uint64_t table = find_cached(walker, hw->tlb.nested, hw->tlb.nested_epoch, gpa, &level);
 
 	if (level == LEVELS)
 		table = hw->eptp;
@@ -104,7 +104,7 @@ static bool walk_nested(struct walker *walker, uint64_t gpa, bool write, uint64_
 		table = entry & ENTRY_ADDRESS;
 		if (level == 1)
 			break;
-		fill_later(walker, hw->tlb.nested, gpa, level - 1, table);
+		fill_later(walker, hw->tlb.nested, hw->tlb.nested_epoch, gpa, level - 1, table);
 	}
 	*ret_hpa = table | (gpa & PAGE_MASK);
 	return true;
@@ -186,7 +186,7 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 	bool table_known;
 	unsigned level;
 
-	known = find_cached(walker, hw->tlb.linear, gva, &level);
+	known = find_cached(walker, hw->tlb.linear, hw->tlb.linear_epoch, gva, &level);
 	table_known = level < LEVELS;
 	if (table_known)
 		rights = (struct rights){!!(known & TLB_WRITE), !!(known & TLB_USER),
@@ -230,7 +230,7 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 			table_known = true;
 		}
 		known = (known & ~PAGE_MASK) | rights_flags(rights);
-		fill_later(walker, hw->tlb.linear, gva, level - 1, known);
+		fill_later(walker, hw->tlb.linear, hw->tlb.linear_epoch, gva, level - 1, known);
 	}
 	if (!rights_allow(rights, access == HW_WRITE, access == HW_FETCH, user, hw->wp)) {
 		ret->error_code = code | PF_P;
