@@ -68,6 +68,8 @@ enum x86_vector {
 /* Execution mode, as far as decoding depends on it; indexes decoders and tags blocks. */
 enum x86_code_mode { X86_CODE_32, X86_CODE_COMPAT_32, X86_CODE_64, X86_NR_CODE_MODES };
 
+#define X86_NR_HINTS (1u << 14)
+
 struct x86_blocks; /* block.c: the cache of decoded code */
 
 struct x86_cpu {
@@ -128,6 +130,16 @@ struct x86_cpu {
 	uint32_t fault_code;
 
 	struct umbra_end end;
+
+	/*
+	 * Where pages were last found, by the low bits of their number; may be stale. What misses the
+	 * lookaside mostly misses the host's caches too: fetching the bytes while the MMU is being
+	 * modelled hides much of that. Nothing else may rely on it.
+	 */
+	struct x86_hint {
+		uint64_t page;
+		const uint8_t *host;
+	} hints[X86_NR_HINTS];
 };
 
 int x86_create(struct hw *hw, struct machine *machine, enum umbra_clock clock,

@@ -119,6 +119,7 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 		     enum hw_access access)
 {
 	struct x86_split *split = &cpu->split;
+	struct x86_hint *hint;
 	uint64_t linear = offset;
 	struct span span;
 	uint8_t *host;
@@ -134,9 +135,15 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 		return NULL;
 	}
 	if (__builtin_expect((linear & PAGE_MASK) <= PAGE_SIZE - size, 1)) {
+		hint = &cpu->hints[(linear >> PAGE_SHIFT) % X86_NR_HINTS];
+		if (hint->page == linear >> PAGE_SHIFT)
+			__builtin_prefetch(hint->host + (linear & PAGE_MASK));
 		host = hw_translate(cpu->hw, linear, access, cpu->cpl == 3);
-		if (__builtin_expect(!host, 0))
+		if (__builtin_expect(!host, 0)) {
 			x86_raise_memory_fault(cpu);
+			return NULL;
+		}
+		*hint = (struct x86_hint){linear >> PAGE_SHIFT, host - (linear & PAGE_MASK)};
 		return host;
 	}
 	if (!translate(cpu, linear, size, access, cpu->cpl == 3, &span))
