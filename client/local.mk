@@ -23,4 +23,5 @@ umbra_SOURCES += \
 	client/terminal.c \
 	client/terminal.h
 umbra_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CURL_CFLAGS)
+umbra_CPPFLAGS = $(AM_CPPFLAGS) -DPKGDATADIR='"$(pkgdatadir)"'
 umbra_LDADD = $(WEBVIEW_LIBS) $(CURL_LIBS) -lpthread -lm

@@ -11,7 +11,7 @@
 
 #include "client/options.h"
 
-#define DEFAULT_MEMORY   (64ull << 20)
+#define DEFAULT_MEMORY   (128ull << 20)
 #define DEFAULT_INTERVAL 10000000ull
 #define DEFAULT_GVA      0x1234ull
 

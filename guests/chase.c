@@ -3,8 +3,8 @@
  * Follows pointers through a random cycle with one node in each page: TLB-bound, and each access
  * waits for the one before. The payloads are summed with SSE2 vectors.
  *
- * rounds=40    times that hops= pointers are followed (0: endless)
- * pages=8192   nodes of the cycle
+ * rounds=400   times that hops= pointers are followed (0: endless)
+ * pages=4096   nodes of the cycle
  * hops=0       in each round; 0: eight times around the cycle
  * seed=1       of the cycle and the payloads
  *
@@ -23,7 +23,7 @@ struct node {
 	struct node *next;
 };
 
-static uint64_t rounds = 40, pages = 8192, hops, seed = 1;
+static uint64_t rounds = 400, pages = 4096, hops, seed = 1;
 
 static const struct parameter parameters[] = {
 	{"rounds", &rounds, 0, UINT64_MAX},

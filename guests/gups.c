@@ -2,8 +2,9 @@
 /*
  * Random read-modify-writes of 8-byte words all over a table of 4K pages: TLB-bound.
  *
- * rounds=16      in each the same updates are done, undone and looked at (0: endless)
- * pages=8192     size of the table; the default is five times what a TLB of 1536 entries reaches
+ * rounds=48      in each the same updates are done, undone and looked at (0: endless)
+ * pages=4096     size of the table; the default is nearly three times what a TLB of 1536 entries
+ *                reaches, and the run is long against the refill of a switch
  * updates=65536  in each round
  * seed=1         of the addresses and values
  *
@@ -13,7 +14,7 @@
 
 #define WORDS_A_PAGE (PAGE_SIZE / sizeof(uint64_t))
 
-static uint64_t rounds = 16, pages = 8192, updates = 65536, seed = 1;
+static uint64_t rounds = 48, pages = 4096, updates = 65536, seed = 1;
 
 static const struct parameter parameters[] = {
 	{"rounds", &rounds, 0, UINT64_MAX},

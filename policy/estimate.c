@@ -20,6 +20,8 @@
 /* Entries of the second-level TLB (Skylake): pages in use that cause no walk. */
 #define TLB_ENTRIES 1536
 
+#define LEVELS      4
+
 /* Relative uncertainty of an estimate by its source. */
 #define UNCERTAINTY_WALK    0.1
 #define UNCERTAINTY_TABLE   0.3
@@ -78,6 +80,24 @@ static double exits_of_mode(const struct umbra_cost *c, enum umbra_mode mode,
 	return fmax(0, IN(exit_cycles) * own / (own + common) - IN(refill_cycles));
 }
 
+/*
+ * Walks that no walk cache helped read every level: the mark of INVLPGs and CR3 loads, which empty
+ * those caches.
+ */
+static double cold_walks(const struct policy_input *inputs)
+{
+	return fmax(0, IN(walk_references_guest) - IN(walks)) / (LEVELS - 1);
+}
+
+/* The same when nothing of it is known: each cold walk stands for an invalidation and a fill. */
+static double shadow_from_walks(const struct estimator *e, const struct policy_input *inputs)
+{
+	const struct umbra_cost *c = &e->cost;
+
+	return cold_walks(inputs) * (2.0 * c->exit + c->shadow_fill) +
+	       IN(ept_fills) * (c->exit + c->shadow_fill);
+}
+
 /* What shadow's exits would have cost, from what is known in ept of the guest's table work. */
 static double shadow_from_ept(const struct estimator *e, const struct policy_input *inputs)
 {
@@ -116,9 +136,8 @@ static struct estimate_memory *recall(struct estimate_memory *memories, double w
 
 		if (!m->weight)
 			continue;
-		distance = rate_distance(m->walk_rate, walk_rate);
-		if (event_rate >= 0 && m->event_rate >= 0)
-			distance = fmax(distance, rate_distance(m->event_rate, event_rate));
+		distance = fmax(rate_distance(m->walk_rate, walk_rate),
+				rate_distance(m->event_rate, event_rate));
 		if (distance < best_distance) {
 			best_distance = distance;
 			best = m;
@@ -127,26 +146,22 @@ static struct estimate_memory *recall(struct estimate_memory *memories, double w
 	return best;
 }
 
-static void remember(struct estimator *e, enum umbra_mode mode, double walk_rate, double event_rate,
-		     double overhead)
+static void remember(struct estimator *e, struct estimate_memory *memories, double walk_rate,
+		     double event_rate, double overhead)
 {
-	struct estimate_memory *m = recall(e->memory[mode], walk_rate, event_rate);
+	struct estimate_memory *m = recall(memories, walk_rate, event_rate);
 
 	if (m) {
 		m->walk_rate += LEARN_SHARE * (walk_rate - m->walk_rate);
-		if (event_rate >= 0)
-			m->event_rate = m->event_rate < 0
-						? event_rate
-						: m->event_rate + LEARN_SHARE * (event_rate -
-										 m->event_rate);
+		m->event_rate += LEARN_SHARE * (event_rate - m->event_rate);
 		m->overhead += LEARN_SHARE * (overhead - m->overhead);
 		if (m->weight < MEMORY_WEIGHT_MAX)
 			m->weight++;
 	} else {
-		m = &e->memory[mode][0];
+		m = &memories[0];
 		for (int i = 1; i < ESTIMATE_MEMORIES; i++) {
-			if (e->memory[mode][i].used < m->used)
-				m = &e->memory[mode][i];
+			if (memories[i].used < m->used)
+				m = &memories[i];
 		}
 		*m = (struct estimate_memory){walk_rate, event_rate, overhead, 1, 0};
 	}
@@ -183,16 +198,41 @@ void estimator_init(struct estimator *e, const struct umbra_cost *cost)
 	e->cost = cost ? *cost : umbra_cost_default;
 }
 
+/* The other mode's overhead as the table has it. Returns whether all it hangs on is known. */
+static bool compute_overhead(const struct estimator *e, enum umbra_mode mode,
+			     const struct policy_input *inputs, double own_exits,
+			     double *ret_overhead, double *ret_uncertainty)
+{
+	double walk = IN(walk_cycles), exits = 0;
+	bool known = events_known(inputs);
+
+	if (mode == UMBRA_MODE_SHADOW) {
+		double nested = e->nested_per_walk > 0 ? e->nested_per_walk : NESTED_PER_WALK;
+
+		walk += IN(walks) * nested * reference_cycles(e);
+		*ret_uncertainty = UNCERTAINTY_TABLE * own_exits;
+	} else {
+		walk -= IN(walk_references_nested) * reference_cycles(e);
+		exits = known ? shadow_from_ept(e, inputs) : shadow_from_walks(e, inputs);
+		*ret_uncertainty =
+			known ? UNCERTAINTY_TABLE * exits : UNCERTAINTY_UNKNOWN * IN(cycles);
+	}
+	*ret_uncertainty += UNCERTAINTY_WALK * fabs(IN(walk_cycles) - walk);
+	*ret_overhead = fmax(0, walk) + exits;
+	return known;
+}
+
 void estimator_interval(struct estimator *e, enum umbra_mode mode,
 			const struct policy_input inputs[POLICY_INPUT_COUNT],
 			struct estimate *ret_estimate)
 {
 	enum umbra_mode other = mode == UMBRA_MODE_EPT ? UMBRA_MODE_SHADOW : UMBRA_MODE_EPT;
+	double instructions = fmax(1, IN(instructions)), millions = instructions / 1e6;
+	double walk_rate = IN(walks) / millions, cold_rate = cold_walks(inputs) / millions;
 	struct policy_cost *on = &ret_estimate->cost[mode];
 	struct policy_cost *there = &ret_estimate->cost[other];
-	double millions = fmax(1, IN(instructions)) / 1e6;
-	double own_exits, overhead, walk, exits, walk_rate, event_rate;
-	struct estimate_memory *m;
+	double own_exits, overhead, computed, lasting, event_rate = 0;
+	struct estimate_memory *m = NULL;
 
 	memset(ret_estimate, 0, sizeof(*ret_estimate));
 	on->known = inputs[POLICY_INPUT_cycles].known;
@@ -202,53 +242,46 @@ void estimator_interval(struct estimator *e, enum umbra_mode mode,
 
 	e->intervals++;
 	own_exits = exits_of_mode(&e->cost, mode, inputs);
-	learn(e, mode, inputs, own_exits);
 	overhead = IN(walk_cycles) + own_exits;
-
-	there->known = true;
-	ret_estimate->sure = true;
-	walk = IN(walk_cycles);
-	if (mode == UMBRA_MODE_EPT) {
-		walk -= IN(walk_references_nested) * reference_cycles(e);
-		exits = shadow_from_ept(e, inputs);
-		there->uncertainty = UNCERTAINTY_TABLE * exits;
-		if (!events_known(inputs)) {
-			there->uncertainty = UNCERTAINTY_UNKNOWN * on->cycles;
-			ret_estimate->sure = false;
-		}
-	} else {
-		double nested = e->nested_per_walk > 0 ? e->nested_per_walk : NESTED_PER_WALK;
-
-		walk += IN(walks) * nested * reference_cycles(e);
-		exits = 0;
-		there->uncertainty = UNCERTAINTY_TABLE * own_exits;
-	}
-	there->uncertainty += UNCERTAINTY_WALK * fabs(IN(walk_cycles) - walk);
-
-	/* Blend with what this kind of work cost there when it was measured. */
-	walk_rate = IN(walks) / millions;
-	event_rate = events_known(inputs)
-			     ? (IN(guest_cr3_loads) + IN(guest_invlpgs) + IN(guest_page_faults)) /
-				       millions
-			     : -1;
-	m = recall(e->memory[other], walk_rate, event_rate);
-	if (m) {
-		double remembered = m->overhead * IN(instructions);
-		double computed = fmax(0, walk) + exits;
-
-		remembered = (remembered * m->weight + computed) / (m->weight + 1);
-		there->uncertainty = there->uncertainty / (m->weight + 1) +
-				     UNCERTAINTY_WALK * fabs(remembered - computed);
-		walk = remembered;
-		exits = 0;
-		ret_estimate->sure = true;
-	}
-	there->cycles = fmax(0, on->cycles - overhead + fmax(0, walk) + exits);
-
 	/* EPT violations happen once for each page: no property of the work. */
-	if (mode == UMBRA_MODE_EPT)
-		overhead -= own_exits;
-	remember(e, mode, walk_rate, event_rate, overhead / (millions * 1e6));
+	lasting = (mode == UMBRA_MODE_EPT ? IN(walk_cycles) : overhead) / instructions;
+	learn(e, mode, inputs, own_exits);
+
+	ret_estimate->sure =
+		compute_overhead(e, mode, inputs, own_exits, &computed, &there->uncertainty);
+	if (ret_estimate->sure) {
+		event_rate = (IN(guest_cr3_loads) + IN(guest_invlpgs) + IN(guest_page_faults)) /
+			     millions;
+		m = recall(e->memory[other], walk_rate, event_rate);
+	} else {
+		m = recall(e->tried, walk_rate, cold_rate);
+	}
+	/* Blend with what this kind of work cost there when it was measured. */
+	if (m) {
+		double measured = m->overhead * instructions;
+		double blend = (measured * m->weight + computed) / (m->weight + 1);
+
+		there->uncertainty = there->uncertainty / (m->weight + 1) +
+				     UNCERTAINTY_WALK * fabs(blend - computed);
+		computed = blend;
+	}
+	there->known = true;
+	there->cycles = fmax(0, on->cycles - overhead + computed);
+
+	if (ret_estimate->sure)
+		remember(e, e->memory[mode], walk_rate, event_rate, lasting);
+	if (mode == UMBRA_MODE_SHADOW && e->on_trial)
+		remember(e, e->tried, e->trial.walk_rate, e->trial.event_rate, lasting);
+	e->on_trial = false;
+	if (mode == UMBRA_MODE_EPT) {
+		e->trial.walk_rate = walk_rate;
+		e->trial.event_rate = cold_rate;
+	}
+}
+
+void estimator_on_trial(struct estimator *e)
+{
+	e->on_trial = true;
 }
 
 double estimator_switch_cost(const struct estimator *e, enum umbra_mode from,

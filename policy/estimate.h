@@ -29,7 +29,15 @@ struct estimator {
 	double unsyncs_per_cr3_load;
 	double refill[UMBRA_MODE_COUNT]; /* cycles of the last refills after a switch to it */
 	double pages_touched;            /* EPT entries filled so far: no refill is larger */
+	/* Event rate: CR3 loads, INVLPGs and guest page faults; only where these are known. */
 	struct estimate_memory memory[UMBRA_MODE_COUNT][ESTIMATE_MEMORIES];
+	/*
+	 * Where they are not: what shadow made of work after a switch from ept, by what ept showed
+	 * of it. Event rate: walks that no walk cache helped.
+	 */
+	struct estimate_memory tried[ESTIMATE_MEMORIES];
+	struct estimate_memory trial; /* rates of the last interval in ept */
+	bool on_trial;                /* a switch to shadow was made on their account */
 };
 
 struct estimate {
@@ -46,6 +54,9 @@ void estimator_interval(struct estimator *estimator, enum umbra_mode mode,
 /* Cycles of a switch from @from to the other mode: pause, teardown, expected refill. */
 double estimator_switch_cost(const struct estimator *estimator, enum umbra_mode from,
 			     const struct policy_input inputs[POLICY_INPUT_COUNT]);
+/* The policy switches from ept to shadow now: the next interval shows what that did to this work.
+ */
+void estimator_on_trial(struct estimator *estimator);
 /* A stay in @mode is over; the switch to it caused @cycles of refill. */
 void estimator_learn_refill(struct estimator *estimator, enum umbra_mode mode, double cycles);
 

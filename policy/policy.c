@@ -50,6 +50,7 @@ struct span {
 	double instructions;
 	double walks;
 	double refill;
+	double elsewhere; /* estimated cycles of the same work in the other mode */
 };
 
 struct policy {
@@ -155,6 +156,15 @@ static void finish_stay(struct policy *p, enum umbra_mode mode, const struct est
 	amend(p, d);
 }
 
+/* Since the last switch the guest walks as often as before it. */
+static bool same_work(const struct policy *p)
+{
+	double walks = per_instruction(p->after.walks, &p->after);
+
+	return p->after.instructions > 0 && walks < p->before_walks * SAME_WORK &&
+	       walks * SAME_WORK > p->before_walks;
+}
+
 static void finish_switch(struct policy *p)
 {
 	struct policy_decision *d = &p->switched;
@@ -165,7 +175,10 @@ static void finish_switch(struct policy *p)
 	d->after.intervals = p->after.intervals;
 	d->after.cycles_per_instruction = per_instruction(p->after.cycles, &p->after);
 	d->after.refill_cycles = p->after.refill;
-	d->after.paid = d->after.cycles_per_instruction < d->after.cycles_per_instruction_before;
+	/* When the work has changed since, what counts is what it would have cost there. */
+	d->after.paid = same_work(p) ? d->after.cycles_per_instruction <
+					       d->after.cycles_per_instruction_before
+				     : p->after.cycles < p->after.elsewhere;
 	amend(p, d);
 	p->after_open = false;
 }
@@ -216,12 +229,9 @@ struct verdict {
 /* The switch is on trial and it shows that things became dearer. */
 static bool dearer_than_before(const struct policy *p)
 {
-	double walks = per_instruction(p->after.walks, &p->after);
-	double cycles = per_instruction(p->after.cycles, &p->after);
-
-	return p->own_stay && p->after.instructions > 0 && walks < p->before_walks * SAME_WORK &&
-	       walks * SAME_WORK > p->before_walks &&
-	       cycles > p->switched.after.cycles_per_instruction_before * DEARER;
+	return p->own_stay && same_work(p) &&
+	       per_instruction(p->after.cycles, &p->after) >
+		       p->switched.after.cycles_per_instruction_before * DEARER;
 }
 
 static struct verdict judge(const struct policy *p, const struct policy_decision *d, bool sure,
@@ -299,6 +309,8 @@ static void decide(struct policy *p, struct policy_decision *d, const struct est
 	p->before_walks = per_instruction(p->before.walks, &p->before);
 	p->switched = *d;
 	p->after_open = true;
+	if (other == UMBRA_MODE_SHADOW)
+		estimator_on_trial(&p->estimator);
 }
 
 const struct policy_decision *policy_decide(struct policy *p, uint64_t time, uint64_t instruction,
@@ -318,6 +330,7 @@ const struct policy_decision *policy_decide(struct policy *p, uint64_t time, uin
 	finish_stay(p, mode, &estimate, &now);
 	if (p->after_open) {
 		span_add(&p->after, inputs, estimate.cost[mode].cycles);
+		p->after.elsewhere += estimate.cost[other_mode(mode)].cycles;
 		if (p->after.intervals >= AFTER)
 			finish_switch(p);
 	}

@@ -45,7 +45,11 @@ struct policy_after {
 	double cycles_per_instruction_before;
 	double cycles_per_instruction; /* since the decision */
 	double refill_cycles;          /* what the switch really cost */
-	bool paid;                     /* cheaper than before; a stay: the estimate held */
+	/*
+	 * A switch: cheaper than before, or, when the work has changed, than the other mode would
+	 * have been by its estimate. A stay: the other mode still would not have been cheaper.
+	 */
+	bool paid;
 };
 
 struct policy_decision {

@@ -11,6 +11,7 @@ const struct sim_work sim_tlb_bound = {.walks = 0.08, .nested = 1.2, .pages = 40
 /* Map, touch, unmap, invalidate. */
 const struct sim_work sim_table_bound = {
 	.walks = 0.004,
+	.cold = 0.001,
 	.nested = 1.2,
 	.invlpgs = 0.002,
 	.faults = 0.001,
@@ -29,7 +30,8 @@ static double walk_cycles(const struct umbra_cost *c, enum umbra_mode mode,
 {
 	double references = 1 + (mode == UMBRA_MODE_EPT ? w->nested : 0);
 
-	return w->walks * (c->walk_cache_hit + references * c->walk_reference);
+	return w->walks * (c->walk_cache_hit + references * c->walk_reference) +
+	       w->cold * 3 * c->walk_reference;
 }
 
 static double exit_cycles(const struct umbra_cost *c, enum umbra_mode mode,
@@ -64,6 +66,7 @@ static void work(const struct sim *sim, enum umbra_mode mode, const struct sim_w
 	s->instructions += n;
 	s->cycles += n * sim_cpi(&sim->hardware, mode, w);
 	s->events.walks += n * w->walks;
+	s->events.cold += n * w->cold;
 	s->events.cr3_loads += n * w->cr3_loads;
 	s->events.invlpgs += n * w->invlpgs;
 	s->events.faults += n * w->faults;
@@ -105,7 +108,7 @@ static void fill_inputs(const struct sim *sim, enum umbra_mode mode, const struc
 	SET(instructions, s->instructions);
 	SET(cycles, s->cycles);
 	SET(walks, e->walks);
-	SET(walk_references_guest, e->walks);
+	SET(walk_references_guest, e->walks + 3 * e->cold);
 	SET(walk_references_nested, s->nested);
 	SET(walk_cycles, s->walk_cycles);
 	SET(exits, own);

@@ -16,6 +16,7 @@
 /* Rates for each instruction. */
 struct sim_work {
 	double walks;
+	double cold;   /* walks without a walk cache's help: three references more */
 	double nested; /* references to EPT tables for each walk in ept */
 	double cr3_loads, invlpgs, faults, leaf_writes, upper_writes;
 	double fills; /* in shadow, beside first touches */

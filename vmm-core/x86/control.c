@@ -8,18 +8,18 @@
 #define CR0_DEFINED                                                                                \
 	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
 	 CR0_PG)
-#define CR0_MSW     (CR0_PE | CR0_MP | CR0_EM | CR0_TS)
-#define CR0_PAGING  (CR0_PE | CR0_PG | CR0_WP)
+#define CR0_MSW    (CR0_PE | CR0_MP | CR0_EM | CR0_TS)
+#define CR0_PAGING (CR0_PE | CR0_PG | CR0_WP)
 /* What CPUID offers, no more. */
-#define CR4_DEFINED (CR4_TSD | CR4_PSE | CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
-#define CR4_PAGING  (CR4_PSE | CR4_PAE)
-#define CR3_DEFINED ((1ull << X86_MAXPHYADDR) - 1)
-#define CR8_DEFINED 0xfull
+#define CR4_DEFINED    (CR4_TSD | CR4_PSE | CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
+#define CR4_PAGING     (CR4_PSE | CR4_PAE)
+#define CR3_DEFINED    ((1ull << X86_MAXPHYADDR) - 1)
+#define CR8_DEFINED    0xfull
 
-#define DR6_FIXED_ONES  0xffff0ff0ull
-#define DR6_WRITABLE    0xe00full /* B0..B3, BD, BS, BT */
-#define DR7_FIXED_ONES  0x400ull
-#define DR7_WRITABLE    0xffff23ffull
+#define DR6_FIXED_ONES 0xffff0ff0ull
+#define DR6_WRITABLE   0xe00full /* B0..B3, BD, BS, BT */
+#define DR7_FIXED_ONES 0x400ull
+#define DR7_WRITABLE   0xffff23ffull
 
 static enum x86_result gp(struct x86_cpu *cpu)
 {
@@ -125,14 +125,10 @@ enum x86_result x86_exec_mov_to_cr(struct x86_cpu *cpu, const struct x86_insn *i
 	if (insn->size == 4)
 		value = (uint32_t)value;
 	switch (insn->reg) {
-	case 0:
-		hw_event(cpu->hw, UMBRA_EXIT_cr_access);
-		return write_cr0(cpu, value);
+	case 0: hw_event(cpu->hw, UMBRA_EXIT_cr_access); return write_cr0(cpu, value);
 	case 2: cpu->cr2 = value; return X86_DONE;
 	case 3: return write_cr3(cpu, value);
-	case 4:
-		hw_event(cpu->hw, UMBRA_EXIT_cr_access);
-		return write_cr4(cpu, value);
+	case 4: hw_event(cpu->hw, UMBRA_EXIT_cr_access); return write_cr4(cpu, value);
 	case 8:
 		if (value & ~CR8_DEFINED)
 			return gp(cpu);

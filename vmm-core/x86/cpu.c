@@ -51,8 +51,8 @@ void x86_destroy(struct x86_cpu *cpu)
 
 static void set_flat(struct x86_segment *segment, uint16_t selector, uint16_t rights)
 {
-	*segment = (struct x86_segment){
-		.limit = FLAT_LIMIT, .selector = selector, .rights = rights};
+	*segment =
+		(struct x86_segment){.limit = FLAT_LIMIT, .selector = selector, .rights = rights};
 }
 
 int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry)

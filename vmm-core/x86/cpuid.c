@@ -6,18 +6,18 @@
 #include "x86/system.h"
 
 /* SDM 2 CPUID, leaf 1 EDX and ECX. */
-#define F1_EDX_FPU   (1u << 0)
-#define F1_EDX_PSE   (1u << 3)
-#define F1_EDX_TSC   (1u << 4)
-#define F1_EDX_MSR   (1u << 5)
-#define F1_EDX_PAE   (1u << 6)
-#define F1_EDX_CX8   (1u << 8)
-#define F1_EDX_CMOV  (1u << 15)
-#define F1_EDX_PAT   (1u << 16)
-#define F1_EDX_CLFSH (1u << 19)
-#define F1_EDX_FXSR  (1u << 24)
-#define F1_EDX_SSE   (1u << 25)
-#define F1_EDX_SSE2  (1u << 26)
+#define F1_EDX_FPU        (1u << 0)
+#define F1_EDX_PSE        (1u << 3)
+#define F1_EDX_TSC        (1u << 4)
+#define F1_EDX_MSR        (1u << 5)
+#define F1_EDX_PAE        (1u << 6)
+#define F1_EDX_CX8        (1u << 8)
+#define F1_EDX_CMOV       (1u << 15)
+#define F1_EDX_PAT        (1u << 16)
+#define F1_EDX_CLFSH      (1u << 19)
+#define F1_EDX_FXSR       (1u << 24)
+#define F1_EDX_SSE        (1u << 25)
+#define F1_EDX_SSE2       (1u << 26)
 #define F1_ECX_HYPERVISOR (1u << 31)
 /* Leaf 80000001H */
 #define F8_EDX_SYSCALL (1u << 11)
@@ -26,9 +26,9 @@
 #define F8_ECX_LAHF64  (1u << 0)
 
 /* Family 6, model 15: the first 64-bit one, on whose features software builds least. */
-#define SIGNATURE      0x000006fbu
-#define CLFLUSH_LINE   8u /* in units of 8 bytes */
-#define LINEAR_WIDTH   48u
+#define SIGNATURE    0x000006fbu
+#define CLFLUSH_LINE 8u /* in units of 8 bytes */
+#define LINEAR_WIDTH 48u
 
 struct leaf {
 	uint32_t number;
@@ -38,18 +38,18 @@ struct leaf {
 #define TEXT4(a, b, c, d)                                                                          \
 	((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
-#define LEAF_LAST            4u
-#define LEAF_HYPERVISOR      0x40000000u
-#define LEAF_EXTENDED        0x80000000u
-#define LEAF_EXTENDED_LAST   0x80000008u
+#define LEAF_LAST          4u
+#define LEAF_HYPERVISOR    0x40000000u
+#define LEAF_EXTENDED      0x80000000u
+#define LEAF_EXTENDED_LAST 0x80000008u
 
 /* Leaves that are not listed, up to the last one of their range, are all zero. */
 static const struct leaf leaves[] = {
 	{0, LEAF_LAST, TEXT4('G', 'e', 'n', 'u'), TEXT4('n', 't', 'e', 'l'),
 	 TEXT4('i', 'n', 'e', 'I')},
 	{1, SIGNATURE, CLFLUSH_LINE << 8, F1_ECX_HYPERVISOR,
-	 F1_EDX_FPU | F1_EDX_PSE | F1_EDX_TSC | F1_EDX_MSR | F1_EDX_PAE | F1_EDX_CX8 |
-		 F1_EDX_CMOV | F1_EDX_PAT | F1_EDX_CLFSH | F1_EDX_FXSR | F1_EDX_SSE | F1_EDX_SSE2},
+	 F1_EDX_FPU | F1_EDX_PSE | F1_EDX_TSC | F1_EDX_MSR | F1_EDX_PAE | F1_EDX_CX8 | F1_EDX_CMOV |
+		 F1_EDX_PAT | F1_EDX_CLFSH | F1_EDX_FXSR | F1_EDX_SSE | F1_EDX_SSE2},
 	{2, 1, 0, 0, 0}, /* one round, no descriptor: no caches to tell of */
 	{LEAF_HYPERVISOR, LEAF_HYPERVISOR, TEXT4('U', 'm', 'b', 'r'), TEXT4('a', 'U', 'm', 'b'),
 	 TEXT4('r', 'a', 'U', 'm')},

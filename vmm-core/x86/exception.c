@@ -12,9 +12,9 @@
 #define TSS_64_IST1   36
 #define TSS_64_STRIDE 8
 
-#define GATE_IST 7u
+#define GATE_IST      7u
 
-#define FRAME_MAX 6 /* SS, RSP, RFLAGS, CS, RIP, error code */
+#define FRAME_MAX     6 /* SS, RSP, RFLAGS, CS, RIP, error code */
 
 struct gate {
 	uint64_t offset;
@@ -35,7 +35,7 @@ struct event {
 
 /* The new stack: where its frame ends, and SS if it changes. */
 struct stack {
-	bool changed;     /* of privilege: SS is loaded anew */
+	bool changed; /* of privilege: SS is loaded anew */
 	uint64_t pointer;
 	struct x86_segment ss;
 };
@@ -126,8 +126,8 @@ static bool read_tss(struct x86_cpu *cpu, uint32_t offset, unsigned size, uint32
 	return x86_load_system(cpu, cpu->tr.base + offset, size, ret_value);
 }
 
-static bool choose_stack_64(struct x86_cpu *cpu, const struct event *event,
-			    const struct gate *gate, unsigned new_cpl, struct stack *ret_stack)
+static bool choose_stack_64(struct x86_cpu *cpu, const struct event *event, const struct gate *gate,
+			    unsigned new_cpl, struct stack *ret_stack)
 {
 	ret_stack->changed = new_cpl < cpu->cpl;
 	ret_stack->pointer = cpu->gpr[X86_RSP];
@@ -228,10 +228,8 @@ static bool is_fault(const struct event *event)
 	case X86_NMI:
 	case X86_BP:
 	case X86_OF:
-	case X86_DF:
-		return false;
-	default:
-		return event->kind == X86_EVENT_EXCEPTION;
+	case X86_DF: return false;
+	default: return event->kind == X86_EVENT_EXCEPTION;
 	}
 }
 
@@ -297,14 +295,10 @@ static enum fault_class class_of(const struct event *event)
 	case X86_TS:
 	case X86_NP:
 	case X86_SS_FAULT:
-	case X86_GP:
-		return CONTRIBUTORY;
-	case X86_PF:
-		return PAGE_FAULT;
-	case X86_DF:
-		return DOUBLE_FAULT;
-	default:
-		return BENIGN;
+	case X86_GP: return CONTRIBUTORY;
+	case X86_PF: return PAGE_FAULT;
+	case X86_DF: return DOUBLE_FAULT;
+	default: return BENIGN;
 	}
 }
 

@@ -13,8 +13,8 @@ static enum x86_result gp(struct x86_cpu *cpu, uint16_t selector)
 	return x86_raise_code(cpu, X86_GP, selector_error(selector));
 }
 
-static bool read_far_pointer(struct x86_cpu *cpu, const struct x86_insn *insn,
-			     uint64_t *ret_offset, uint16_t *ret_selector)
+static bool read_far_pointer(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t *ret_offset,
+			     uint16_t *ret_selector)
 {
 	uint64_t address, selector;
 
@@ -188,8 +188,8 @@ static bool find_return_stack(struct x86_cpu *cpu, uint16_t selector, unsigned c
 	    !x86_mark_accessed(cpu, &d))
 		return false;
 	if (!to_64 && !(d.rights & SEG_DB)) {
-		x86_end(cpu, UMBRA_END_ERROR, "a 16-bit stack segment (SS = %#x) is not in this build",
-			selector);
+		x86_end(cpu, UMBRA_END_ERROR,
+			"a 16-bit stack segment (SS = %#x) is not in this build", selector);
 		return false;
 	}
 	x86_set_segment(ret_ss, selector, &d);

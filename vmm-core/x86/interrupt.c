@@ -13,8 +13,8 @@ static unsigned iopl(const struct x86_cpu *cpu)
 
 uint64_t x86_flags_writable(const struct x86_cpu *cpu)
 {
-	uint64_t mask = RFLAGS_ARITHMETIC | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC |
-			RFLAGS_ID;
+	uint64_t mask =
+		RFLAGS_ARITHMETIC | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID;
 
 	if (cpu->cpl == 0)
 		mask |= RFLAGS_IOPL;
@@ -101,7 +101,7 @@ enum x86_result x86_exec_into(struct x86_cpu *cpu, const struct x86_insn *insn)
 	return x86_software_interrupt(cpu, X86_OF);
 }
 
-/* Always #UD: UD0, UD1, UD2, and what CPUID does not offer. */
+/* What CPUID does not offer. */
 enum x86_result x86_exec_undefined(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	return x86_raise(cpu, X86_UD);

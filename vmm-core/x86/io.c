@@ -123,8 +123,7 @@ enum x86_result x86_exec_ins(struct x86_cpu *cpu, const struct x86_insn *insn)
 	if (!x86_rmw_begin(cpu, X86_ES, address_part(insn, cpu->gpr[X86_RDI]), insn->size,
 			   &destination, &old))
 		return X86_FAULT;
-	x86_rmw_end(cpu, &destination,
-		    machine_in(cpu->machine, port, insn->size, x86_time(cpu)));
+	x86_rmw_end(cpu, &destination, machine_in(cpu->machine, port, insn->size, x86_time(cpu)));
 	advance(cpu, insn, X86_RDI);
 	return iterated(cpu, insn);
 }

@@ -54,6 +54,31 @@ check_PROGRAMS += tests/unit/test_x86_native
 TESTS += tests/unit/test_x86_native
 tests_unit_test_x86_native_SOURCES = tests/unit/test_x86_native.c
 tests_unit_test_x86_native_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += \
+	tests/unit/test_x86_exception \
+	tests/unit/test_x86_segment \
+	tests/unit/test_x86_sse \
+	tests/unit/test_x86_system
+TESTS += \
+	tests/unit/test_x86_exception \
+	tests/unit/test_x86_segment \
+	tests/unit/test_x86_sse \
+	tests/unit/test_x86_system
+x86_test_fixture = tests/unit/x86_system_fixture.h tests/unit/paging_fixture.h
+x86_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+x86_test_ldadd = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_x86_exception_SOURCES = tests/unit/test_x86_exception.c $(x86_test_fixture)
+tests_unit_test_x86_exception_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_exception_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_segment_SOURCES = tests/unit/test_x86_segment.c $(x86_test_fixture)
+tests_unit_test_x86_segment_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_segment_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_sse_SOURCES = tests/unit/test_x86_sse.c $(x86_test_fixture)
+tests_unit_test_x86_sse_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_sse_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_system_SOURCES = tests/unit/test_x86_system.c $(x86_test_fixture)
+tests_unit_test_x86_system_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_system_LDADD = $(x86_test_ldadd)
 
 check_PROGRAMS += tests/unit/test_x86_run
 TESTS += tests/unit/test_x86_run

@@ -5,7 +5,7 @@
 #include "x86/segment.h"
 #include "x86/system.h"
 
-#define EFER_WRITABLE (EFER_SCE | EFER_LME | EFER_NXE)
+#define EFER_WRITABLE  (EFER_SCE | EFER_LME | EFER_NXE)
 #define SFMASK_DEFINED UINT32_MAX
 
 static enum x86_result gp(struct x86_cpu *cpu)

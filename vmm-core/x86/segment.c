@@ -28,8 +28,8 @@ static uint32_t descriptor_limit(uint64_t raw)
 
 static uint16_t descriptor_rights(uint64_t raw)
 {
-	return (uint16_t)((raw >> 40) & (SEG_TYPE | SEG_S | SEG_DPL | SEG_P | SEG_AVL | SEG_L |
-					 SEG_DB | SEG_G));
+	return (uint16_t)((raw >> 40) &
+			  (SEG_TYPE | SEG_S | SEG_DPL | SEG_P | SEG_AVL | SEG_L | SEG_DB | SEG_G));
 }
 
 bool x86_read_descriptor(struct x86_cpu *cpu, uint16_t selector, uint8_t vector, uint32_t ext,
@@ -145,8 +145,8 @@ static enum x86_result load_stack_segment(struct x86_cpu *cpu, uint16_t selector
 	    !x86_mark_accessed(cpu, &d))
 		return X86_FAULT;
 	if (cpu->code_mode != X86_CODE_64 && !(d.rights & SEG_DB)) {
-		x86_end(cpu, UMBRA_END_ERROR, "a 16-bit stack segment (SS = %#x) is not in this build",
-			selector);
+		x86_end(cpu, UMBRA_END_ERROR,
+			"a 16-bit stack segment (SS = %#x) is not in this build", selector);
 		return X86_FAULT;
 	}
 	x86_set_segment(&cpu->segment[X86_SS], selector, &d);

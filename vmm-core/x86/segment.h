@@ -25,22 +25,22 @@
 #define SEG_G          (1u << 15)
 
 /* Types of system descriptors (SDM 3A table 3-2). */
-#define SYS_TSS_16_AVAILABLE 0x1
-#define SYS_LDT              0x2
-#define SYS_TSS_16_BUSY      0x3
-#define SYS_CALL_GATE_16     0x4
-#define SYS_TASK_GATE        0x5
+#define SYS_TSS_16_AVAILABLE  0x1
+#define SYS_LDT               0x2
+#define SYS_TSS_16_BUSY       0x3
+#define SYS_CALL_GATE_16      0x4
+#define SYS_TASK_GATE         0x5
 #define SYS_INTERRUPT_GATE_16 0x6
-#define SYS_TRAP_GATE_16     0x7
-#define SYS_TSS_AVAILABLE    0x9
-#define SYS_TSS_BUSY         0xb
-#define SYS_CALL_GATE        0xc
-#define SYS_INTERRUPT_GATE   0xe
-#define SYS_TRAP_GATE        0xf
-#define SYS_TYPE_BUSY        0x2 /* the bit in which available and busy differ */
+#define SYS_TRAP_GATE_16      0x7
+#define SYS_TSS_AVAILABLE     0x9
+#define SYS_TSS_BUSY          0xb
+#define SYS_CALL_GATE         0xc
+#define SYS_INTERRUPT_GATE    0xe
+#define SYS_TRAP_GATE         0xf
+#define SYS_TYPE_BUSY         0x2 /* the bit in which available and busy differ */
 
-#define SELECTOR_RPL 3u
-#define SELECTOR_TI  4u
+#define SELECTOR_RPL          3u
+#define SELECTOR_TI           4u
 
 /* Bits of an error code that names a selector (SDM 3A 6.13). */
 #define ERROR_EXT 1u

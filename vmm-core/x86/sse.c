@@ -19,8 +19,7 @@ enum x86_result x86_sse_unavailable(struct x86_cpu *cpu)
 
 static bool check_alignment(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t offset)
 {
-	if (!(insn->extra & SSE_ALIGNED) ||
-	    x86_linear(cpu, insn->segment, offset) % ALIGNMENT == 0)
+	if (!(insn->extra & SSE_ALIGNED) || x86_linear(cpu, insn->segment, offset) % ALIGNMENT == 0)
 		return true;
 	x86_raise_code(cpu, X86_GP, 0);
 	return false;

@@ -87,16 +87,16 @@ static inline void sse_set(struct x86_cpu *cpu, unsigned number, __m128i value)
 }
 
 /* MXCSR (SDM 1 10.2.3). */
-#define MXCSR_IE      (1u << 0)
-#define MXCSR_DE      (1u << 1)
-#define MXCSR_ZE      (1u << 2)
-#define MXCSR_OE      (1u << 3)
-#define MXCSR_UE      (1u << 4)
-#define MXCSR_PE      (1u << 5)
-#define MXCSR_FLAGS   0x3fu
-#define MXCSR_MASKS   0x1f80u
+#define MXCSR_IE         (1u << 0)
+#define MXCSR_DE         (1u << 1)
+#define MXCSR_ZE         (1u << 2)
+#define MXCSR_OE         (1u << 3)
+#define MXCSR_UE         (1u << 4)
+#define MXCSR_PE         (1u << 5)
+#define MXCSR_FLAGS      0x3fu
+#define MXCSR_MASKS      0x1f80u
 #define MXCSR_MASK_SHIFT 7
-#define MXCSR_FTZ     (1u << 15)
-#define MXCSR_DEFINED 0xffffu
+#define MXCSR_FTZ        (1u << 15)
+#define MXCSR_DEFINED    0xffffu
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* SSE: what moves data unchanged, MXCSR, FXSAVE and FXRSTOR, prefetches and fences. */
+/* SSE: what moves data unchanged, MXCSR, FXSAVE and FXRSTOR, CLFLUSH. */
 #include <string.h>
 
 #include "x86/segment.h"
@@ -99,14 +99,6 @@ static enum x86_result exec_store_high(struct x86_cpu *cpu, const struct x86_ins
 
 	SSE_CHECK(cpu);
 	return x86_sse_store(cpu, insn, &value) ? X86_DONE : X86_FAULT;
-}
-
-static enum x86_result exec_movnti(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	return x86_store(cpu, insn->segment, x86_effective_address(cpu, insn), insn->size,
-			 cpu->gpr[insn->reg])
-		       ? X86_DONE
-		       : X86_FAULT;
 }
 
 static enum x86_result exec_movmskps(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -259,7 +251,8 @@ static enum x86_result exec_fxsave(struct x86_cpu *cpu, const struct x86_insn *i
 	for (unsigned i = 0; i < 8; i++)
 		memcpy(area.st[i].bytes, cpu->x87.st[i], sizeof(area.st[i].bytes));
 	memcpy(area.xmm, cpu->xmm, sizeof(area.xmm));
-	/* A fault in the midst leaves a part of the area written, which the restart writes again. */
+	/* A fault in the midst leaves a part of the area written, which the restart writes again.
+	 */
 	for (unsigned i = 0; i < fxsave_size(cpu); i += FXSAVE_CHUNK)
 		if (!x86_store_slow(cpu, insn->segment, offset + i, FXSAVE_CHUNK,
 				    (const uint8_t *)&area + i))
@@ -293,12 +286,6 @@ static enum x86_result exec_fxrstor(struct x86_cpu *cpu, const struct x86_insn *
 	return X86_DONE;
 }
 
-/* Prefetches touch nothing, fences order what is in order already. */
-static enum x86_result exec_hint(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	return X86_DONE;
-}
-
 /* There is no cache to flush, but the address is looked up as for a load of a byte. */
 static enum x86_result exec_clflush(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
@@ -310,10 +297,17 @@ static enum x86_result exec_clflush(struct x86_cpu *cpu, const struct x86_insn *
 }
 
 #define LOAD(mnemonic, size, extra, exec)                                                          \
-	{ZYDIS_MNEMONIC_##mnemonic, SSE_TO_REG, size, extra, exec}
+	{                                                                                          \
+		ZYDIS_MNEMONIC_##mnemonic, SSE_TO_REG, size, extra, exec                           \
+	}
 #define STORE(mnemonic, size, extra, exec)                                                         \
-	{ZYDIS_MNEMONIC_##mnemonic, SSE_TO_RM, size, extra, exec}
-#define OTHER(mnemonic, size, exec) {ZYDIS_MNEMONIC_##mnemonic, SSE_ANY, size, 0, exec}
+	{                                                                                          \
+		ZYDIS_MNEMONIC_##mnemonic, SSE_TO_RM, size, extra, exec                            \
+	}
+#define OTHER(mnemonic, size, exec)                                                                \
+	{                                                                                          \
+		ZYDIS_MNEMONIC_##mnemonic, SSE_ANY, size, 0, exec                                  \
+	}
 
 const struct sse_row x86_sse_move_rows[] = {
 	LOAD(MOVAPS, 16, SSE_ALIGNED, exec_load),
@@ -349,7 +343,6 @@ const struct sse_row x86_sse_move_rows[] = {
 	STORE(MOVLPD, 8, 0, exec_store),
 	STORE(MOVHPS, 8, 0, exec_store_high),
 	STORE(MOVHPD, 8, 0, exec_store_high),
-	OTHER(MOVNTI, 0, exec_movnti),
 	OTHER(MOVMSKPS, 16, exec_movmskps),
 	OTHER(MOVMSKPD, 16, exec_movmskpd),
 	OTHER(PMOVMSKB, 16, exec_pmovmskb),
@@ -360,13 +353,6 @@ const struct sse_row x86_sse_move_rows[] = {
 	OTHER(FXSAVE64, 0, exec_fxsave),
 	OTHER(FXRSTOR, 0, exec_fxrstor),
 	OTHER(FXRSTOR64, 0, exec_fxrstor),
-	OTHER(PREFETCHNTA, 0, exec_hint),
-	OTHER(PREFETCHT0, 0, exec_hint),
-	OTHER(PREFETCHT1, 0, exec_hint),
-	OTHER(PREFETCHT2, 0, exec_hint),
-	OTHER(LFENCE, 0, exec_hint),
-	OTHER(MFENCE, 0, exec_hint),
-	OTHER(SFENCE, 0, exec_hint),
 	OTHER(CLFLUSH, 1, exec_clflush),
 	{.exec = NULL},
 };

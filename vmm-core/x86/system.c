@@ -7,8 +7,8 @@
 /* What must hold beside the mnemonic. */
 enum form {
 	FORM_ANY,
-	FORM_FAR,         /* a far branch */
-	FORM_TO_SEGMENT,  /* operand 0 is a segment register */
+	FORM_FAR,          /* a far branch */
+	FORM_TO_SEGMENT,   /* operand 0 is a segment register */
 	FORM_FROM_SEGMENT, /* operand 1 is */
 	FORM_TO_CONTROL,
 	FORM_FROM_CONTROL,
@@ -23,9 +23,18 @@ struct row {
 	uint8_t extra;
 };
 
-#define ROW(mnemonic, exec)             {ZYDIS_MNEMONIC_##mnemonic, FORM_ANY, x86_exec_##exec, 0}
-#define ROW_FORM(mnemonic, form, exec)  {ZYDIS_MNEMONIC_##mnemonic, form, x86_exec_##exec, 0}
-#define ROW_EXTRA(mnemonic, exec, extra) {ZYDIS_MNEMONIC_##mnemonic, FORM_ANY, x86_exec_##exec, extra}
+#define ROW(mnemonic, exec)                                                                        \
+	{                                                                                          \
+		ZYDIS_MNEMONIC_##mnemonic, FORM_ANY, x86_exec_##exec, 0                            \
+	}
+#define ROW_FORM(mnemonic, form, exec)                                                             \
+	{                                                                                          \
+		ZYDIS_MNEMONIC_##mnemonic, form, x86_exec_##exec, 0                                \
+	}
+#define ROW_EXTRA(mnemonic, exec, extra)                                                           \
+	{                                                                                          \
+		ZYDIS_MNEMONIC_##mnemonic, FORM_ANY, x86_exec_##exec, extra                        \
+	}
 
 static const struct row rows[] = {
 	ROW_FORM(MOV, FORM_TO_SEGMENT, mov_to_segment),
@@ -100,9 +109,6 @@ static const struct row rows[] = {
 	ROW(INT3, int3),
 	ROW(INTO, into),
 
-	ROW(UD0, undefined),
-	ROW(UD1, undefined),
-	ROW(UD2, undefined),
 	/* Not offered by CPUID. */
 	ROW(SYSENTER, undefined),
 	ROW(SYSEXIT, undefined),

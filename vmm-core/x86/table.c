@@ -174,7 +174,8 @@ enum x86_result x86_exec_mov_from_segment(struct x86_cpu *cpu, const struct x86_
 	(1u << SYS_TSS_16_AVAILABLE | 1u << SYS_LDT | 1u << SYS_TSS_16_BUSY |                      \
 	 1u << SYS_CALL_GATE_16 | 1u << SYS_TASK_GATE | 1u << SYS_TSS_AVAILABLE |                  \
 	 1u << SYS_TSS_BUSY | 1u << SYS_CALL_GATE)
-#define TYPES_LAR_64 (1u << SYS_LDT | 1u << SYS_TSS_AVAILABLE | 1u << SYS_TSS_BUSY | 1u << SYS_CALL_GATE)
+#define TYPES_LAR_64                                                                               \
+	(1u << SYS_LDT | 1u << SYS_TSS_AVAILABLE | 1u << SYS_TSS_BUSY | 1u << SYS_CALL_GATE)
 #define TYPES_LSL_32                                                                               \
 	(1u << SYS_TSS_16_AVAILABLE | 1u << SYS_LDT | 1u << SYS_TSS_16_BUSY |                      \
 	 1u << SYS_TSS_AVAILABLE | 1u << SYS_TSS_BUSY)
@@ -182,7 +183,8 @@ enum x86_result x86_exec_mov_from_segment(struct x86_cpu *cpu, const struct x86_
 
 /*
  * What LAR, LSL, VERR and VERW have in common: *ret_visible says whether @selector names a
- * descriptor that the program may see. False: a page fault. A selector beyond its table is no fault.
+ * descriptor that the program may see. False: a page fault. A selector beyond its table is no
+ * fault.
  */
 static bool look_at(struct x86_cpu *cpu, uint16_t selector, uint32_t system_types,
 		    struct x86_descriptor *ret_descriptor, bool *ret_visible)

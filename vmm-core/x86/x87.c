@@ -85,15 +85,14 @@ static enum x86_result finish(struct x86_cpu *cpu)
 	return X86_DONE;
 }
 
-#define X87_CLOBBERS                                                                               \
-	"st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
+#define X87_CLOBBERS "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
 #define ON_HOST(state, instruction)                                                                \
-	__asm__ volatile("frstor %[x87]\n\t" instruction "\n\tfnsave %[x87]"                        \
+	__asm__ volatile("frstor %[x87]\n\t" instruction "\n\tfnsave %[x87]"                       \
 			 : [x87] "+m"(state)                                                       \
 			 :                                                                         \
 			 : X87_CLOBBERS)
 #define ON_HOST_MEMORY(state, instruction, operand)                                                \
-	__asm__ volatile("frstor %[x87]\n\t" instruction " %[memory]\n\tfnsave %[x87]"              \
+	__asm__ volatile("frstor %[x87]\n\t" instruction " %[memory]\n\tfnsave %[x87]"             \
 			 : [x87] "+m"(state), [memory] "+m"(operand)                               \
 			 :                                                                         \
 			 : X87_CLOBBERS)
@@ -112,14 +111,17 @@ static bool load_operand(struct x86_cpu *cpu, const struct x86_insn *insn, union
 
 /* Instructions without an operand but the stack. */
 #define STACK_INSTRUCTIONS(X)                                                                      \
-	X(FLD1, "fld1") X(FLDZ, "fldz") X(FLDPI, "fldpi") X(FLDL2E, "fldl2e")                      \
-	X(FLDL2T, "fldl2t") X(FLDLG2, "fldlg2") X(FLDLN2, "fldln2")                                \
-	X(FCHS, "fchs") X(FABS, "fabs") X(FTST, "ftst") X(FXAM, "fxam")                            \
-	X(FSQRT, "fsqrt") X(FRNDINT, "frndint") X(FSCALE, "fscale") X(FXTRACT, "fxtract")          \
-	X(FPREM, "fprem") X(FPREM1, "fprem1") X(F2XM1, "f2xm1") X(FYL2X, "fyl2x")                  \
-	X(FYL2XP1, "fyl2xp1") X(FPTAN, "fptan") X(FPATAN, "fpatan") X(FSIN, "fsin")                \
-	X(FCOS, "fcos") X(FSINCOS, "fsincos") X(FINCSTP, "fincstp") X(FDECSTP, "fdecstp")          \
-	X(FCOMPP, "fcompp") X(FUCOMPP, "fucompp") X(FNOP, "fnop")
+	X(FLD1, "fld1")                                                                            \
+	X(FLDZ, "fldz") X(FLDPI, "fldpi") X(FLDL2E, "fldl2e") X(FLDL2T, "fldl2t")                  \
+		X(FLDLG2, "fldlg2") X(FLDLN2, "fldln2") X(FCHS, "fchs") X(FABS, "fabs")            \
+			X(FTST, "ftst") X(FXAM, "fxam") X(FSQRT, "fsqrt") X(FRNDINT, "frndint") X( \
+				FSCALE, "fscale") X(FXTRACT, "fxtract") X(FPREM, "fprem")          \
+				X(FPREM1, "fprem1") X(F2XM1, "f2xm1") X(FYL2X, "fyl2x") X(         \
+					FYL2XP1, "fyl2xp1") X(FPTAN, "fptan") X(FPATAN, "fpatan")  \
+					X(FSIN, "fsin") X(FCOS, "fcos") X(FSINCOS, "fsincos")      \
+						X(FINCSTP, "fincstp") X(FDECSTP, "fdecstp")        \
+							X(FCOMPP, "fcompp") X(FUCOMPP, "fucompp")  \
+								X(FNOP, "fnop")
 
 #define STACK_FUNCTION(mnemonic, name)                                                             \
 	static enum x86_result exec_##mnemonic(struct x86_cpu *cpu, const struct x86_insn *insn)   \
@@ -133,25 +135,38 @@ STACK_INSTRUCTIONS(STACK_FUNCTION)
 
 /* Instructions that read memory: mnemonic, a name for the row, the host's form, bytes. */
 #define LOAD_INSTRUCTIONS(X)                                                                       \
-	X(FLD, fld_32, "flds", 4) X(FLD, fld_64, "fldl", 8) X(FLD, fld_80, "fldt", 10)             \
-	X(FILD, fild_16, "filds", 2) X(FILD, fild_32, "fildl", 4) X(FILD, fild_64, "fildll", 8)    \
-	X(FBLD, fbld, "fbld", 10)                                                                  \
-	X(FADD, fadd_32, "fadds", 4) X(FADD, fadd_64, "faddl", 8)                                  \
-	X(FSUB, fsub_32, "fsubs", 4) X(FSUB, fsub_64, "fsubl", 8)                                  \
-	X(FSUBR, fsubr_32, "fsubrs", 4) X(FSUBR, fsubr_64, "fsubrl", 8)                            \
-	X(FMUL, fmul_32, "fmuls", 4) X(FMUL, fmul_64, "fmull", 8)                                  \
-	X(FDIV, fdiv_32, "fdivs", 4) X(FDIV, fdiv_64, "fdivl", 8)                                  \
-	X(FDIVR, fdivr_32, "fdivrs", 4) X(FDIVR, fdivr_64, "fdivrl", 8)                            \
-	X(FCOM, fcom_32, "fcoms", 4) X(FCOM, fcom_64, "fcoml", 8)                                  \
-	X(FCOMP, fcomp_32, "fcomps", 4) X(FCOMP, fcomp_64, "fcompl", 8)                            \
-	X(FIADD, fiadd_16, "fiadds", 2) X(FIADD, fiadd_32, "fiaddl", 4)                            \
-	X(FISUB, fisub_16, "fisubs", 2) X(FISUB, fisub_32, "fisubl", 4)                            \
-	X(FISUBR, fisubr_16, "fisubrs", 2) X(FISUBR, fisubr_32, "fisubrl", 4)                      \
-	X(FIMUL, fimul_16, "fimuls", 2) X(FIMUL, fimul_32, "fimull", 4)                            \
-	X(FIDIV, fidiv_16, "fidivs", 2) X(FIDIV, fidiv_32, "fidivl", 4)                            \
-	X(FIDIVR, fidivr_16, "fidivrs", 2) X(FIDIVR, fidivr_32, "fidivrl", 4)                      \
-	X(FICOM, ficom_16, "ficoms", 2) X(FICOM, ficom_32, "ficoml", 4)                            \
-	X(FICOMP, ficomp_16, "ficomps", 2) X(FICOMP, ficomp_32, "ficompl", 4)
+	X(FLD, fld_32, "flds", 4)                                                                  \
+	X(FLD, fld_64, "fldl", 8) X(FLD, fld_80, "fldt", 10) X(FILD, fild_16, "filds", 2) X(       \
+		FILD, fild_32, "fildl", 4) X(FILD, fild_64, "fildll", 8) X(FBLD, fbld, "fbld", 10) \
+		X(FADD, fadd_32, "fadds", 4) X(FADD, fadd_64, "faddl", 8) X(                       \
+			FSUB, fsub_32, "fsubs", 4) X(FSUB, fsub_64, "fsubl",                       \
+						     8) X(FSUBR, fsubr_32, "fsubrs",               \
+							  4) X(FSUBR, fsubr_64, "fsubrl", 8)       \
+			X(FMUL, fmul_32, "fmuls", 4) X(FMUL, fmul_64, "fmull", 8) X(               \
+				FDIV, fdiv_32,                                                     \
+				"fdivs", 4) X(FDIV, fdiv_64, "fdivl",                              \
+					      8) X(FDIVR, fdivr_32, "fdivrs",                      \
+						   4) X(FDIVR, fdivr_64, "fdivrl", 8)              \
+				X(FCOM, fcom_32, "fcoms",                                          \
+				  4) X(FCOM, fcom_64, "fcoml",                                     \
+				       8) X(FCOMP, fcomp_32, "fcomps",                             \
+					    4) X(FCOMP, fcomp_64, "fcompl",                        \
+						 8) X(FIADD, fiadd_16, "fiadds",                   \
+						      2) X(FIADD, fiadd_32, "fiaddl",              \
+							   4) X(FISUB, fisub_16, "fisubs", 2)      \
+					X(FISUB, fisub_32, "fisubl",                               \
+					  4) X(FISUBR, fisubr_16, "fisubrs",                       \
+					       2) X(FISUBR, fisubr_32, "fisubrl",                  \
+						    4) X(FIMUL, fimul_16, "fimuls",                \
+							 2) X(FIMUL, fimul_32, "fimull",           \
+							      4) X(FIDIV, fidiv_16, "fidivs", 2)   \
+						X(FIDIV, fidiv_32, "fidivl",                       \
+						  4) X(FIDIVR, fidivr_16, "fidivrs",               \
+						       2) X(FIDIVR, fidivr_32, "fidivrl",          \
+							    4) X(FICOM, ficom_16, "ficoms", 2)     \
+							X(FICOM, ficom_32, "ficoml",               \
+							  4) X(FICOMP, ficomp_16, "ficomps", 2)    \
+								X(FICOMP, ficomp_32, "ficompl", 4)
 
 #define LOAD_FUNCTION(mnemonic, row, name, width)                                                  \
 	static enum x86_result exec_##row(struct x86_cpu *cpu, const struct x86_insn *insn)        \
@@ -167,11 +182,12 @@ LOAD_INSTRUCTIONS(LOAD_FUNCTION)
 
 /* Instructions that store: the new state counts only if the store does not fault. */
 #define STORE_INSTRUCTIONS(X)                                                                      \
-	X(FST, fst_32, "fsts", 4) X(FST, fst_64, "fstl", 8)                                        \
-	X(FSTP, fstp_32, "fstps", 4) X(FSTP, fstp_64, "fstpl", 8) X(FSTP, fstp_80, "fstpt", 10)    \
-	X(FIST, fist_16, "fists", 2) X(FIST, fist_32, "fistl", 4)                                  \
-	X(FISTP, fistp_16, "fistps", 2) X(FISTP, fistp_32, "fistpl", 4)                            \
-	X(FISTP, fistp_64, "fistpll", 8) X(FBSTP, fbstp, "fbstp", 10)
+	X(FST, fst_32, "fsts", 4)                                                                  \
+	X(FST, fst_64, "fstl", 8) X(FSTP, fstp_32, "fstps", 4) X(FSTP, fstp_64, "fstpl", 8)        \
+		X(FSTP, fstp_80, "fstpt", 10) X(FIST, fist_16, "fists", 2)                         \
+			X(FIST, fist_32, "fistl", 4) X(FISTP, fistp_16, "fistps", 2)               \
+				X(FISTP, fistp_32, "fistpl", 4) X(FISTP, fistp_64, "fistpll", 8)   \
+					X(FBSTP, fbstp, "fbstp", 10)
 
 #define STORE_FUNCTION(mnemonic, row, name, width)                                                 \
 	static enum x86_result exec_##row(struct x86_cpu *cpu, const struct x86_insn *insn)        \
@@ -192,7 +208,9 @@ STORE_INSTRUCTIONS(STORE_FUNCTION)
 
 /* Instructions with ST(i), which is insn->rm: a case for each. */
 #define CASE(before, i, after)                                                                     \
-	case i: ON_HOST(cpu->x87, before "%%st(" #i ")" after); break;
+	case i:                                                                                    \
+		ON_HOST(cpu->x87, before "%%st(" #i ")" after);                                    \
+		break;
 #define ALL_CASES(before, after)                                                                   \
 	CASE(before, 0, after)                                                                     \
 	CASE(before, 1, after)                                                                     \
@@ -251,7 +269,7 @@ REGISTER_INSTRUCTIONS(REGISTER_FUNCTION)
 
 #define ORDER_CASE(name, i)                                                                        \
 	case i:                                                                                    \
-		__asm__ volatile("frstor %[x87]\n\t" name " %%st(" #i "), %%st\n\tfnsave %[x87]"    \
+		__asm__ volatile("frstor %[x87]\n\t" name " %%st(" #i "), %%st\n\tfnsave %[x87]"   \
 				 : [x87] "+m"(cpu->x87), "=@ccz"(zero), "=@ccp"(parity),           \
 				   "=@ccc"(carry)                                                  \
 				 :                                                                 \
@@ -284,14 +302,15 @@ ORDER_INSTRUCTIONS(ORDER_FUNCTION)
 
 /* FCMOVcc: the host's flags are set so that its FCMOVE or FCMOVNE decides as the guest's do. */
 #define MOVE_INSTRUCTIONS(X)                                                                       \
-	X(FCMOVB, X86_COND_B) X(FCMOVE, X86_COND_Z) X(FCMOVBE, X86_COND_BE) X(FCMOVU, X86_COND_P)  \
-	X(FCMOVNB, X86_COND_NB) X(FCMOVNE, X86_COND_NZ) X(FCMOVNBE, X86_COND_NBE)                  \
-	X(FCMOVNU, X86_COND_NP)
+	X(FCMOVB, X86_COND_B)                                                                      \
+	X(FCMOVE, X86_COND_Z) X(FCMOVBE, X86_COND_BE) X(FCMOVU, X86_COND_P)                        \
+		X(FCMOVNB, X86_COND_NB) X(FCMOVNE, X86_COND_NZ) X(FCMOVNBE, X86_COND_NBE)          \
+			X(FCMOVNU, X86_COND_NP)
 
 #define MOVE_CASE(i)                                                                               \
 	case i:                                                                                    \
-		__asm__ volatile("frstor %[x87]\n\tcmpb $0, %[holds]\n\t"                           \
-				 "fcmovne %%st(" #i "), %%st\n\tfnsave %[x87]"                      \
+		__asm__ volatile("frstor %[x87]\n\tcmpb $0, %[holds]\n\t"                          \
+				 "fcmovne %%st(" #i "), %%st\n\tfnsave %[x87]"                     \
 				 : [x87] "+m"(cpu->x87)                                            \
 				 : [holds] "q"((uint8_t)holds)                                     \
 				 : "cc", X87_CLOBBERS);                                            \
@@ -327,8 +346,8 @@ static enum x86_result exec_fninit(struct x86_cpu *cpu, const struct x86_insn *i
 {
 	if (!is_available(cpu))
 		return X86_FAULT;
-	x86_x87_init(&cpu->x87); /* the registers keep their contents, all tagged empty */
-	return X86_DONE;
+	ON_HOST(cpu->x87, "fninit"); /* TOP moves, so registers that keep their contents do too */
+	return finish(cpu);
 }
 
 static enum x86_result exec_fnclex(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -395,16 +414,15 @@ struct row {
 	{ZYDIS_MNEMONIC_##mnemonic, size, false, false, exec_##row},
 #define ROW_REGISTER(mnemonic, row, to, before, after)                                             \
 	{ZYDIS_MNEMONIC_##mnemonic, 0, to, false, exec_##row},
-#define ROW_ANY(mnemonic, exec) {ZYDIS_MNEMONIC_##mnemonic, 0, false, true, exec}
+#define ROW_ANY(mnemonic, exec)                                                                    \
+	{                                                                                          \
+		ZYDIS_MNEMONIC_##mnemonic, 0, false, true, exec                                    \
+	}
 
 static const struct row rows[] = {
-	STACK_INSTRUCTIONS(ROW_STACK)
-	LOAD_INSTRUCTIONS(ROW_MEMORY)
-	STORE_INSTRUCTIONS(ROW_MEMORY)
-	REGISTER_INSTRUCTIONS(ROW_REGISTER)
-	ORDER_INSTRUCTIONS(ROW_STACK)
-	MOVE_INSTRUCTIONS(ROW_STACK)
-	ROW_ANY(FNINIT, exec_fninit),
+	STACK_INSTRUCTIONS(ROW_STACK) LOAD_INSTRUCTIONS(ROW_MEMORY) STORE_INSTRUCTIONS(ROW_MEMORY)
+		REGISTER_INSTRUCTIONS(ROW_REGISTER) ORDER_INSTRUCTIONS(ROW_STACK)
+			MOVE_INSTRUCTIONS(ROW_STACK) ROW_ANY(FNINIT, exec_fninit),
 	ROW_ANY(FNCLEX, exec_fnclex),
 	ROW_ANY(FLDCW, exec_fldcw),
 	ROW_ANY(FNSTCW, exec_fnstcw),

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Control registers, MSRs, CPUID, I/O, the interrupt flag: SDM 2; SDM 3A 2, 9.8.5. */
+#include "x86_system_fixture.h"
+
+static int setup_64(void **state)
+{
+	static struct x86_box b;
+
+	x86_box_create(&b, true);
+	*state = &b;
+	return 0;
+}
+
+static int setup_32(void **state)
+{
+	static struct x86_box b;
+
+	x86_box_create(&b, false);
+	*state = &b;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	x86_box_destroy(*state);
+	return 0;
+}
+
+static uint64_t exits(struct x86_box *b, enum umbra_exit_reason reason)
+{
+	return hw_public(b->box.hw)->counters.exits[reason];
+}
+
+static void system_instructions_are_for_the_kernel(void **state)
+{
+	static const struct {
+		const char *bytes;
+		uint8_t len;
+	} insns[] = {
+		{"\xf4", 1},             /* hlt */
+		{"\x0f\x20\xc0", 3},     /* mov rax, cr0 */
+		{"\x0f\x22\xd8", 3},     /* mov cr3, rax */
+		{"\x44\x0f\x20\xc0", 4}, /* mov rax, cr8 */
+		{"\x0f\x21\xf8", 3},     /* mov rax, dr7 */
+		{"\x0f\x23\xf8", 3},     /* mov dr7, rax */
+		{"\x0f\x06", 2},         /* clts */
+		{"\x0f\x01\xf0", 3},     /* lmsw ax */
+		{"\x0f\x01\x3b", 3},     /* invlpg [rbx] */
+		{"\x0f\x01\x13", 3},     /* lgdt [rbx] */
+		{"\x0f\x01\x1b", 3},     /* lidt [rbx] */
+		{"\x0f\x00\xd0", 3},     /* lldt ax */
+		{"\x0f\x00\xd8", 3},     /* ltr ax */
+		{"\x0f\x09", 2},         /* wbinvd */
+		{"\x0f\x08", 2},         /* invd */
+		{"\x0f\x32", 2},         /* rdmsr */
+		{"\x0f\x30", 2},         /* wrmsr */
+		{"\x0f\x33", 2},         /* rdpmc */
+		{"\xfa", 1},             /* cli, IOPL is 0 */
+		{"\xfb", 1},             /* sti */
+		{"\xe4\x80", 2},         /* in al, 0x80: the TSS has no bitmap */
+		{"\xef", 1},             /* out dx, eax */
+		{"\x6c", 1},             /* insb */
+		{"\x6e", 1},             /* outsb */
+	};
+	struct x86_box *b = *state;
+
+	for (unsigned i = 0; i < sizeof(insns) / sizeof(insns[0]); i++) {
+		to_user(b);
+		b->cpu->gpr[X86_RBX] = DATA;
+		run_bytes(b, insns[i].bytes, insns[i].len, 100);
+		assert_handler(b, X86_GP);
+		assert_int_equal(get64(b, b->cpu->gpr[X86_RSP]), 0);
+		assert_int_equal(get64(b, b->cpu->gpr[X86_RSP] + 8), CODE);
+	}
+}
+
+static void what_cpuid_does_not_offer_is_undefined(void **state)
+{
+	static const struct {
+		const char *bytes;
+		uint8_t len;
+	} insns[] = {
+		{"\x0f\x34", 2},             /* sysenter */
+		{"\x0f\x01\xf9", 3},         /* rdtscp */
+		{"\x0f\x01\xc8", 3},         /* monitor */
+		{"\x0f\x01\xc9", 3},         /* mwait */
+		{"\x0f\x01\xd0", 3},         /* xgetbv */
+		{"\xf3\x48\x0f\xae\xc0", 5}, /* rdfsbase rax */
+		{"\x48\x0f\xc7\x0b", 4},     /* cmpxchg16b [rbx] */
+		{"\x0f\x01\xca", 3},         /* clac */
+	};
+	struct x86_box *b = *state;
+
+	for (unsigned i = 0; i < sizeof(insns) / sizeof(insns[0]); i++) {
+		run_bytes(b, insns[i].bytes, insns[i].len, 100);
+		assert_handler(b, X86_UD);
+	}
+}
+
+struct control_case {
+	uint8_t number;
+	uint64_t value;
+	bool fault;
+};
+
+static void control_registers_refuse_what_is_reserved(void **state)
+{
+	static const struct control_case cases[] = {
+		{0, CR0_PE | CR0_PG | 1ull << 32, true},
+		{0, CR0_PG | CR0_ET, true},                    /* PG without PE */
+		{0, CR0_PE | CR0_PG | CR0_NW, true},           /* NW without CD */
+		{0, CR0_PE, true},                             /* PG off in 64-bit mode */
+		{0, CR0_PE | CR0_PG | CR0_WP | 1 << 6, false}, /* reserved below 32: ignored */
+		{3, 1ull << X86_MAXPHYADDR, true},
+		{3, 1ull << 63, true},
+		{4, 0, true}, /* PAE off in long mode */
+		{4, CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_TSD | CR4_PSE, false},
+		{4, CR4_PAE | CR4_PGE, true},
+		{4, CR4_PAE | CR4_MCE, true},
+		{4, CR4_PAE | CR4_DE, true},
+		{4, CR4_PAE | 1ull << 5 | 1ull << 17, true}, /* PCIDE */
+		{4, CR4_PAE | 1ull << 20, true},             /* SMEP */
+		{4, CR4_PAE | 1ull << 40, true},
+		{8, 15, false},
+		{8, 16, true},
+	};
+	struct x86_box *b = *state;
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char code[] = "\x0f\x22\xc0\xf4"; /* mov crN, rax */
+		char code_8[] = "\x44\x0f\x22\xc0\xf4";
+		uint64_t before[] = {b->cpu->cr0, 0, 0, b->cpu->cr3, b->cpu->cr4};
+
+		b->cpu->gpr[X86_RAX] = cases[i].value;
+		code[2] = (char)(0xc0 | cases[i].number << 3);
+		if (cases[i].number == 8)
+			run_bytes(b, code_8, 5, 100);
+		else
+			run_bytes(b, code, 4, 100);
+		if (!cases[i].fault) {
+			assert_int_not_equal(b->cpu->gpr[X86_RIP], HANDLERS + X86_GP * 16 + 1);
+			continue;
+		}
+		assert_handler(b, X86_GP);
+		assert_int_equal(b->cpu->cr3, before[3]);
+		if (cases[i].number == 0)
+			assert_int_equal(b->cpu->cr0, before[0]);
+		if (cases[i].number == 4)
+			assert_int_equal(b->cpu->cr4, before[4]);
+	}
+	assert_int_equal(b->cpu->cr0, CR0_PE | CR0_PG | CR0_ET | CR0_WP);
+	assert_int_equal(b->cpu->cr8, 15);
+}
+
+static void cr_access_exits_and_cr3_loads_are_counted(void **state)
+{
+	struct x86_box *b = *state;
+	uint64_t before = exits(b, UMBRA_EXIT_cr_access);
+
+	/* mov rax, cr0; mov cr0, rax; mov rax, cr4; mov cr4, rax; mov rax, cr3; mov cr3, rax */
+	RUN(b, "\x0f\x20\xc0\x0f\x22\xc0\x0f\x20\xe0\x0f\x22\xe0\x0f\x20\xd8\x0f\x22\xd8");
+	assert_false(b->cpu->ended);
+	assert_int_equal(exits(b, UMBRA_EXIT_cr_access), before + 2); /* EPT: CR3 does not exit */
+	assert_int_equal(hw_public(b->box.hw)->counters.guest_cr3_loads[0], 1);
+	b->cpu->gpr[X86_RBX] = DATA;
+	RUN(b, "\x0f\x01\x3b"); /* invlpg [rbx] */
+	assert_int_equal(hw_public(b->box.hw)->counters.guest_invlpgs[0], 1);
+}
+
+/* Tables for the first 2 MiB at @root, each in the page after the one before. */
+static void put_identity_tables(struct x86_box *b, uint64_t root)
+{
+	put64(b, root, (root + 0x1000) | PTE_P | PTE_W);
+	put64(b, root + 0x1000, (root + 0x2000) | PTE_P | PTE_W);
+	put64(b, root + 0x2000, PTE_P | PTE_W | PTE_PS);
+}
+
+static void long_mode_is_entered_as_the_manual_says(void **state)
+{
+	struct x86_box *b = *state;
+
+	put_identity_tables(b, 0x40000);
+	put(b, CODE + 0x100, "\x48\xb8\xef\xcd\xab\x90\x78\x56\x34\x12\xf4", 11); /* movabs rax */
+	/* eax = cr4 | PAE; cr3; EFER.LME; cr0 | PG; jmp 0x08:CODE + 0x100 */
+	RUN(b, "\xb8\x20\x00\x00\x00\x0f\x22\xe0"
+	       "\xb8\x00\x00\x04\x00\x0f\x22\xd8"
+	       "\xb9\x80\x00\x00\xc0\x0f\x32\x0d\x00\x01\x00\x00\x0f\x30"
+	       "\x0f\x20\xc0\x0d\x00\x00\x00\x80\x0f\x22\xc0"
+	       "\xea\x00\x01\x01\x00\x08\x00");
+	assert_false(b->cpu->ended);
+	assert_int_equal(b->cpu->gpr[X86_RAX], 0x1234567890abcdef);
+	assert_int_equal(b->cpu->efer, EFER_LME | EFER_LMA);
+	assert_int_equal(b->cpu->code_mode, X86_CODE_64);
+}
+
+static void enabling_paging_demands_pae_for_long_mode(void **state)
+{
+	struct x86_box *b = *state;
+
+	b->cpu->efer = EFER_LME;
+	b->cpu->gpr[X86_RAX] = CR0_PE | CR0_PG;
+	RUN(b, "\x0f\x22\xc0");
+	assert_handler(b, X86_GP);
+	assert_int_equal(b->cpu->efer, EFER_LME);
+}
+
+static void modes_that_this_build_lacks_end_the_guest_by_name(void **state)
+{
+	static const struct {
+		uint64_t cr0, cr4;
+		const char *name;
+	} cases[] = {
+		{CR0_PE | CR0_PG, 0, "2-level paging"},
+		{CR0_PE | CR0_PG, CR4_PAE, "PAE paging"},
+		{0, 0, "real mode"},
+	};
+	struct x86_box *b = *state;
+
+	for (unsigned i = 0; i < 3; i++) {
+		b->cpu->ended = false;
+		b->cpu->cr4 = cases[i].cr4;
+		b->cpu->gpr[X86_RAX] = cases[i].cr0;
+		RUN(b, "\x90\x0f\x22\xc0");
+		assert_true(b->cpu->ended);
+		assert_int_equal(b->cpu->end.reason, UMBRA_END_ERROR);
+		assert_non_null(strstr(b->cpu->end.text, cases[i].name));
+		assert_int_equal(b->cpu->end.rip, CODE + 1);
+		assert_memory_equal(b->cpu->end.bytes, "\x0f\x22\xc0", 3);
+		assert_string_equal(b->cpu->end.cpu_mode, "32-bit protected");
+	}
+}
+
+static void lmsw_sets_pe_but_never_clears_it_and_smsw_reads_it(void **state)
+{
+	struct x86_box *b = *state;
+
+	b->cpu->gpr[X86_RAX] = CR0_TS | CR0_MP;
+	RUN(b, "\x0f\x01\xf0\x0f\x01\xe1"); /* lmsw ax; smsw ecx */
+	assert_completed(b, "\x0f\x01\xf0\x0f\x01\xe1");
+	assert_int_equal(b->cpu->cr0, CR0_PE | CR0_PG | CR0_ET | CR0_TS | CR0_MP);
+	assert_int_equal(b->cpu->gpr[X86_RCX], b->cpu->cr0);
+	RUN(b, "\x0f\x06"); /* clts */
+	assert_int_equal(b->cpu->cr0, CR0_PE | CR0_PG | CR0_ET | CR0_MP);
+}
+
+static void debug_registers_keep_values_but_enable_nothing(void **state)
+{
+	struct x86_box *b = *state;
+
+	b->cpu->gpr[X86_RAX] = 0x123456789abc;
+	RUN(b, "\x0f\x23\xc0\x0f\x21\xc1"); /* mov dr0, rax; mov rcx, dr0 */
+	assert_int_equal(b->cpu->gpr[X86_RCX], 0x123456789abc);
+	RUN(b, "\x0f\x21\xf1"); /* mov rcx, dr6 */
+	assert_int_equal(b->cpu->gpr[X86_RCX], 0xffff0ff0);
+	b->cpu->gpr[X86_RAX] = 1ull << 32;
+	RUN(b, "\x0f\x23\xf8"); /* mov dr7, rax */
+	assert_handler(b, X86_GP);
+	b->cpu->gpr[X86_RAX] = 0x401;
+	RUN(b, "\x0f\x23\xf8");
+	assert_true(b->cpu->ended);
+	assert_non_null(strstr(b->cpu->end.text, "breakpoints"));
+}
+
+static void msrs_check_what_is_written(void **state)
+{
+	static const struct {
+		uint32_t msr;
+		uint64_t value;
+		bool fault;
+	} cases[] = {
+		{MSR_EFER, EFER_LME | EFER_SCE | EFER_NXE, false},
+		{MSR_EFER, EFER_SCE, true}, /* LME cannot change while paging is on */
+		{MSR_EFER, EFER_LME | 1 << 14, true},
+		{MSR_PAT, 0x0007010600070106, false},
+		{MSR_PAT, 0x0007040600070402, true},
+		{MSR_LSTAR, 0xffffffff81000000, false},
+		{MSR_LSTAR, 1ull << 47, true},
+		{MSR_KERNEL_GS_BASE, 1ull << 50, true},
+		{MSR_FS_BASE, 0x7fffffffffff, false},
+		{MSR_SFMASK, 1ull << 32, true},
+		{MSR_MISC_ENABLE, X86_MISC_ENABLE, false},
+		{MSR_MISC_ENABLE, X86_MISC_ENABLE | 1ull << 34, true},
+		{0x1b, 0, true},  /* there is no APIC */
+		{0xfe, 0, true},  /* and no MTRR */
+		{0x174, 0, true}, /* and no SYSENTER */
+		{0x12345, 0, true},
+	};
+	struct x86_box *b = *state;
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		b->cpu->gpr[X86_RCX] = cases[i].msr;
+		b->cpu->gpr[X86_RAX] = (uint32_t)cases[i].value;
+		b->cpu->gpr[X86_RDX] = cases[i].value >> 32;
+		RUN(b, "\x0f\x30\xb8\x00\x00\x00\x00\x99\x0f\x32"); /* wrmsr; eax=edx=0; rdmsr */
+		if (cases[i].fault) {
+			assert_handler(b, X86_GP);
+			assert_int_equal(get64(b, b->cpu->gpr[X86_RSP] + 8), CODE);
+			continue;
+		}
+		assert_completed(b, "\x0f\x30\xb8\x00\x00\x00\x00\x99\x0f\x32");
+		assert_int_equal(b->cpu->gpr[X86_RDX] << 32 | b->cpu->gpr[X86_RAX],
+				 cases[i].msr == MSR_EFER ? cases[i].value | EFER_LMA
+							  : cases[i].value);
+	}
+}
+
+static void some_msrs_pass_the_vmm_by(void **state)
+{
+	struct x86_box *b = *state;
+	uint64_t reads = exits(b, UMBRA_EXIT_rdmsr), writes = exits(b, UMBRA_EXIT_wrmsr);
+
+	b->cpu->gpr[X86_RCX] = MSR_GS_BASE;
+	b->cpu->gpr[X86_RAX] = b->cpu->gpr[X86_RDX] = 0;
+	RUN(b, "\x0f\x30\x0f\x32");
+	assert_int_equal(exits(b, UMBRA_EXIT_rdmsr), reads);
+	assert_int_equal(exits(b, UMBRA_EXIT_wrmsr), writes);
+	b->cpu->gpr[X86_RCX] = MSR_EFER;
+	b->cpu->gpr[X86_RAX] = EFER_LME;
+	RUN(b, "\x0f\x30\x0f\x32");
+	assert_int_equal(exits(b, UMBRA_EXIT_rdmsr), reads + 1);
+	assert_int_equal(exits(b, UMBRA_EXIT_wrmsr), writes + 1);
+}
+
+static void the_time_stamp_counter_counts_instructions_and_can_be_set(void **state)
+{
+	struct x86_box *b = *state;
+	uint64_t before;
+
+	RUN(b, "\x0f\x31\x89\xc6\x90\x90\x0f\x31"); /* rdtsc; mov esi, eax; nop; nop; rdtsc */
+	assert_int_equal(b->cpu->gpr[X86_RAX] - b->cpu->gpr[X86_RSI], 4);
+	before = b->cpu->instructions;
+	b->cpu->gpr[X86_RCX] = MSR_TSC;
+	b->cpu->gpr[X86_RAX] = 0x1000;
+	b->cpu->gpr[X86_RDX] = 7;
+	RUN(b, "\x0f\x30\x0f\x31");
+	assert_int_equal(b->cpu->instructions, before + 3);
+	assert_int_equal(b->cpu->gpr[X86_RDX], 7);
+	assert_int_equal(b->cpu->gpr[X86_RAX], 0x1001);
+
+	to_user(b);
+	RUN_ONE(b, "\x0f\x31");
+	assert_int_equal(b->cpu->gpr[X86_RIP], CODE + 2);
+	b->cpu->cr4 |= CR4_TSD;
+	RUN(b, "\x0f\x31");
+	assert_handler(b, X86_GP);
+}
+
+static void cpuid(struct x86_box *b, uint32_t leaf, uint32_t ret[4])
+{
+	b->cpu->gpr[X86_RAX] = 0xdeadbeef00000000 | leaf;
+	RUN(b, "\x0f\xa2");
+	assert_completed(b, "\x0f\xa2");
+	ret[0] = (uint32_t)b->cpu->gpr[X86_RAX];
+	ret[1] = (uint32_t)b->cpu->gpr[X86_RBX];
+	ret[2] = (uint32_t)b->cpu->gpr[X86_RCX];
+	ret[3] = (uint32_t)b->cpu->gpr[X86_RDX];
+	assert_int_equal(b->cpu->gpr[X86_RAX] >> 32, 0);
+}
+
+static void cpuid_names_itself_and_offers_what_executes(void **state)
+{
+	struct x86_box *b = *state;
+	uint32_t r[4];
+	char text[49] = "";
+
+	cpuid(b, 0, r);
+	memcpy(text, &r[1], 4);
+	memcpy(text + 4, &r[3], 4);
+	memcpy(text + 8, &r[2], 4);
+	assert_string_equal(text, "GenuineIntel");
+	for (unsigned i = 0; i < 3; i++) {
+		cpuid(b, 0x80000002 + i, r);
+		memcpy(text + 16 * i, r, 16);
+	}
+	assert_string_equal(text, "Umbra soft CPU");
+	cpuid(b, 1, r);
+	/* FPU, PSE, TSC, MSR, PAE, CX8, CMOV, PAT, CLFSH, FXSR, SSE, SSE2; no APIC, MTRR, PGE, MMX.
+	 */
+	assert_int_equal(r[3], 0x07098179);
+	assert_int_equal(r[2], 1u << 31); /* a hypervisor, and nothing else */
+	cpuid(b, 0x80000001, r);
+	assert_int_equal(r[3], 1 << 11 | 1 << 20 | 1 << 29);
+	assert_int_equal(r[2], 1);
+	cpuid(b, 0x80000008, r);
+	assert_int_equal(r[0], 40 | 48 << 8);
+	cpuid(b, 0x40000000, r);
+	assert_memory_equal(&r[1], "UmbraUmbraUm", 12);
+	cpuid(b, 0x12345, r); /* beyond the last leaf */
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(r[i], 0);
+	assert_int_equal(exits(b, UMBRA_EXIT_cpuid), 9);
+}
+
+static void sti_holds_interrupts_off_for_one_instruction(void **state)
+{
+	struct x86_box *b = *state;
+
+	RUN_ONE(b, "\xfb");
+	assert_true(b->cpu->interrupt_shadow);
+	assert_true(b->cpu->rflags & RFLAGS_IF);
+	RUN_ONE(b, "\xfb"); /* the flag was set already */
+	assert_false(b->cpu->interrupt_shadow);
+	RUN_ONE(b, "\xfa");
+	assert_false(b->cpu->rflags & RFLAGS_IF);
+	b->cpu->gpr[X86_RAX] = KERNEL_DATA;
+	RUN_ONE(b, "\x8e\xd0"); /* mov ss, eax */
+	assert_true(b->cpu->interrupt_shadow);
+	RUN_ONE(b, "\x90");
+	assert_false(b->cpu->interrupt_shadow);
+}
+
+static void iopl_and_the_tss_bitmap_decide_about_ports(void **state)
+{
+	struct x86_box *b = *state;
+	const uint16_t map_base = 0x68;
+
+	put(b, TSS + 0x66, &map_base, sizeof(map_base));
+	put64(b, TSS + 0x68 + 0x80 / 8, 0xfffffffffffffffe); /* port 0x80 alone */
+	b->cpu->tr.limit = 0x68 + 0x80 / 8 + 7;
+	to_user(b);
+	RUN_ONE(b, "\xe4\x80"); /* in al, 0x80 */
+	assert_int_equal(b->cpu->gpr[X86_RIP], CODE + 2);
+	assert_int_equal(b->cpu->gpr[X86_RAX] & 0xff, 0xff); /* nobody is there */
+	RUN(b, "\x66\xe5\x80");                              /* in ax, 0x80: 0x81 as well */
+	assert_handler(b, X86_GP);
+	to_user(b);
+	b->cpu->gpr[X86_RDX] = 0x3f8; /* beyond the limit */
+	RUN(b, "\xec");
+	assert_handler(b, X86_GP);
+	to_user(b);
+	x86_set_flags(b->cpu, RFLAGS_IOPL);
+	b->cpu->gpr[X86_RDX] = 0x3fd;
+	RUN_ONE(b, "\xec");
+	assert_int_equal(b->cpu->gpr[X86_RIP], CODE + 1);
+}
+
+static void in_replaces_as_much_of_rax_as_it_reads(void **state)
+{
+	struct x86_box *b = *state;
+
+	b->cpu->gpr[X86_RAX] = 0;
+	RUN(b, "\xe4\x80");
+	assert_int_equal(b->cpu->gpr[X86_RAX], 0xff);
+	b->cpu->gpr[X86_RAX] = 1ull << 63;
+	RUN(b, "\x66\xe5\x80");
+	assert_int_equal(b->cpu->gpr[X86_RAX], 1ull << 63 | 0xffff);
+	RUN(b, "\xe5\x80");
+	assert_int_equal(b->cpu->gpr[X86_RAX], 0xffffffff);
+}
+
+static void rep_ins_and_outs_retire_once_and_exit_each_time(void **state)
+{
+	struct x86_box *b = *state;
+	uint64_t before = exits(b, UMBRA_EXIT_io_instruction);
+	uint64_t instructions, steps;
+
+	b->cpu->gpr[X86_RDX] = 0x80;
+	b->cpu->gpr[X86_RCX] = 3;
+	b->cpu->gpr[X86_RDI] = DATA;
+	put64(b, DATA, 0);
+	instructions = b->cpu->instructions;
+	steps = b->cpu->steps;
+	RUN(b, "\xf3\x66\x6d"); /* rep insw */
+	assert_completed(b, "\xf3\x66\x6d");
+	assert_int_equal(b->cpu->instructions - instructions, 2); /* with HLT */
+	assert_int_equal(b->cpu->steps - steps, 4);
+	assert_int_equal(exits(b, UMBRA_EXIT_io_instruction), before + 3);
+	assert_int_equal(get64(b, DATA), 0xffffffffffff);
+	assert_int_equal(b->cpu->gpr[X86_RCX], 0);
+	assert_int_equal(b->cpu->gpr[X86_RDI], DATA + 6);
+
+	b->cpu->gpr[X86_RCX] = 0;
+	RUN(b, "\xf3\x6e"); /* rep outsb, nothing to do */
+	assert_completed(b, "\xf3\x6e");
+	assert_int_equal(exits(b, UMBRA_EXIT_io_instruction), before + 3);
+	b->cpu->gpr[X86_RCX] = 2;
+	b->cpu->gpr[X86_RSI] = 0x7000000fff - 1;
+	b->cpu->gpr[X86_RDI] = 0x7000000000;
+	RUN(b, "\xf3\x6e"); /* the page is not there */
+	assert_handler(b, X86_PF);
+	assert_int_equal(b->cpu->gpr[X86_RCX], 2);
+}
+
+static void the_debug_exit_retires_and_ends_the_guest(void **state)
+{
+	struct x86_box *b = *state;
+	uint64_t instructions = b->cpu->instructions;
+
+	RUN(b, "\xb0\x07\xe6\xf4"); /* mov al, 7; out 0xf4, al */
+	assert_true(b->cpu->ended);
+	assert_int_equal(b->cpu->end.reason, UMBRA_END_DEBUG_EXIT);
+	assert_int_equal(b->cpu->end.value, 7);
+	assert_int_equal(b->cpu->end.rip, CODE + 2);
+	assert_int_equal(b->cpu->gpr[X86_RIP], CODE + 4);
+	assert_int_equal(b->cpu->instructions - instructions, 2);
+}
+
+static void table_registers_are_loaded_and_stored(void **state)
+{
+	struct x86_box *b = *state;
+	const struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) table = {0x1234, 0xffffffff80001000};
+
+	put(b, DATA, &table, sizeof(table));
+	b->cpu->gpr[X86_RBX] = DATA;
+	RUN(b, "\x0f\x01\x1b\x0f\x01\x4b\x20"); /* lidt [rbx]; sidt [rbx+32] */
+	assert_completed(b, "\x0f\x01\x1b\x0f\x01\x4b\x20");
+	assert_int_equal(b->cpu->idtr.base, table.base);
+	assert_int_equal(b->cpu->idtr.limit, table.limit);
+	assert_int_equal(get64(b, DATA + 32), get64(b, DATA));
+	assert_int_equal(get64(b, DATA + 34), table.base);
+	b->cpu->idtr = (struct x86_table_register){IDT, 0xfff};
+	put64(b, DATA + 2, 1ull << 50);
+	RUN(b, "\x0f\x01\x1b");
+	assert_handler(b, X86_GP);
+	assert_int_equal(b->cpu->idtr.base, IDT);
+}
+
+static void lgdt_with_16_bit_operands_takes_24_bits_of_base(void **state)
+{
+	struct x86_box *b = *state;
+
+	put64(b, DATA, 0xab123456ull << 16 | 0x77);
+	b->cpu->gpr[X86_RBX] = DATA;
+	RUN(b, "\x0f\x01\x13"); /* lgdt [ebx] */
+	assert_int_equal(b->cpu->gdtr.base, 0xab123456);
+	RUN(b, "\x66\x0f\x01\x13");
+	assert_int_equal(b->cpu->gdtr.base, 0x123456);
+	assert_int_equal(b->cpu->gdtr.limit, 0x77);
+}
+
+static void alignment_checks_are_refused_by_name(void **state)
+{
+	struct x86_box *b = *state;
+
+	b->cpu->cr0 |= CR0_AM;
+	to_user(b);
+	put64(b, STACK_USER - 8, RFLAGS_AC);
+	b->cpu->gpr[X86_RSP] = STACK_USER - 8;
+	RUN(b, "\x9d"); /* popf */
+	assert_true(b->cpu->ended);
+	assert_non_null(strstr(b->cpu->end.text, "alignment checks"));
+}
+
+static void into_interrupts_on_overflow_only(void **state)
+{
+	struct x86_box *b = *state;
+
+	x86_set_flags(b->cpu, 0);
+	RUN(b, "\xce");
+	assert_completed(b, "\xce");
+	x86_set_flags(b->cpu, RFLAGS_OF);
+	RUN(b, "\xce");
+	assert_handler(b, X86_OF);
+	assert_int_equal(get32(b, b->cpu->gpr[X86_RSP]), CODE + 1);
+}
+
+#define TEST_64(f) cmocka_unit_test_setup_teardown(f, setup_64, teardown)
+#define TEST_32(f) cmocka_unit_test_setup_teardown(f, setup_32, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST_64(system_instructions_are_for_the_kernel),
+		TEST_64(what_cpuid_does_not_offer_is_undefined),
+		TEST_64(control_registers_refuse_what_is_reserved),
+		TEST_64(cr_access_exits_and_cr3_loads_are_counted),
+		TEST_32(long_mode_is_entered_as_the_manual_says),
+		TEST_32(enabling_paging_demands_pae_for_long_mode),
+		TEST_32(modes_that_this_build_lacks_end_the_guest_by_name),
+		TEST_64(lmsw_sets_pe_but_never_clears_it_and_smsw_reads_it),
+		TEST_64(debug_registers_keep_values_but_enable_nothing),
+		TEST_64(msrs_check_what_is_written),
+		TEST_64(some_msrs_pass_the_vmm_by),
+		TEST_64(the_time_stamp_counter_counts_instructions_and_can_be_set),
+		TEST_64(cpuid_names_itself_and_offers_what_executes),
+		TEST_64(sti_holds_interrupts_off_for_one_instruction),
+		TEST_64(iopl_and_the_tss_bitmap_decide_about_ports),
+		TEST_64(in_replaces_as_much_of_rax_as_it_reads),
+		TEST_64(rep_ins_and_outs_retire_once_and_exit_each_time),
+		TEST_64(the_debug_exit_retires_and_ends_the_guest),
+		TEST_64(table_registers_are_loaded_and_stored),
+		TEST_32(lgdt_with_16_bit_operands_takes_24_bits_of_base),
+		TEST_64(alignment_checks_are_refused_by_name),
+		TEST_32(into_interrupts_on_overflow_only),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
