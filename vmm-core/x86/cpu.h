@@ -116,7 +116,7 @@ struct x86_cpu {
 
 	/* The operand that crosses a page (mem.h): its bytes, and where they are. */
 	struct x86_split {
-		uint8_t bytes[8];
+		uint8_t bytes[64];
 		uint8_t *host[2];
 		uint8_t first, size;
 	} split;
