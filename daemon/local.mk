@@ -43,3 +43,11 @@ tests_unit_test_daemon_message_SOURCES = tests/unit/test_daemon_message.c
 tests_unit_test_daemon_message_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_registry_SOURCES = tests/unit/test_daemon_registry.c
 tests_unit_test_daemon_registry_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+
+DAEMON_INTEGRATION_TESTS = \
+	tests/integration/test_daemon_api.py \
+	tests/integration/test_daemon_faults.py \
+	tests/integration/test_quickstart.py
+TESTS += $(DAEMON_INTEGRATION_TESTS)
+EXTRA_DIST += $(DAEMON_INTEGRATION_TESTS) tests/integration/daemon_fixture.py docs/daemon.md \
+	tests/lab/quickstart_debootstrap.sh

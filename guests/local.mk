@@ -18,6 +18,7 @@ guestsdir = $(pkgdatadir)/guests
 guests_DATA = $(GUESTS)
 CLEANFILES += $(GUESTS)
 EXTRA_DIST += \
+	docs/guests.md \
 	$(GUEST_LIB) \
 	guests/chase.c \
 	guests/churn.c \

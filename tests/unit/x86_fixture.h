@@ -20,17 +20,17 @@
 #include "x86/flags.h"
 #include "x86/insn.h"
 
-#define RAM_SIZE (4ull << 20)
-#define CODE     0x10000ull
-#define STACK    0x20000ull  /* its upper end */
-#define DATA     0x200000ull /* the second half of RAM */
-#define GDT      0x30000ull
-#define IDT      0x31000ull
-#define HANDLERS 0x32000ull /* 16 bytes for each vector: HLT */
-#define PML4     0x40000ull
-#define PDPT     0x41000ull
-#define PD       0x42000ull
-#define PT       0x43000ull /* maps the first 2 MiB of RAM by 4K pages */
+#define RAM_SIZE      (4ull << 20)
+#define CODE          0x10000ull
+#define STACK         0x20000ull  /* its upper end */
+#define DATA          0x200000ull /* the second half of RAM */
+#define GDT           0x30000ull
+#define IDT           0x31000ull
+#define HANDLERS      0x32000ull /* 16 bytes for each vector: HLT */
+#define PML4          0x40000ull
+#define PDPT          0x41000ull
+#define PD            0x42000ull
+#define PT            0x43000ull /* maps the first 2 MiB of RAM by 4K pages */
 #define SELECTOR_CODE 8
 #define SELECTOR_DATA 16
 

@@ -35,3 +35,5 @@ tests_unit_test_device_mc146818_SOURCES = tests/unit/test_device_mc146818.c
 tests_unit_test_device_mc146818_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_device_ns16550_SOURCES = tests/unit/test_device_ns16550.c
 tests_unit_test_device_ns16550_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+
+EXTRA_DIST += docs/machine.md

@@ -282,7 +282,8 @@ static enum x86_result run_insns(struct x86_cpu *cpu, const struct x86_insn *fir
 
 	/* A repeated string instruction is the last of its block. */
 	cpu->rep_room = room >= nr ? room - nr + 1 : 1;
-	end = first + (room < nr ? room : nr);
+	room = room < nr ? room : nr;
+	end = first + room;
 	do {
 		rip += insn->length;
 		cpu->gpr[X86_RIP] = rip;
@@ -292,7 +293,7 @@ static enum x86_result run_insns(struct x86_cpu *cpu, const struct x86_insn *fir
 			break;
 	} while (insn < end);
 
-	done = (uint64_t)(insn - first);
+	done = insn == end ? room : (uint64_t)(insn - first);
 	hw_fetched_again(cpu->hw, done - 1);
 	cpu->steps += done;
 	cpu->instructions += done;

@@ -76,8 +76,9 @@ struct x86_cpu {
 	 * Arithmetic flags are lazy (flags.h); rflags holds all others (IF, DF, TF, IOPL, AC, NT, ...),
 	 * and the arithmetic ones too while cc_op says that they are materialised.
 	 */
-	uint64_t cc_result, cc_source, cc_dest;
-	uint64_t rflags;
+	uint64_t cc_result;
+	uint64_t rflags; /* between them: neighbours would be stored as vectors, loaded as scalars */
+	uint64_t cc_source;
 	uint8_t cc_op;
 	uint8_t cpl;
 	uint8_t code_mode;  /* enum x86_code_mode */
@@ -89,6 +90,8 @@ struct x86_cpu {
 	struct hw *hw;
 	struct machine *machine;
 	struct x86_blocks *blocks;
+
+	uint64_t cc_dest;
 
 	/* Clocks (DESIGN.md): whole counts, exact whenever a block is not executing. */
 	uint64_t instructions; /* retired; a REP counts once */
@@ -108,6 +111,13 @@ struct x86_cpu {
 	union x86_xmm xmm[16];
 	uint32_t mxcsr;
 	struct x86_x87 x87;
+
+	/* The operand that crosses a page (mem.h): its bytes, and where they are. */
+	struct x86_split {
+		uint8_t bytes[8];
+		uint8_t *host[2];
+		uint8_t first, size;
+	} split;
 
 	/* REP iterations that the string instruction may do before the run loop looks around; >= 1. */
 	uint64_t rep_room;

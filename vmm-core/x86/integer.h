@@ -102,6 +102,35 @@ ALWAYS_INLINE void set_cc_explicit(struct x86_cpu *cpu, uint64_t result, uint64_
 	cpu->cc_source = flags;
 }
 
+/*
+ * A function that accesses memory exists twice: one that gives up where the lookaside cannot
+ * answer, before anything has changed, and so needs no frame and calls nothing; and one that it
+ * then leaves the instruction to.
+ */
+enum way { WAY_FAST, WAY_ANY };
+#define TAKE_ANY_WAY ((enum x86_result)(X86_FAULT + 1))
+
+/* X86_DONE and *ret_host, or what the executing function returns. */
+ALWAYS_INLINE enum x86_result find_at(struct x86_cpu *cpu, unsigned segment, uint64_t offset,
+				      unsigned size, enum hw_access access, enum way way,
+				      uint8_t **ret_host)
+{
+	if (__builtin_expect(x86_fast(cpu, segment, offset, size, access, ret_host), 1))
+		return X86_DONE;
+	if (way == WAY_FAST)
+		return TAKE_ANY_WAY;
+	*ret_host = x86_operand(cpu, segment, offset, size, access);
+	return *ret_host ? X86_DONE : X86_FAULT;
+}
+
+ALWAYS_INLINE enum x86_result find_operand(struct x86_cpu *cpu, const struct x86_insn *insn,
+					   unsigned size, enum hw_access access, enum way way,
+					   uint8_t **ret_host)
+{
+	return find_at(cpu, insn->segment, x86_effective_address(cpu, insn), size, access, way,
+		       ret_host);
+}
+
 ALWAYS_INLINE bool load_operand(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size,
 				uint64_t *ret)
 {
@@ -131,6 +160,7 @@ ALWAYS_INLINE bool modify_begin(struct x86_cpu *cpu, const struct x86_insn *insn
 	if (insn->memory)
 		return x86_rmw_begin(cpu, insn->segment, x86_effective_address(cpu, insn), size,
 				     ret_rmw, ret_old);
+	ret_rmw->host = NULL;
 	*ret_old = reg_get(cpu, insn->rm, size);
 	return true;
 }
@@ -138,10 +168,12 @@ ALWAYS_INLINE bool modify_begin(struct x86_cpu *cpu, const struct x86_insn *insn
 ALWAYS_INLINE void modify_end(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size,
 			      const struct x86_rmw *rmw, uint64_t value)
 {
-	if (insn->memory)
-		x86_rmw_end_sized(rmw, size, value);
-	else
+	if (insn->memory) {
+		x86_put(rmw->host, size, value);
+		x86_modified(cpu, rmw->host);
+	} else {
 		reg_set(cpu, insn->rm, size, value);
+	}
 }
 
 /*
@@ -190,6 +222,24 @@ x86_exec *x86_select_misc(const ZydisDecodedInstruction *decoded,
 	{                                                                                          \
 		return body(cpu, insn, __VA_ARGS__ size);                                          \
 	}
+/* The same for a BODY that takes a way: see enum way. */
+#define DEFINE_WAYS(name, size, body, ...)                                                         \
+	static __attribute__((noinline)) enum x86_result name##_any_##size(                        \
+		struct x86_cpu *cpu, const struct x86_insn *insn)                                  \
+	{                                                                                          \
+		return body(cpu, insn, __VA_ARGS__ WAY_ANY, size);                                 \
+	}                                                                                          \
+	static enum x86_result name##_##size(struct x86_cpu *cpu, const struct x86_insn *insn)     \
+	{                                                                                          \
+		enum x86_result result = body(cpu, insn, __VA_ARGS__ WAY_FAST, size);              \
+                                                                                                   \
+		return result == TAKE_ANY_WAY ? name##_any_##size(cpu, insn) : result;             \
+	}
+#define DEFINE_WAYS_SIZES(name, body, ...)                                                         \
+	DEFINE_WAYS(name, 1, body, __VA_ARGS__)                                                    \
+	DEFINE_WAYS(name, 2, body, __VA_ARGS__)                                                    \
+	DEFINE_WAYS(name, 4, body, __VA_ARGS__)                                                    \
+	DEFINE_WAYS(name, 8, body, __VA_ARGS__)
 #define DEFINE_SIZES(name, body, ...)                                                              \
 	DEFINE_SIZE(name, 1, body, __VA_ARGS__)                                                    \
 	DEFINE_SIZE(name, 2, body, __VA_ARGS__)                                                    \
@@ -203,9 +253,10 @@ x86_exec *x86_select_misc(const ZydisDecodedInstruction *decoded,
 /* For every condition code; M(name, number). */
 #define FOR_CONDITIONS(M)                                                                          \
 	M(o, X86_COND_O)                                                                           \
-	M(no, X86_COND_NO) M(b, X86_COND_B) M(nb, X86_COND_NB) M(z, X86_COND_Z) M(nz, X86_COND_NZ) \
-		M(be, X86_COND_BE) M(nbe, X86_COND_NBE) M(s, X86_COND_S) M(ns, X86_COND_NS)        \
-			M(p, X86_COND_P) M(np, X86_COND_NP) M(l, X86_COND_L) M(nl, X86_COND_NL)    \
-				M(le, X86_COND_LE) M(nle, X86_COND_NLE)
+	M(no, X86_COND_NO)                                                                         \
+	M(b, X86_COND_B) M(nb, X86_COND_NB) M(z, X86_COND_Z) M(nz, X86_COND_NZ) M(be, X86_COND_BE) \
+		M(nbe, X86_COND_NBE) M(s, X86_COND_S) M(ns, X86_COND_NS) M(p, X86_COND_P)          \
+			M(np, X86_COND_NP) M(l, X86_COND_L) M(nl, X86_COND_NL) M(le, X86_COND_LE)  \
+				M(nle, X86_COND_NLE)
 
 #endif

@@ -98,46 +98,50 @@ ALWAYS_INLINE enum x86_result alu_ri(struct x86_cpu *cpu, const struct x86_insn 
 }
 
 ALWAYS_INLINE enum x86_result alu_rm(struct x86_cpu *cpu, const struct x86_insn *insn, enum alu op,
-				     unsigned size)
+				     enum way way, unsigned size)
 {
-	uint64_t source, result;
+	enum x86_result found;
+	uint64_t result;
+	uint8_t *host;
 
-	if (!load_operand(cpu, insn, size, &source))
-		return X86_FAULT;
-	result = alu(cpu, op, size, reg_get(cpu, insn->reg, size), source);
+	found = find_operand(cpu, insn, size, HW_READ, way, &host);
+	if (found != X86_DONE)
+		return found;
+	result = alu(cpu, op, size, reg_get(cpu, insn->reg, size), x86_get(host, size));
 	if (writes(op))
 		reg_set(cpu, insn->reg, size, result);
 	return X86_DONE;
 }
 
 ALWAYS_INLINE enum x86_result alu_memory(struct x86_cpu *cpu, const struct x86_insn *insn,
-					 enum alu op, uint64_t source, unsigned size)
+					 enum alu op, uint64_t source, enum way way, unsigned size)
 {
-	struct x86_rmw rmw;
-	uint64_t dest;
+	enum x86_result found;
+	uint64_t result;
+	uint8_t *host;
 
-	if (!writes(op)) {
-		if (!load_operand(cpu, insn, size, &dest))
-			return X86_FAULT;
-		alu(cpu, op, size, dest, source);
-		return X86_DONE;
+	found = find_operand(cpu, insn, size, writes(op) ? HW_WRITE : HW_READ, way, &host);
+	if (found != X86_DONE)
+		return found;
+	result = alu(cpu, op, size, x86_get(host, size), source);
+	if (writes(op)) {
+		x86_put(host, size, result);
+		if (way == WAY_ANY)
+			x86_modified(cpu, host);
 	}
-	if (!x86_rmw_begin(cpu, insn->segment, x86_effective_address(cpu, insn), size, &rmw, &dest))
-		return X86_FAULT;
-	x86_rmw_end_sized(&rmw, size, alu(cpu, op, size, dest, source));
 	return X86_DONE;
 }
 
 ALWAYS_INLINE enum x86_result alu_mr(struct x86_cpu *cpu, const struct x86_insn *insn, enum alu op,
-				     unsigned size)
+				     enum way way, unsigned size)
 {
-	return alu_memory(cpu, insn, op, reg_get(cpu, insn->reg, size), size);
+	return alu_memory(cpu, insn, op, reg_get(cpu, insn->reg, size), way, size);
 }
 
 ALWAYS_INLINE enum x86_result alu_mi(struct x86_cpu *cpu, const struct x86_insn *insn, enum alu op,
-				     unsigned size)
+				     enum way way, unsigned size)
 {
-	return alu_memory(cpu, insn, op, (uint64_t)insn->imm, size);
+	return alu_memory(cpu, insn, op, (uint64_t)insn->imm, way, size);
 }
 
 #define FOR_ALU(M) M(ADD) M(OR) M(ADC) M(SBB) M(AND) M(SUB) M(XOR) M(CMP) M(TEST)
@@ -145,9 +149,9 @@ ALWAYS_INLINE enum x86_result alu_mi(struct x86_cpu *cpu, const struct x86_insn 
 #define DEFINE_ALU(op)                                                                             \
 	DEFINE_SIZES(op##_rr, alu_rr, ALU_##op, )                                                  \
 	DEFINE_SIZES(op##_ri, alu_ri, ALU_##op, )                                                  \
-	DEFINE_SIZES(op##_rm, alu_rm, ALU_##op, )                                                  \
-	DEFINE_SIZES(op##_mr, alu_mr, ALU_##op, )                                                  \
-	DEFINE_SIZES(op##_mi, alu_mi, ALU_##op, )
+	DEFINE_WAYS_SIZES(op##_rm, alu_rm, ALU_##op, )                                             \
+	DEFINE_WAYS_SIZES(op##_mr, alu_mr, ALU_##op, )                                             \
+	DEFINE_WAYS_SIZES(op##_mi, alu_mi, ALU_##op, )
 
 FOR_ALU(DEFINE_ALU)
 
@@ -222,21 +226,24 @@ ALWAYS_INLINE enum x86_result unary_r(struct x86_cpu *cpu, const struct x86_insn
 }
 
 ALWAYS_INLINE enum x86_result unary_m(struct x86_cpu *cpu, const struct x86_insn *insn,
-				      enum unary op, unsigned size)
+				      enum unary op, enum way way, unsigned size)
 {
-	struct x86_rmw rmw;
-	uint64_t old;
+	enum x86_result found;
+	uint8_t *host;
 
-	if (!x86_rmw_begin(cpu, insn->segment, x86_effective_address(cpu, insn), size, &rmw, &old))
-		return X86_FAULT;
-	x86_rmw_end_sized(&rmw, size, unary(cpu, op, size, old));
+	found = find_operand(cpu, insn, size, HW_WRITE, way, &host);
+	if (found != X86_DONE)
+		return found;
+	x86_put(host, size, unary(cpu, op, size, x86_get(host, size)));
+	if (way == WAY_ANY)
+		x86_modified(cpu, host);
 	return X86_DONE;
 }
 
 #define FOR_UNARY(M) M(INC) M(DEC) M(NEG) M(NOT)
 #define DEFINE_UNARY(op)                                                                           \
 	DEFINE_SIZES(op##_r, unary_r, UNARY_##op, )                                                \
-	DEFINE_SIZES(op##_m, unary_m, UNARY_##op, )
+	DEFINE_WAYS_SIZES(op##_m, unary_m, UNARY_##op, )
 
 FOR_UNARY(DEFINE_UNARY)
 

@@ -44,7 +44,7 @@ ALWAYS_INLINE enum x86_result bit(struct x86_cpu *cpu, const struct x86_insn *in
 		} else {
 			if (!x86_rmw_begin(cpu, insn->segment, address, size, &rmw, &value))
 				return X86_FAULT;
-			x86_rmw_end_sized(&rmw, size, changed(op, value, mask));
+			x86_rmw_end(cpu, &rmw, changed(op, value, mask));
 		}
 	}
 	x86_change_flags(cpu, RFLAGS_CF, value & mask ? RFLAGS_CF : 0);

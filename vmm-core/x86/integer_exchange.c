@@ -73,9 +73,9 @@ static enum x86_result exec_cmpxchg8b(struct x86_cpu *cpu, const struct x86_insn
 	equal = old == expected;
 	x86_change_flags(cpu, RFLAGS_ZF, equal ? RFLAGS_ZF : 0);
 	if (equal) {
-		x86_rmw_end_sized(&rmw, 8, cpu->gpr[X86_RCX] << 32 | (uint32_t)cpu->gpr[X86_RBX]);
+		x86_rmw_end(cpu, &rmw, cpu->gpr[X86_RCX] << 32 | (uint32_t)cpu->gpr[X86_RBX]);
 	} else {
-		x86_rmw_end_sized(&rmw, 8, old);
+		x86_rmw_end(cpu, &rmw, old);
 		cpu->gpr[X86_RAX] = (uint32_t)old;
 		cpu->gpr[X86_RDX] = old >> 32;
 	}

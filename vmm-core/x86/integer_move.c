@@ -16,34 +16,51 @@ ALWAYS_INLINE enum x86_result mov_ri(struct x86_cpu *cpu, const struct x86_insn 
 	return X86_DONE;
 }
 
-ALWAYS_INLINE enum x86_result mov_rm(struct x86_cpu *cpu, const struct x86_insn *insn,
+ALWAYS_INLINE enum x86_result mov_rm(struct x86_cpu *cpu, const struct x86_insn *insn, enum way way,
 				     unsigned size)
 {
-	uint64_t value;
+	enum x86_result found;
+	uint8_t *host;
 
-	if (!load_operand(cpu, insn, size, &value))
-		return X86_FAULT;
-	reg_set(cpu, insn->reg, size, value);
+	found = find_operand(cpu, insn, size, HW_READ, way, &host);
+	if (found != X86_DONE)
+		return found;
+	reg_set(cpu, insn->reg, size, x86_get(host, size));
 	return X86_DONE;
 }
 
-ALWAYS_INLINE enum x86_result mov_mr(struct x86_cpu *cpu, const struct x86_insn *insn,
-				     unsigned size)
+ALWAYS_INLINE enum x86_result mov_to_memory(struct x86_cpu *cpu, const struct x86_insn *insn,
+					    uint64_t value, enum way way, unsigned size)
 {
-	return store_operand(cpu, insn, size, reg_get(cpu, insn->reg, size)) ? X86_DONE : X86_FAULT;
+	enum x86_result found;
+	uint8_t *host;
+
+	found = find_operand(cpu, insn, size, HW_WRITE, way, &host);
+	if (found != X86_DONE)
+		return found;
+	x86_put(host, size, value);
+	if (way == WAY_ANY)
+		x86_modified(cpu, host);
+	return X86_DONE;
 }
 
-ALWAYS_INLINE enum x86_result mov_mi(struct x86_cpu *cpu, const struct x86_insn *insn,
+ALWAYS_INLINE enum x86_result mov_mr(struct x86_cpu *cpu, const struct x86_insn *insn, enum way way,
 				     unsigned size)
 {
-	return store_operand(cpu, insn, size, (uint64_t)insn->imm) ? X86_DONE : X86_FAULT;
+	return mov_to_memory(cpu, insn, reg_get(cpu, insn->reg, size), way, size);
+}
+
+ALWAYS_INLINE enum x86_result mov_mi(struct x86_cpu *cpu, const struct x86_insn *insn, enum way way,
+				     unsigned size)
+{
+	return mov_to_memory(cpu, insn, (uint64_t)insn->imm, way, size);
 }
 
 DEFINE_SIZES(mov_rr, mov_rr, )
 DEFINE_SIZES(mov_ri, mov_ri, )
-DEFINE_SIZES(mov_rm, mov_rm, )
-DEFINE_SIZES(mov_mr, mov_mr, )
-DEFINE_SIZES(mov_mi, mov_mi, )
+DEFINE_WAYS_SIZES(mov_rm, mov_rm, )
+DEFINE_WAYS_SIZES(mov_mr, mov_mr, )
+DEFINE_WAYS_SIZES(mov_mi, mov_mi, )
 
 static x86_exec *const mov_functions[NR_FORMS][NR_SIZES] = {
 	[FORM_RR] = LIST_SIZES(mov_rr), [FORM_RI] = LIST_SIZES(mov_ri),
@@ -53,24 +70,33 @@ static x86_exec *const mov_functions[NR_FORMS][NR_SIZES] = {
 
 /* Extending moves: @from the source's size, @size the destination's. */
 
-ALWAYS_INLINE enum x86_result extend(struct x86_cpu *cpu, const struct x86_insn *insn,
-				     bool is_signed, unsigned from, bool memory, unsigned size)
+ALWAYS_INLINE enum x86_result extend_r(struct x86_cpu *cpu, const struct x86_insn *insn,
+				       bool is_signed, unsigned from, unsigned size)
 {
-	uint64_t value;
+	uint64_t value = reg_get(cpu, insn->rm, from);
 
-	if (memory) {
-		if (!load_operand(cpu, insn, from, &value))
-			return X86_FAULT;
-	} else {
-		value = reg_get(cpu, insn->rm, from);
-	}
+	reg_set(cpu, insn->reg, size, is_signed ? sign_extend(value, from) : value);
+	return X86_DONE;
+}
+
+ALWAYS_INLINE enum x86_result extend_m(struct x86_cpu *cpu, const struct x86_insn *insn,
+				       bool is_signed, unsigned from, enum way way, unsigned size)
+{
+	enum x86_result found;
+	uint64_t value;
+	uint8_t *host;
+
+	found = find_operand(cpu, insn, from, HW_READ, way, &host);
+	if (found != X86_DONE)
+		return found;
+	value = x86_get(host, from);
 	reg_set(cpu, insn->reg, size, is_signed ? sign_extend(value, from) : value);
 	return X86_DONE;
 }
 
 #define DEFINE_EXTEND(name, is_signed, from)                                                       \
-	DEFINE_SIZES(name##_r, extend, is_signed, from, false, )                                   \
-	DEFINE_SIZES(name##_m, extend, is_signed, from, true, )
+	DEFINE_SIZES(name##_r, extend_r, is_signed, from, )                                        \
+	DEFINE_WAYS_SIZES(name##_m, extend_m, is_signed, from, )
 #define LIST_EXTEND(name)                                                                          \
 	{                                                                                          \
 		LIST_SIZES(name##_r), LIST_SIZES(name##_m)                                         \

@@ -125,7 +125,7 @@ ALWAYS_INLINE enum x86_result shift_any(struct x86_cpu *cpu, const struct x86_in
 	}
 	if (!x86_rmw_begin(cpu, insn->segment, x86_effective_address(cpu, insn), size, &rmw, &old))
 		return X86_FAULT;
-	x86_rmw_end_sized(&rmw, size, shift(cpu, op, size, old, count));
+	x86_rmw_end(cpu, &rmw, shift(cpu, op, size, old, count));
 	return X86_DONE;
 }
 

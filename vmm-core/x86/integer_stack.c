@@ -2,16 +2,31 @@
 /* PUSH POP of general registers, immediates and memory; PUSHA POPA ENTER LEAVE. */
 #include "x86/integer.h"
 
-ALWAYS_INLINE enum x86_result push_reg(struct x86_cpu *cpu, const struct x86_insn *insn,
-				       unsigned size)
+/* In 64-bit mode; other stacks go any way, which is x86_push(). */
+ALWAYS_INLINE enum x86_result push(struct x86_cpu *cpu, uint64_t value, enum way way, unsigned size)
 {
-	return x86_push(cpu, size, cpu->gpr[insn->rm]) ? X86_DONE : X86_FAULT;
+	uint64_t offset = cpu->gpr[X86_RSP] - size;
+	uint8_t *host;
+
+	if (way == WAY_ANY)
+		return x86_push(cpu, size, value) ? X86_DONE : X86_FAULT;
+	if (find_at(cpu, X86_SS, offset, size, HW_WRITE, WAY_FAST, &host) != X86_DONE)
+		return TAKE_ANY_WAY;
+	x86_put(host, size, value);
+	cpu->gpr[X86_RSP] = offset;
+	return X86_DONE;
+}
+
+ALWAYS_INLINE enum x86_result push_reg(struct x86_cpu *cpu, const struct x86_insn *insn,
+				       enum way way, unsigned size)
+{
+	return push(cpu, cpu->gpr[insn->rm], way, size);
 }
 
 ALWAYS_INLINE enum x86_result push_imm(struct x86_cpu *cpu, const struct x86_insn *insn,
-				       unsigned size)
+				       enum way way, unsigned size)
 {
-	return x86_push(cpu, size, (uint64_t)insn->imm) ? X86_DONE : X86_FAULT;
+	return push(cpu, (uint64_t)insn->imm, way, size);
 }
 
 ALWAYS_INLINE enum x86_result push_mem(struct x86_cpu *cpu, const struct x86_insn *insn,
@@ -25,12 +40,21 @@ ALWAYS_INLINE enum x86_result push_mem(struct x86_cpu *cpu, const struct x86_ins
 }
 
 ALWAYS_INLINE enum x86_result pop_reg(struct x86_cpu *cpu, const struct x86_insn *insn,
-				      unsigned size)
+				      enum way way, unsigned size)
 {
 	uint64_t value;
+	uint8_t *host;
 
-	if (!x86_pop(cpu, size, &value))
-		return X86_FAULT;
+	if (way == WAY_ANY) {
+		if (!x86_pop(cpu, size, &value))
+			return X86_FAULT;
+	} else {
+		if (find_at(cpu, X86_SS, cpu->gpr[X86_RSP], size, HW_READ, WAY_FAST, &host) !=
+		    X86_DONE)
+			return TAKE_ANY_WAY;
+		value = x86_get(host, size);
+		cpu->gpr[X86_RSP] += size;
+	}
 	reg_set(cpu, insn->rm, size, value);
 	return X86_DONE;
 }
@@ -50,10 +74,10 @@ ALWAYS_INLINE enum x86_result pop_mem(struct x86_cpu *cpu, const struct x86_insn
 	return X86_DONE;
 }
 
-DEFINE_SIZES(push_reg, push_reg, )
-DEFINE_SIZES(push_imm, push_imm, )
+DEFINE_WAYS_SIZES(push_reg, push_reg, )
+DEFINE_WAYS_SIZES(push_imm, push_imm, )
 DEFINE_SIZES(push_mem, push_mem, )
-DEFINE_SIZES(pop_reg, pop_reg, )
+DEFINE_WAYS_SIZES(pop_reg, pop_reg, )
 DEFINE_SIZES(pop_mem, pop_mem, )
 
 static x86_exec *const push_reg_functions[NR_SIZES] = LIST_SIZES(push_reg);

@@ -79,3 +79,8 @@ tests_unit_test_x86_sse_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_system_SOURCES = tests/unit/test_x86_system.c $(x86_test_fixture)
 tests_unit_test_x86_system_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_system_LDADD = $(x86_test_ldadd)
+
+check_PROGRAMS += tests/unit/test_x86_run
+TESTS += tests/unit/test_x86_run
+tests_unit_test_x86_run_SOURCES = tests/unit/test_x86_run.c tests/unit/x86_fixture.h
+tests_unit_test_x86_run_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)

@@ -101,33 +101,6 @@ static bool translate(struct x86_cpu *cpu, uint64_t linear, unsigned size, enum 
 	return true;
 }
 
-uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
-		     enum hw_access access)
-{
-	uint64_t linear = offset;
-	uint8_t *host;
-
-	if (__builtin_expect(cpu->code_mode == X86_CODE_64, 1)) {
-		if (segment >= X86_FS)
-			linear += cpu->segment[segment].base;
-		if ((linear & PAGE_MASK) > PAGE_SIZE - size)
-			return X86_CROSSES;
-		if (!x86_canonical(linear)) {
-			raise_segment(cpu, segment);
-			return NULL;
-		}
-	} else {
-		if (!linear_of(cpu, segment, offset, size, access == HW_WRITE, &linear))
-			return NULL;
-		if ((linear & PAGE_MASK) > PAGE_SIZE - size)
-			return X86_CROSSES;
-	}
-	host = hw_translate(cpu->hw, linear, access, cpu->cpl == 3);
-	if (__builtin_expect(!host, 0))
-		x86_raise_memory_fault(cpu);
-	return host;
-}
-
 static void copy_in(const struct span *span, unsigned size, void *ret)
 {
 	memcpy(ret, span->host[0], span->first);
@@ -140,6 +113,48 @@ static void copy_out(const struct span *span, unsigned size, const void *bytes)
 	memcpy(span->host[0], bytes, span->first);
 	if (span->host[1])
 		memcpy(span->host[1], (const uint8_t *)bytes + span->first, size - span->first);
+}
+
+uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
+		     enum hw_access access)
+{
+	struct x86_split *split = &cpu->split;
+	uint64_t linear = offset;
+	struct span span;
+	uint8_t *host;
+
+	if (__builtin_expect(cpu->code_mode == X86_CODE_64, 1)) {
+		if (segment >= X86_FS)
+			linear += cpu->segment[segment].base;
+		if (!x86_canonical(linear) || !x86_canonical(linear + size - 1)) {
+			raise_segment(cpu, segment);
+			return NULL;
+		}
+	} else if (!linear_of(cpu, segment, offset, size, access == HW_WRITE, &linear)) {
+		return NULL;
+	}
+	if (__builtin_expect((linear & PAGE_MASK) <= PAGE_SIZE - size, 1)) {
+		host = hw_translate(cpu->hw, linear, access, cpu->cpl == 3);
+		if (__builtin_expect(!host, 0))
+			x86_raise_memory_fault(cpu);
+		return host;
+	}
+	if (!translate(cpu, linear, size, access, cpu->cpl == 3, &span))
+		return NULL;
+	copy_in(&span, size, split->bytes);
+	split->host[0] = span.host[0];
+	split->host[1] = span.host[1];
+	split->first = (uint8_t)span.first;
+	split->size = (uint8_t)size;
+	return split->bytes;
+}
+
+void x86_split_write(struct x86_cpu *cpu)
+{
+	const struct x86_split *split = &cpu->split;
+
+	memcpy(split->host[0], split->bytes, split->first);
+	memcpy(split->host[1], split->bytes + split->first, split->size - split->first);
 }
 
 bool x86_load_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size, void *ret)
@@ -196,30 +211,6 @@ bool x86_store_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, const
 		return false;
 	copy_out(&span, size, bytes);
 	return true;
-}
-
-bool x86_rmw_begin_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
-			struct x86_rmw *ret_rmw, uint64_t *ret_old)
-{
-	struct span span;
-	uint64_t linear, old = 0;
-
-	if (!linear_of(cpu, segment, offset, size, true, &linear) ||
-	    !translate(cpu, linear, size, HW_WRITE, cpu->cpl == 3, &span))
-		return false;
-	copy_in(&span, size, &old);
-	*ret_old = old;
-	ret_rmw->host[0] = span.host[0];
-	ret_rmw->host[1] = span.host[1];
-	ret_rmw->first = (uint8_t)span.first;
-	ret_rmw->size = (uint8_t)size;
-	return true;
-}
-
-void x86_rmw_end_slow(const struct x86_rmw *rmw, uint64_t value)
-{
-	memcpy(rmw->host[0], &value, rmw->first);
-	memcpy(rmw->host[1], (const uint8_t *)&value + rmw->first, rmw->size - rmw->first);
 }
 
 uint64_t x86_stack_pointer(const struct x86_cpu *cpu)

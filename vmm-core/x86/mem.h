@@ -32,29 +32,31 @@ static inline bool x86_canonical(uint64_t address)
 }
 
 /*
- * The host bytes of an operand when the lookaside knows its page: the look-up is counted. NULL: not
- * known there, or not within one page, or a segment must be checked: take the slow way, nothing has
- * been counted. A page in the lookaside is canonical.
+ * *ret_host: the bytes of an operand when the lookaside knows its page; the look-up is counted.
+ * False: not known there, or not within one page, or a segment must be checked: take the slow way,
+ * nothing has been counted. A page in the lookaside is canonical.
  */
-static inline __attribute__((always_inline)) uint8_t *
-x86_fast(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
-	 enum hw_access access)
+static inline __attribute__((always_inline)) bool x86_fast(struct x86_cpu *cpu, unsigned segment,
+							   uint64_t offset, unsigned size,
+							   enum hw_access access,
+							   uint8_t **ret_host)
 {
 	struct hw_public *p = hw_public(cpu->hw);
 	struct hw_lookaside *entry;
 	uint64_t page;
 
 	if (__builtin_expect(cpu->code_mode != X86_CODE_64, 0))
-		return NULL;
+		return false;
 	if (__builtin_expect(segment >= X86_FS, 0))
 		offset += cpu->segment[segment].base;
 	page = offset >> PAGE_SHIFT;
 	entry = &p->data[cpu->cpl == 3][page % HW_LOOKASIDE_SETS];
 	if (__builtin_expect(entry->page[access == HW_WRITE] != page, 0) ||
 	    __builtin_expect((offset & PAGE_MASK) > PAGE_SIZE - size, 0))
-		return NULL;
+		return false;
 	p->counters.tlb_hits[UMBRA_TLB_l1_data]++;
-	return entry->host + (offset & PAGE_MASK);
+	*ret_host = entry->host + (offset & PAGE_MASK);
+	return true;
 }
 
 static inline __attribute__((always_inline)) uint64_t x86_get(const uint8_t *host, unsigned size)
@@ -82,98 +84,85 @@ static inline __attribute__((always_inline)) void x86_put(uint8_t *host, unsigne
 	}
 }
 
-/* The operand reaches into the next page. */
-#define X86_CROSSES ((uint8_t *)UINTPTR_MAX)
-
 /*
- * Where the lookaside could not answer: checks segment and address and looks up the page. NULL: the
- * fault is raised. X86_CROSSES: nothing is looked up yet, take the way for operands in two pages.
+ * Where the lookaside could not answer: checks segment and address and looks up the operand's page
+ * or pages. NULL: the fault is raised. An operand in two pages comes as a copy of its bytes in
+ * cpu->split; after writing there call x86_modified().
  */
 uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
 		     enum hw_access access);
+void x86_split_write(struct x86_cpu *cpu);
+
+static inline __attribute__((always_inline)) void x86_modified(struct x86_cpu *cpu,
+							       const uint8_t *host)
+{
+	if (__builtin_expect(host == cpu->split.bytes, 0))
+		x86_split_write(cpu);
+}
 
 /* Values of 1, 2, 4, 8 bytes, zero-extended; these are the usual ones. */
-static inline __attribute__((always_inline)) bool
-x86_load(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size, uint64_t *ret)
+static inline __attribute__((always_inline)) bool x86_load(struct x86_cpu *cpu, unsigned segment,
+							   uint64_t offset, unsigned size,
+							   uint64_t *ret)
 {
-	const uint8_t *host = x86_fast(cpu, segment, offset, size, HW_READ);
-	uint64_t value = 0;
+	uint8_t *host;
 
-	if (__builtin_expect(!host, 0)) {
+	if (!x86_fast(cpu, segment, offset, size, HW_READ, &host)) {
 		host = x86_operand(cpu, segment, offset, size, HW_READ);
 		if (!host)
 			return false;
-		if (__builtin_expect(host == X86_CROSSES, 0)) {
-			if (!x86_load_slow(cpu, segment, offset, size, &value))
-				return false;
-			*ret = value;
-			return true;
-		}
 	}
 	*ret = x86_get(host, size);
 	return true;
 }
 
-static inline __attribute__((always_inline)) bool
-x86_store(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size, uint64_t value)
+static inline __attribute__((always_inline)) bool x86_store(struct x86_cpu *cpu, unsigned segment,
+							    uint64_t offset, unsigned size,
+							    uint64_t value)
 {
-	uint8_t *host = x86_fast(cpu, segment, offset, size, HW_WRITE);
+	uint8_t *host;
 
-	if (__builtin_expect(!host, 0)) {
+	if (!x86_fast(cpu, segment, offset, size, HW_WRITE, &host)) {
 		host = x86_operand(cpu, segment, offset, size, HW_WRITE);
 		if (!host)
 			return false;
-		if (__builtin_expect(host == X86_CROSSES, 0))
-			return x86_store_slow(cpu, segment, offset, size, &value);
 	}
 	x86_put(host, size, value);
+	x86_modified(cpu, host);
 	return true;
 }
 
 /* A read-modify-write: begin translates for writing (both pages when it crosses) and reads the old
- * value; end writes the new one and cannot fault. */
+ * value; end writes the new one and cannot fault. One at a time. */
 struct x86_rmw {
-	uint8_t *host[2];  /* second: NULL unless the operand crosses a page */
-	uint8_t first;     /* bytes in the first page */
+	uint8_t *host;
 	uint8_t size;
 };
-bool x86_rmw_begin_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
-			struct x86_rmw *ret_rmw, uint64_t *ret_old);
-void x86_rmw_end_slow(const struct x86_rmw *rmw, uint64_t value);
 
-static inline __attribute__((always_inline)) bool
-x86_rmw_begin(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
-	      struct x86_rmw *ret_rmw, uint64_t *ret_old)
+static inline __attribute__((always_inline)) bool x86_rmw_begin(struct x86_cpu *cpu,
+								unsigned segment, uint64_t offset,
+								unsigned size,
+								struct x86_rmw *ret_rmw,
+								uint64_t *ret_old)
 {
-	uint8_t *host = x86_fast(cpu, segment, offset, size, HW_WRITE);
+	uint8_t *host;
 
-	if (__builtin_expect(!host, 0)) {
+	if (!x86_fast(cpu, segment, offset, size, HW_WRITE, &host)) {
 		host = x86_operand(cpu, segment, offset, size, HW_WRITE);
 		if (!host)
 			return false;
-		if (__builtin_expect(host == X86_CROSSES, 0))
-			return x86_rmw_begin_slow(cpu, segment, offset, size, ret_rmw, ret_old);
 	}
-	ret_rmw->host[0] = host;
-	ret_rmw->host[1] = NULL;
-	ret_rmw->size = (uint8_t)size;
+	*ret_rmw = (struct x86_rmw){host, (uint8_t)size};
 	*ret_old = x86_get(host, size);
 	return true;
 }
 
-/* @size: the one given to begin, as a constant. */
-static inline __attribute__((always_inline)) void
-x86_rmw_end_sized(const struct x86_rmw *rmw, unsigned size, uint64_t value)
+static inline __attribute__((always_inline)) void x86_rmw_end(struct x86_cpu *cpu,
+							      const struct x86_rmw *rmw,
+							      uint64_t value)
 {
-	if (__builtin_expect(rmw->host[1] == NULL, 1))
-		x86_put(rmw->host[0], size, value);
-	else
-		x86_rmw_end_slow(rmw, value);
-}
-
-static inline void x86_rmw_end(struct x86_cpu *cpu, const struct x86_rmw *rmw, uint64_t value)
-{
-	x86_rmw_end_sized(rmw, rmw->size, value);
+	x86_put(rmw->host, rmw->size, value);
+	x86_modified(cpu, rmw->host);
 }
 
 /* PUSH and POP of @size bytes on the current stack (stack size by SS.B and mode). */

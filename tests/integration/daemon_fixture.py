@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Starts umbrad with a configuration of its own, asks it things, writes TAP."""
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+UMBRAD = os.path.abspath("umbrad")
+UMBRA = os.path.abspath("umbra")
+GUESTS = os.path.abspath("guests")
+
+
+def image(code):
+    """A multiboot image (ELF32) whose 32-bit @code is entered at 1 MiB + 0x60."""
+    base, start = 0x100000, 0x60
+    multiboot = struct.pack("<III", 0x1BADB002, 0, -0x1BADB002 & 0xFFFFFFFF)
+    size = start + len(code)
+    elf = (b"\x7fELF\x01\x01\x01" + bytes(9) +
+           struct.pack("<HHIIIIIHHHHHH", 2, 3, 1, base + start, 52, 0, 0, 52, 32, 1, 0, 0, 0))
+    segment = struct.pack("<IIIIIIII", 1, 0, base, base, size, size, 7, 0x1000)
+    return (elf + segment + multiboot).ljust(start, b"\0") + code
+
+
+# jmp .
+SPIN = image(b"\xeb\xfe")
+# lidt [address of six zero bytes]; int3: neither #BP nor #GP nor #DF has a gate
+TRIPLE_FAULT = image(b"\x0f\x01\x1d" + struct.pack("<I", 0x100068) + b"\xcc" + bytes(6))
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over umbrad's unix socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=20)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Answer:
+    """Status, headers and body of an answer."""
+
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.type = response.headers.get("Content-Type", "")
+        self.body = response.read()
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class Umbrad:
+    """An umbrad that runs @guests (name: dict of keys) until the with block ends."""
+
+    def __init__(self, guests, files=None, policy=""):
+        self.directory = tempfile.mkdtemp(prefix="umbra-test-")
+        self.socket = os.path.join(self.directory, "umbra.sock")
+        self.config = os.path.join(self.directory, "umbra.conf")
+        for name, data in (files or {}).items():
+            with open(os.path.join(self.directory, name), "wb") as file:
+                file.write(data)
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(f"[umbrad]\nlisten = 127.0.0.1:0\nsocket = {self.socket}\n{policy}\n")
+            for name, keys in guests.items():
+                file.write(f"[guest {name}]\n")
+                file.writelines(f"{key} = {value}\n" for key, value in keys.items())
+        self.process = None
+        self.port = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def start(self):
+        log_path = os.path.join(self.directory, "log")
+        with open(log_path, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen([UMBRAD, "--config", self.config], stderr=log,
+                                            stdin=subprocess.DEVNULL)
+
+        def serving():
+            found = re.search(r"serving http://127\.0\.0\.1:(\d+) ", self.log())
+            if self.process.poll() is not None:
+                raise AssertionError("umbrad ended: " + self.log())
+            return found
+        self.port = int(wait_for(serving, 20).group(1))
+
+    def log(self):
+        with open(os.path.join(self.directory, "log"), encoding="utf-8") as file:
+            return file.read()
+
+    def __exit__(self, kind, value, trace):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        if kind:
+            print("# " + self.log().replace("\n", "\n# "))
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def ask(self, path, method="GET", body=None, headers=None, local=False):
+        connection = (UnixConnection(self.socket) if local else
+                      http.client.HTTPConnection("127.0.0.1", self.port, timeout=20))
+        try:
+            connection.request(method, path, body, headers or {})
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def guest(self, name):
+        return self.ask(f"/api/v1/guests/{name}").json()
+
+    def put_mode(self, name, **wish):
+        return self.ask(f"/api/v1/guests/{name}/mode", "PUT", json.dumps(wish), local=True)
+
+    def wait_state(self, name, state, seconds=20):
+        def reached():
+            guest = self.guest(name)
+            return guest if guest["state"] == state else None
+        return wait_for(reached, seconds)
+
+    def umbra(self, *words):
+        return subprocess.run([UMBRA, words[0], "--socket", self.socket, *words[1:]],
+                              capture_output=True, text=True, timeout=60, check=False)
+
+
+def wait_for(condition, seconds):
+    """What @condition returns as soon as it is true; it has @seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {condition.__name__}")
+        time.sleep(0.05)
+
+
+def is_alive(pid):
+    """Whether the process runs; a zombie does not."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def shipped(name, append, **keys):
+    """The configuration of a guest that Umbra ships."""
+    return {"image": f"{GUESTS}/{name}.elf", "memory": "64M", "append": append, **keys}
+
+
+def endless(**keys):
+    return shipped("gups", "rounds=0 pages=2048", **keys)
+
+
+def run_tests(tests):
+    """Each test is a function whose name is the rule that it holds."""
+    failures = 0
+    print(f"1..{len(tests)}")
+    for number, test in enumerate(tests, 1):
+        name = test.__name__.replace("_", " ")
+        try:
+            test()
+            print(f"ok {number} - {name}", flush=True)
+        except Exception:  # pylint: disable=broad-except
+            failures += 1
+            print("# " + traceback.format_exc().replace("\n", "\n# "))
+            print(f"not ok {number} - {name}", flush=True)
+    sys.exit(failures != 0)

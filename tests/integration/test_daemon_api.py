@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What umbrad serves: JSON that its own schemas accept, metrics, problems, changes of mode."""
+import json
+import os
+import re
+
+import jsonschema
+
+from daemon_fixture import Umbrad, endless, run_tests, shipped, wait_for
+
+umbrad = Umbrad({
+    "gups": endless(mode="auto"),
+    "pinned": endless(mode="shadow"),
+    "bare": endless(mode="bare"),
+    "ends": shipped("hello", ""),
+})
+
+
+def schema(name):
+    found = umbrad.ask(f"/schemas/{name}.json").json()
+    jsonschema.Draft202012Validator.check_schema(found)
+    return jsonschema.Draft202012Validator(found)
+
+
+def every_answer_matches_its_schema():
+    wait_for(lambda: umbrad.ask("/readyz").status == 200, 20)
+    umbrad.wait_state("ends", "ended")
+    wait_for(lambda: umbrad.guest("gups")["decisions"], 30)
+    for name in ("gups", "pinned", "bare", "ends"):
+        schema("guest").validate(umbrad.guest(name))
+    schema("guests").validate(umbrad.ask("/api/v1/guests").json())
+    schema("host").validate(umbrad.ask("/api/v1/host").json())
+    decisions = umbrad.ask("/api/v1/guests/gups/decisions").json()
+    schema("decisions").validate(decisions)
+    schema("problem").validate(umbrad.ask("/nowhere").json())
+
+
+def schemas_refuse_what_is_no_guest():
+    guest = umbrad.guest("gups")
+    validator = schema("guest")
+    assert not validator.is_valid({**guest, "unheard_of": 1})
+    assert not validator.is_valid({**guest, "mode": "fast"})
+    assert not validator.is_valid({**guest, "cycles": -1})
+    assert not validator.is_valid({key: guest[key] for key in guest if key != "walks"})
+
+
+def installed_schemas_are_the_served_ones():
+    for name in ("guest", "guests", "decisions", "decision", "switch", "mode_request", "mode",
+                 "host", "problem"):
+        with open(f"schemas/{name}.json", encoding="utf-8") as file:
+            assert json.load(file) == umbrad.ask(f"/schemas/{name}.json").json()
+
+
+def list_of_guests_has_no_lists():
+    guests = umbrad.ask("/api/v1/guests").json()["guests"]
+    assert {guest["id"] for guest in guests} == {"gups", "pinned", "bare", "ends"}
+    for guest in guests:
+        assert not [key for key, value in guest.items() if isinstance(value, list)]
+
+
+def ended_guest_has_end_registers_and_hash():
+    guest = umbrad.wait_state("ends", "ended")
+    assert guest["end"]["reason"] == "debug_exit" and guest["end"]["value"] == 0
+    assert re.fullmatch("[0-9a-f]{32}", guest["memory_hash"])
+    assert guest["registers"][0]["rip"].startswith("0x")
+    assert "pid" not in guest
+
+
+def counters_grow_from_one_snapshot_to_the_next():
+    first = umbrad.guest("gups")["instructions"]
+    wait_for(lambda: umbrad.guest("gups")["instructions"] > first, 10)
+
+
+def metrics_are_prometheus_text():
+    answer = umbrad.ask("/metrics")
+    assert answer.type == "text/plain; version=0.0.4; charset=utf-8"
+    families, samples = {}, set()
+    for line in answer.body.decode().splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split()
+            assert name not in families
+            families[name] = kind
+        elif not line.startswith("# HELP "):
+            found = re.fullmatch(r'([a-z_]+)(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? (\d+)', line)
+            assert found, line
+            name, labels = found.group(1), found.group(2)
+            assert name in families and (name, labels) not in samples, line
+            samples.add((name, labels))
+    assert families["umbra_guest_instructions_total"] == "counter"
+    assert families["umbra_guest_memory_touched_bytes"] == "gauge"
+    assert ("umbra_guest_exits_total", '{guest="gups",reason="ept_violation"}') in samples
+    assert ("umbra_guest_state", '{guest="ends",state="ended"}') in samples
+
+
+def limit_gives_the_last_decisions():
+    every = umbrad.ask("/api/v1/guests/gups/decisions").json()["decisions"]
+    wait_for(lambda: len(umbrad.ask("/api/v1/guests/gups/decisions").json()["decisions"]) > 2, 30)
+    last = umbrad.ask("/api/v1/guests/gups/decisions?limit=2").json()["decisions"]
+    assert len(last) == 2 and last[0]["id"] + 1 == last[1]["id"]
+    assert last[1]["id"] >= every[-1]["id"]
+    assert not umbrad.ask("/api/v1/guests/gups/decisions?limit=0").json()["decisions"]
+    assert umbrad.ask("/api/v1/guests/gups/decisions?limit=-1").status == 400
+    assert umbrad.ask("/api/v1/guests/gups/decisions?limit=two").status == 400
+
+
+def operator_switches_and_pins():
+    answer = umbrad.put_mode("pinned", mode="ept")
+    assert answer.status == 200, answer.body
+    made = answer.json()
+    schema("mode").validate(made)
+    assert (made["from"], made["to"], made["reason"]) == ("shadow", "ept", "operator")
+    guest = umbrad.guest("pinned")
+    assert guest["mode"] == "ept" and guest["policy"] == "pinned"
+    assert guest["switches"][-1]["to"] == "ept"
+    again = umbrad.put_mode("pinned", mode="ept").json()
+    assert "to" not in again and again["mode"] == "ept"
+    back = umbrad.put_mode("pinned", mode="shadow").json()
+    assert back["to"] == "shadow"
+    wait_for(lambda: umbrad.guest("pinned")["switches"][-1]["refill_fills"] > 0, 10)
+    assert umbrad.put_mode("pinned", policy="advise").json()["policy"] == "advise"
+    assert umbrad.guest("pinned")["policy"] == "advise"
+
+
+def many_changes_at_once_are_all_answered():
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda i: umbrad.put_mode(
+            "pinned", mode=("ept", "shadow")[i % 2]).status, range(40)))
+    assert answers == [200] * 40
+
+
+def what_cannot_be_is_refused_by_status():
+    for body, status in (({"mode": "fast"}, 422), ({"mode": "brute"}, 422), ({}, 422),
+                         ({"policy": "best"}, 422), ({"mode": "ept", "policy": "auto"}, 422),
+                         ({"mode": 1}, 422), ({"colour": "ept"}, 422), ({"mode": "bare"}, 409)):
+        answer = umbrad.put_mode("gups", **body)
+        assert answer.status == status, (body, answer.status, answer.body)
+        assert answer.type == "application/problem+json"
+    assert umbrad.put_mode("bare", mode="ept").status == 409
+    assert umbrad.put_mode("bare", policy="auto").status == 409
+    assert umbrad.put_mode("ends", mode="ept").status == 409
+    assert umbrad.put_mode("nobody", mode="ept").status == 404
+    path = "/api/v1/guests/gups/mode"
+    for body, status in ((b"{", 400), (b"[]", 400), (b"", 400), (b"\xff", 400),
+                         (b'{"mode":"ept","mode":"shadow"}', 400), (b"x" * 5000, 413)):
+        assert umbrad.ask(path, "PUT", body, local=True).status == status, body[:40]
+    assert umbrad.guest("gups")["policy"] == "auto"
+
+
+def tcp_is_read_only():
+    answer = umbrad.ask("/api/v1/guests/gups/mode", "PUT", '{"mode":"ept"}')
+    assert answer.status == 403 and answer.type == "application/problem+json"
+
+
+def another_user_may_not_change_anything():
+    if os.geteuid() != 0:
+        return
+    # Whoever can connect may read; changing needs credentials. The socket's own mode is not enough.
+    os.chmod(umbrad.directory, 0o755)
+    os.chmod(umbrad.socket, 0o666)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        read = umbrad.ask("/api/v1/guests/gups/mode", local=True).status
+        write = umbrad.put_mode("gups", mode="ept").status
+        os.write(writer, f"{read} {write}".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 20) == b"200 403"
+
+
+def methods_paths_and_headers_are_checked():
+    assert umbrad.ask("/api/v1/guests", "DELETE").headers["Allow"] == "GET, HEAD"
+    assert umbrad.ask("/api/v1/guests/gups/mode", "POST").headers["Allow"] == "GET, HEAD, PUT"
+    assert umbrad.ask("/api/v1/guests", "POST", "{}").status == 405
+    head = umbrad.ask("/metrics", "HEAD")
+    assert head.status == 200 and not head.body
+    for path in ("/", "/api/v1", "/api/v1/events", "/api/v1/history", "/api/v1/openapi.json",
+                 "/openapi.json", "/api/v1/guests/", "/api/v1/guests/gups/", "/schemas/x.json",
+                 "/schemas/registers.json", "/api/v1/guests/..%2f..", "/api/v1/guests/%00"):
+        assert umbrad.ask(path).status == 404, path
+    for host in ("evil.example", "evil.example:80", "localhost.evil.example", "127.0.0.2"):
+        assert umbrad.ask("/healthz", headers={"Host": host}).status == 421, host
+    for host in ("localhost", "127.0.0.1:1", "[::1]:8642"):
+        assert umbrad.ask("/healthz", headers={"Host": host}).status == 200, host
+    assert umbrad.ask("/healthz", headers={"Origin": "http://evil.example"}).status == 403
+    assert umbrad.ask("/healthz", headers={"Origin": "http://localhost:8642"}).status == 200
+
+
+def client_shows_what_the_api_says():
+    listed = umbrad.umbra("guests")
+    assert listed.returncode == 0 and "gups" in listed.stdout and "ends" in listed.stdout
+    assert json.loads(umbrad.umbra("guests", "--json").stdout)["guests"]
+    assert json.loads(umbrad.umbra("show", "--json", "gups").stdout)["id"] == "gups"
+    assert "walks.cycles" in umbrad.umbra("show", "gups").stdout
+    assert "THRESHOLD" in umbrad.umbra("decisions", "--limit", "1", "gups").stdout
+    assert "mode shadow, policy pinned" in umbrad.umbra("mode", "gups", "shadow").stdout
+    assert "policy auto" in umbrad.umbra("mode", "gups", "auto").stdout
+    for words, status in ((("show",), 64), (("show", "gups", "bare"), 64), (("show", "nobody"), 66),
+                          (("mode", "gups", "fast"), 64), (("mode", "gups", "brute"), 69),
+                          (("mode", "bare", "ept"), 69), (("guests", "--limit", "1"), 64),
+                          (("decisions", "--limit", "x", "gups"), 64), (("advise",), 64),
+                          (("top",), 64), (("nonsense",), 64)):
+        done = umbrad.umbra(*words)
+        assert done.returncode == status and done.stderr, (words, done)
+
+
+if __name__ == "__main__":
+    with umbrad:
+        run_tests((
+            every_answer_matches_its_schema,
+            schemas_refuse_what_is_no_guest,
+            installed_schemas_are_the_served_ones,
+            list_of_guests_has_no_lists,
+            ended_guest_has_end_registers_and_hash,
+            counters_grow_from_one_snapshot_to_the_next,
+            metrics_are_prometheus_text,
+            limit_gives_the_last_decisions,
+            operator_switches_and_pins,
+            many_changes_at_once_are_all_answered,
+            what_cannot_be_is_refused_by_status,
+            tcp_is_read_only,
+            another_user_may_not_change_anything,
+            methods_paths_and_headers_are_checked,
+            client_shows_what_the_api_says,
+        ))
