@@ -24,8 +24,8 @@
  * competitive algorithm for a metrical task system of two states; stays that pay make it bolder,
  * stays that do not make it more careful. It drifts back to its first value.
  */
-#define PATIENCE_FIRST 0.5
-#define PATIENCE_MIN   0.25
+#define PATIENCE_FIRST 0.25
+#define PATIENCE_MIN   0.125
 #define PATIENCE_MAX   8.0
 #define PATIENCE_DRIFT 0.02
 /* Part of the way back that a switch out of shadow must also be worth. */
