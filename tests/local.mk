@@ -11,7 +11,8 @@ tests_unit_test_paging_law_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 INTEGRATION_TESTS = \
 	tests/integration/test_explain.py \
 	tests/integration/test_law.py \
-	tests/integration/test_memtest.py
+	tests/integration/test_memtest.py \
+	tests/style/test_style.sh
 TESTS += $(INTEGRATION_TESTS)
 EXTRA_DIST += $(INTEGRATION_TESTS)
 
