@@ -24,8 +24,8 @@
  * competitive algorithm for a metrical task system of two states; stays that pay make it bolder,
  * stays that do not make it more careful. It drifts back to its first value.
  */
-#define PATIENCE_FIRST 0.5
-#define PATIENCE_MIN   0.25
+#define PATIENCE_FIRST 0.25
+#define PATIENCE_MIN   0.125
 #define PATIENCE_MAX   8.0
 #define PATIENCE_DRIFT 0.02
 /* Part of the way back that a switch out of shadow must also be worth. */
@@ -60,6 +60,7 @@ struct policy {
 	enum umbra_mode mode; /* in the last interval; UMBRA_MODE_COUNT before the first */
 	bool asked;           /* the last decision asked for a switch */
 	double advantage;
+	bool speaks;        /* the advantage was above 0 in the last interval */
 	struct span before; /* since the advantage began to accumulate */
 	struct span after;  /* since the switch */
 	uint32_t dwell;     /* intervals in this mode */
@@ -215,6 +216,7 @@ static void enter_mode(struct policy *p, enum umbra_mode mode)
 	p->stay_refill = 0;
 	p->after = (struct span){0};
 	p->before = (struct span){0};
+	p->speaks = false;
 }
 
 /* --- the decision ------------------------------------------------------------------------- */
@@ -275,8 +277,10 @@ static void decide(struct policy *p, struct policy_decision *d, const struct est
 
 	if (gain > HYSTERESIS * d->cost[d->mode].cycles || gain < 0)
 		p->advantage = fmax(0, p->advantage + gain);
-	if (p->advantage <= 0)
+	/* What a switch will be measured against: the intervals that speak for it, or this one. */
+	if (p->advantage <= 0 || !p->speaks)
 		p->before = (struct span){0};
+	p->speaks = p->advantage > 0;
 	p->before.intervals++;
 	p->before.cycles += now->cycles;
 	p->before.instructions += now->instructions;

@@ -1,6 +1,9 @@
 # Tests that belong to no single room; each room's own are listed in its local.mk.
-check_PROGRAMS += tests/unit/test_paging_law
-TESTS += tests/unit/test_paging_law
+check_PROGRAMS += tests/unit/test_paging_law tests/unit/test_paging_tlb
+TESTS += tests/unit/test_paging_law tests/unit/test_paging_tlb
+tests_unit_test_paging_tlb_SOURCES = tests/unit/test_paging_tlb.c tests/unit/paging_fixture.h
+tests_unit_test_paging_tlb_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_unit_test_paging_tlb_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_paging_law_SOURCES = tests/unit/test_paging_law.c tests/unit/paging_fixture.h
 tests_unit_test_paging_law_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 tests_unit_test_paging_law_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
@@ -9,10 +12,14 @@ INTEGRATION_TESTS = \
 	tests/integration/test_docs.py \
 	tests/integration/test_explain.py \
 	tests/integration/test_law.py \
-	tests/integration/test_memtest.py
+	tests/integration/test_memtest.py \
+	tests/style/test_style.sh
 TESTS += $(INTEGRATION_TESTS)
 EXTRA_DIST += $(INTEGRATION_TESTS)
 
 # A few law runs and all unit and property tests: what runs under the sanitizers in every run.
 print-sanitizer-tests:
-	@echo '$(check_PROGRAMS) tests/integration/test_explain.py tests/integration/test_client_status.py'
+	@for test in $(check_PROGRAMS); do \
+		case $$test in tests/unit/*|tests/fuzz/*) echo $$test ;; esac; \
+	done; \
+	echo tests/integration/test_explain.py tests/integration/test_client_status.py

@@ -162,7 +162,7 @@ static const struct {
 	enum umbra_mode better;
 } steady[] = {
 	{"gups", "pages=4096 rounds=32", UMBRA_MODE_SHADOW},
-	{"chase", "pages=4096 rounds=300", UMBRA_MODE_SHADOW},
+	{"chase", "pages=4096 rounds=400", UMBRA_MODE_SHADOW},
 	{"churn", "rounds=150", UMBRA_MODE_EPT},
 	{"switcher", "rounds=500", UMBRA_MODE_EPT},
 };
