@@ -110,6 +110,9 @@ def problems_of(shown, result):
 
 
 def main():
+    if not shutil.which("curl"):
+        print("1..0 # SKIP curl, which the examples use, is not installed")
+        return 0
     number = 0
     for path in pages():
         with open(path, encoding="utf-8") as file:
