@@ -251,8 +251,7 @@ int client_explain(int argc, char **argv)
 	FILE *json;
 	int status;
 
-	status = options_parse(&options, VERB_EXPLAIN, argc, argv);
-	if (status)
+	if (!options_parse(&options, VERB_EXPLAIN, argc, argv, &status))
 		return status;
 	if (!options.modes_given) {
 		options.nr_choices = sizeof(all) / sizeof(all[0]);
