@@ -23,3 +23,9 @@ print-sanitizer-tests:
 		case $$test in tests/unit/*|tests/fuzz/*) echo $$test ;; esac; \
 	done; \
 	echo tests/integration/test_explain.py tests/integration/test_client_status.py
+
+# What needs a machine of its own: quickstart in a fresh Debian root. Root, debootstrap, a mirror.
+lab:
+	$(srcdir)/tests/lab/quickstart_debootstrap.sh
+
+.PHONY: lab print-sanitizer-tests
