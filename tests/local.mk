@@ -15,3 +15,5 @@ EXTRA_DIST += $(INTEGRATION_TESTS)
 # A few law runs and all unit and property tests: what runs under the sanitizers in every run.
 print-sanitizer-tests:
 	@echo '$(check_PROGRAMS) tests/integration/test_explain.py tests/integration/test_client_status.py'
+
+include tests/fuzz/local.mk
