@@ -111,6 +111,10 @@ static void make_idt(struct fuzz_program *program, uint64_t *random)
 		put(program, FUZZ_IDT + vector * (program->long_mode ? 16 : 8), gate, 8);
 		make_handler(program, handler);
 	}
+	/* Handlers that fault themselves, some of them for ever. */
+	if (fuzz_one_in(random, 12))
+		put(program, FUZZ_HANDLERS + fuzz_below(random, 20) * HANDLER_SIZE,
+		    fuzz_one_in(random, 2) ? 0x0b0f : fuzz_random(random), 8);
 }
 
 static void make_record(struct fuzz_program *program, uint64_t *random, unsigned number)
