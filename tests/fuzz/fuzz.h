@@ -73,6 +73,7 @@ struct fuzz_program {
 	uint64_t seed;
 	uint64_t memory; /* bytes of RAM */
 	bool long_mode;
+	bool aliases;  /* one table of pages is below entries that random ones lead to */
 	bool confused; /* its tables lead to tables of wrong levels and to data */
 	unsigned wild; /* one instruction in so many is random bytes; 0: none */
 	uint8_t low[FUZZ_LOW];

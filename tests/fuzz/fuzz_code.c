@@ -339,6 +339,7 @@ static void touch(struct code *c)
 static void template_tables(struct code *c)
 {
 	uint64_t gpa, entry, gva = 0;
+	bool several = false;
 
 	if (!c->wide)
 		return;
@@ -364,11 +365,12 @@ static void template_tables(struct code *c)
 		load(c, RDI, FUZZ_WINDOW + gpa);
 		load(c, RCX, 1 + below(c, 4));
 		EMIT(c, "\xf3\x48\xab");
+		several = true;
 		break;
 	default: EMIT(c, "\x48\x89\x03"); break;
 	}
-	/* The same table lies below two entries. */
-	if (gva && below(c, 2))
+	/* The same table lies below two entries; below others too, if there are aliases. */
+	if (gva && !several && !c->program->aliases && below(c, 4))
 		EMIT(c, "\x0f\x01\x3e\x0f\x01\xbe\x00\x00\x20\x00");
 	else
 		reload_cr3(c);

@@ -29,6 +29,7 @@
 #define TICK_US          20000
 #define STALLED_TICKS    3    /* no progress for so long: an endless chain of faults */
 #define HUNG_TICKS       1500 /* a kick must have been honoured by then */
+#define NR_HISTORY       24   /* instructions that a trace shows */
 #define SHORT_GUESTS     150
 #define SHORT_SECONDS    15 /* on a slow machine */
 #define FULL_SECONDS     180
@@ -278,6 +279,22 @@ static void print_registers(const char *name, const struct run *run)
 	printf("\n");
 }
 
+/* Where memory differs. */
+static void print_memory(const struct run *a, const struct run *b)
+{
+	unsigned printed = 0;
+
+	for (uint64_t gpa = 0; gpa < program.memory && printed < 8; gpa += 8) {
+		uint64_t va = 0, vb = 0;
+
+		if (umbra_guest_memory_read(a->guest, gpa, &va, 8) ||
+		    umbra_guest_memory_read(b->guest, gpa, &vb, 8) || va == vb)
+			continue;
+		printf("#   at %" PRIx64 ": %" PRIx64 " %" PRIx64 "\n", gpa, va, vb);
+		printed++;
+	}
+}
+
 /*
  * Goes side by side with @plan's way and a guest in ept (whose table writes are all counted).
  * Returns whether a table write without an invalidation just behind it came before the difference.
@@ -285,7 +302,7 @@ static void print_registers(const char *name, const struct run *run)
 static bool trace(const struct plan *plan)
 {
 	uint64_t random = program.seed, at = 0, writes, invalidations, stop = 0;
-	uint64_t dirty_at = 0, dirty_rip = 0;
+	uint64_t dirty_at = 0, dirty_rip = 0, history[NR_HISTORY] = {0};
 	struct run ept, other;
 	struct outcome a, b;
 	bool more = true;
@@ -298,6 +315,7 @@ static bool trace(const struct plan *plan)
 		uint64_t rip = ept.guest->cpu->gpr[X86_RIP];
 		bool pending;
 
+		history[at % NR_HISTORY] = rip;
 		writes = umbra_guest_counters(ept.guest)->guest_table_writes[0];
 		more = advance(&ept, at + 1);
 		more &= advance(&other, at + 1);
@@ -319,6 +337,7 @@ static bool trace(const struct plan *plan)
 			/* MOV RDX, CR3; MOV CR3, RDX: two more, with nothing else between. */
 			invalidations = count_invalidations(&ept);
 			for (unsigned i = 0; i < 2 && more; i++, at++) {
+				history[at % NR_HISTORY] = ept.guest->cpu->gpr[X86_RIP];
 				more = advance(&ept, at + 1);
 				more &= advance(&other, at + 1);
 			}
@@ -342,6 +361,17 @@ static bool trace(const struct plan *plan)
 		       dirty_at, dirty_rip);
 	print_registers("ept", &ept);
 	print_registers(plan->name, &other);
+	print_memory(&ept, &other);
+	for (unsigned i = NR_HISTORY; i; i--) {
+		uint64_t rip = history[(at - i + 1) % NR_HISTORY];
+		uint8_t bytes[8] = {0};
+
+		umbra_guest_memory_read(ept.guest, rip, bytes, sizeof(bytes));
+		printf("#   ran %" PRIx64 ":", rip);
+		for (unsigned k = 0; k < sizeof(bytes); k++)
+			printf(" %02x", bytes[k]);
+		printf("\n");
+	}
 	if (a.reason == UMBRA_END_ERROR || b.reason == UMBRA_END_ERROR)
 		printf("# %s\n",
 		       (a.reason == UMBRA_END_ERROR ? &ept : &other)->guest->cpu->end.text);

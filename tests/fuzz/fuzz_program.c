@@ -156,6 +156,7 @@ void fuzz_program_make(struct fuzz_program *program, uint64_t seed)
 	program->memory = (1 + fuzz_below(&random, 8)) << 20;
 	program->long_mode = !fuzz_one_in(&random, 6);
 	program->confused = fuzz_one_in(&random, 4);
+	program->aliases = program->confused || fuzz_one_in(&random, 2);
 	program->wild = wildness[fuzz_below(&random, 6)];
 	for (uint32_t i = 0; i < FUZZ_DATA_PAGES * 4096; i += 8)
 		put(program, FUZZ_DATA + i,

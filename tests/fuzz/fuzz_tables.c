@@ -87,13 +87,17 @@ static uint64_t random_entry(const struct fuzz_program *program, uint64_t *rando
 	if (program->confused && fuzz_one_in(random, 8))
 		return random_page(program, random) | flags;
 	/* A table; unless the guest is confused, of the level that belongs there. */
-	entry = table(TABLE_CHANGED + fuzz_below(random, FUZZ_NR_CHANGED_TABLES));
-	if (level == 2 && (!program->confused || !fuzz_one_in(random, 4)))
-		entry = table(TABLE_PT_MANY +
-			      fuzz_below(random,
-					 FUZZ_NR_CHANGED_TABLES - (TABLE_PT_MANY - TABLE_CHANGED)));
-	else if (level == 3 && (!program->confused || !fuzz_one_in(random, 4)))
-		entry = table(TABLE_PD_MANY + fuzz_below(random, 2));
+	if (program->confused && fuzz_one_in(random, 4)) {
+		entry = table(TABLE_CHANGED + fuzz_below(random, FUZZ_NR_CHANGED_TABLES));
+	} else if (level == 2) {
+		unsigned first = program->aliases ? TABLE_PT_MANY : TABLE_PT_MORE;
+
+		entry = table(first +
+			      fuzz_below(random, TABLE_CHANGED + FUZZ_NR_CHANGED_TABLES - first));
+	} else {
+		entry = table(program->aliases && fuzz_one_in(random, 2) ? TABLE_PD_MANY
+									 : TABLE_PD_HIGH);
+	}
 	return entry | flags | PTE_U | (fuzz_one_in(random, 4) ? 0 : PTE_W);
 }
 
@@ -170,6 +174,7 @@ void fuzz_tables_change(const struct fuzz_program *program, uint64_t *random, ui
 	if (!fuzz_one_in(random, 16))
 		*ret_entry = table(number == TABLE_PDPT_MANY   ? TABLE_PD_MANY
 				   : number == TABLE_PDPT_HIGH ? TABLE_PD_HIGH
+				   : number == TABLE_PD_HIGH   ? TABLE_PT_MORE
 							       : TABLE_PT_MANY) |
 			     random_flags(random) | (fuzz_one_in(random, 16) ? 0 : PTE_P);
 }
