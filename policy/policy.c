@@ -228,10 +228,13 @@ struct verdict {
 
 #define VERDICT(action, reason) ((struct verdict){POLICY_##action, reason})
 
-/* The switch is on trial and it shows that things became dearer. */
+/*
+ * The switch is on trial and it shows that things became dearer: shows, once there was more work
+ * than refill.
+ */
 static bool dearer_than_before(const struct policy *p)
 {
-	return p->own_stay && same_work(p) &&
+	return p->own_stay && same_work(p) && p->after.cycles > p->after.refill &&
 	       per_instruction(p->after.cycles, &p->after) >
 		       p->switched.after.cycles_per_instruction_before * DEARER;
 }
@@ -240,7 +243,8 @@ static struct verdict judge(const struct policy *p, const struct policy_decision
 			    double gain)
 {
 	const struct venture *v = &p->venture[other_mode(d->mode)];
-	double hysteresis = HYSTERESIS * d->cost[d->mode].cycles;
+	/* Of the whole interval: where nearly all of it was refill, no gain is large. */
+	double hysteresis = HYSTERESIS * number(d->inputs, POLICY_INPUT_cycles);
 
 	if (p->kind == POLICY_PINNED)
 		return VERDICT(STAY, "pinned");
@@ -275,7 +279,7 @@ static void decide(struct policy *p, struct policy_decision *d, const struct est
 		p->venture[i].patience +=
 			PATIENCE_DRIFT * (PATIENCE_FIRST - p->venture[i].patience);
 
-	if (gain > HYSTERESIS * d->cost[d->mode].cycles || gain < 0)
+	if (gain > HYSTERESIS * number(d->inputs, POLICY_INPUT_cycles) || gain < 0)
 		p->advantage = fmax(0, p->advantage + gain);
 	/* What a switch will be measured against: the intervals that speak for it, or this one. */
 	if (p->advantage <= 0 || !p->speaks)
