@@ -239,6 +239,16 @@ static bool dearer_than_before(const struct policy *p)
 		       p->switched.after.cycles_per_instruction_before * DEARER;
 }
 
+/*
+ * A refill took most of the interval: what little work was done between the fills, its TLB cold,
+ * tells nothing. A refill that goes on beyond the trial is how the guest is.
+ */
+static bool refilling(const struct policy *p, const struct policy_decision *d)
+{
+	return p->dwell <= TRIAL &&
+	       d->cost[d->mode].cycles < number(d->inputs, POLICY_INPUT_refill_cycles);
+}
+
 static struct verdict judge(const struct policy *p, const struct policy_decision *d, bool sure,
 			    double gain)
 {
@@ -248,6 +258,8 @@ static struct verdict judge(const struct policy *p, const struct policy_decision
 
 	if (p->kind == POLICY_PINNED)
 		return VERDICT(STAY, "pinned");
+	if (refilling(p, d))
+		return VERDICT(STAY, "refill");
 	if (p->own_stay && p->dwell <= TRIAL) {
 		bool dearer = dearer_than_before(p);
 
@@ -279,7 +291,8 @@ static void decide(struct policy *p, struct policy_decision *d, const struct est
 		p->venture[i].patience +=
 			PATIENCE_DRIFT * (PATIENCE_FIRST - p->venture[i].patience);
 
-	if (gain > HYSTERESIS * number(d->inputs, POLICY_INPUT_cycles) || gain < 0)
+	if (!refilling(p, d) &&
+	    (gain > HYSTERESIS * number(d->inputs, POLICY_INPUT_cycles) || gain < 0))
 		p->advantage = fmax(0, p->advantage + gain);
 	/* What a switch will be measured against: the intervals that speak for it, or this one. */
 	if (p->advantage <= 0 || !p->speaks)
