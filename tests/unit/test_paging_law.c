@@ -292,9 +292,24 @@ static void switching_follows_the_manual(void **state)
 		run_law(UMBRA_MODE_EPT, true, seed);
 }
 
+static void no_table_lies_at_host_address_zero(void **state)
+{
+	struct memory memory;
+	uint64_t hpa;
+
+	assert_int_equal(memory_create(&memory, RAM_SIZE, false, 1, NULL), 0);
+	while ((hpa = memory_table_alloc(&memory)) != UINT64_MAX)
+		assert_int_not_equal(hpa, 0);
+	for (uint32_t gfn = 0; gfn < RAM_SIZE / PAGE_SIZE; gfn++)
+		assert_int_not_equal(memory_frame(&memory, gfn), 0);
+	assert_int_equal(memory.frames.nr_free, 0);
+	memory_destroy(&memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_table_lies_at_host_address_zero),
 		cmocka_unit_test(bare_follows_the_manual),
 		cmocka_unit_test(ept_follows_the_manual),
 		cmocka_unit_test(shadow_follows_the_manual),

@@ -567,6 +567,25 @@ static void test_single_step_traps_after_each_instruction(void **state)
 	box_destroy(&box);
 }
 
+static void test_code_where_nobody_answers_goes_on_in_the_next_page(void **state)
+{
+	static const enum umbra_mode modes[] = {UMBRA_MODE_BARE, UMBRA_MODE_SHADOW, UMBRA_MODE_EPT};
+	const uint64_t beyond = RAM_SIZE + (64 << 20), page = 0x100000;
+	struct box box;
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		box_create(&box, modes[i], UMBRA_CLOCK_INSTRUCTIONS);
+		box_write64(&box, PT + page / PAGE_SIZE * 8, beyond | PTE_P | PTE_W | PTE_U);
+		/* The first byte is the last one of all ones: inc eax. */
+		box_write(&box, page + PAGE_SIZE, "\xc0\xf4", 2);
+		box.cpu->gpr[X86_RIP] = page + PAGE_MASK;
+		expect_halt(&box);
+		assert_int_equal(box.cpu->gpr[X86_RIP], page + PAGE_SIZE + 2);
+		assert_int_equal(box.cpu->gpr[X86_RAX], 1);
+		box_destroy(&box);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -597,6 +616,7 @@ int main(void)
 		cmocka_unit_test(test_a_divide_error_is_delivered_with_the_registers_as_they_were),
 		cmocka_unit_test(test_interrupts_arrive_at_the_same_boundary_however_a_run_is_cut),
 		cmocka_unit_test(test_a_halted_cpu_goes_on_with_an_interrupt_only),
+		cmocka_unit_test(test_code_where_nobody_answers_goes_on_in_the_next_page),
 		cmocka_unit_test(test_single_step_traps_after_each_instruction),
 	};
 

@@ -45,8 +45,9 @@ int memory_create(struct memory *memory, uint64_t size, bool contiguous, uint64_
 		memory->ones = pages;
 	} else {
 		memset(memory->frame_of, 0xff, pages * sizeof(*memory->frame_of));
-		frames_shuffle(&memory->frames, 0, seed);
-		memory->ones = frames_alloc(&memory->frames, FRAME_NONE);
+		/* Frame 0 is handed to nobody: an EPTP of 0 says that there is no EPT. */
+		memory->ones = 0;
+		frames_shuffle(&memory->frames, 1, seed);
 	}
 	memset(frames_host(&memory->frames, memory->ones * PAGE_SIZE), 0xff, PAGE_SIZE);
 	return 0;

@@ -18,7 +18,7 @@ int hw_create(struct memory *memory, const struct umbra_cost *cost,
 	hw->memory = memory;
 	hw->cost = *cost;
 	hw->processor = processor;
-	hw->sink = malloc(PAGE_SIZE);
+	hw->sink = aligned_alloc(PAGE_SIZE, PAGE_SIZE); /* in-page offsets hold for it too */
 	if (!hw->sink || tlb_create(&hw->tlb, processor) < 0) {
 		free(hw->sink);
 		free(hw);

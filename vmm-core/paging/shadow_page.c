@@ -218,6 +218,23 @@ void shadow_entry_set_table(struct shadow *shadow, uint32_t page, unsigned index
 	shadow->page[page].entry[index] = to->hpa | PTE_P | PTE_W | PTE_U | PTE_A;
 }
 
+/* Gives back a page that nothing points at and that maps nothing. */
+static void release(struct shadow *shadow, uint32_t number)
+{
+	struct shadow_page *page = &shadow->page[number];
+
+	if (!page->role.direct && is_ram_page(shadow, page->gfn))
+		shadow->shadowed[page->gfn]--;
+	shadow->vmm->memory->page_of[page->hpa / PAGE_SIZE] = GFN_NONE;
+	memory_table_free(shadow->vmm->memory, page->hpa);
+	page->used = false;
+	page->unsync = false;
+	page->next = shadow->free_page;
+	shadow->free_page = number;
+	shadow->nr_pages--;
+	shadow->vmm->hw->public.counters.shadow_pages[0] = shadow->nr_pages;
+}
+
 void shadow_page_drop(struct shadow *shadow, uint32_t number)
 {
 	struct shadow_page *page = &shadow->page[number];
@@ -233,26 +250,35 @@ void shadow_page_drop(struct shadow *shadow, uint32_t number)
 	while (*link != number)
 		link = &shadow->page[*link].next;
 	*link = page->next;
-	if (!page->role.direct && is_ram_page(shadow, page->gfn))
-		shadow->shadowed[page->gfn]--;
-	shadow->vmm->memory->page_of[page->hpa / PAGE_SIZE] = GFN_NONE;
-	memory_table_free(shadow->vmm->memory, page->hpa);
-	page->used = false;
-	page->unsync = false;
-	page->next = shadow->free_page;
-	shadow->free_page = number;
-	shadow->nr_pages--;
-	shadow->vmm->hw->public.counters.shadow_pages[0] = shadow->nr_pages;
+	release(shadow, number);
 }
 
 uint64_t shadow_drop_all(struct shadow *shadow)
 {
-	uint64_t dropped = shadow->nr_pages;
+	uint64_t dropped = shadow->nr_pages, zaps = 0;
 
+	/* All lists become empty: nothing has to be looked for in them. */
 	for (uint32_t number = 0; number < shadow->max_pages; number++) {
-		if (shadow->page[number].used)
-			shadow_page_drop(shadow, number);
+		struct shadow_page *page = &shadow->page[number];
+
+		if (!page->used)
+			continue;
+		zaps += page->parents.count;
+		page->parents.count = 0;
+		for (unsigned index = 0; index < ENTRIES && page->role.level == 1; index++) {
+			uint32_t gfn;
+
+			if (!(page->entry[index] & PTE_P))
+				continue;
+			zaps++;
+			gfn = shadow_leaf_gfn(shadow, page->entry[index]);
+			if (gfn != GFN_NONE)
+				shadow->rmap[gfn].count = 0;
+		}
+		release(shadow, number);
 	}
+	memset(shadow->bucket, 0xff, sizeof(shadow->bucket));
+	shadow->vmm->hw->public.counters.shadow_zaps[0] += zaps;
 	shadow->unsync.count = 0;
 	shadow->root = PARENT_NONE;
 	return dropped;
