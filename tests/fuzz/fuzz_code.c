@@ -339,13 +339,14 @@ static void touch(struct code *c)
 static void template_tables(struct code *c)
 {
 	uint64_t gpa, entry, gva = 0;
-	bool several = false;
+	bool several = false, large = false;
 
 	if (!c->wide)
 		return;
 	fuzz_tables_change(c->program, c->random, &gpa, &entry, &gva);
 	if (gva) {
-		load(c, RSI, gva + below(c, 4096 / 8) * 8);
+		large = gva >= FUZZ_HIGH;
+		load(c, RSI, gva + below(c, 4096 / 8) * 8 + (large ? below(c, 4) << 12 : 0));
 		touch(c);
 	}
 	load(c, RBX, FUZZ_WINDOW + gpa);
@@ -374,6 +375,8 @@ static void template_tables(struct code *c)
 		EMIT(c, "\x0f\x01\x3e\x0f\x01\xbe\x00\x00\x20\x00");
 	else
 		reload_cr3(c);
+	if (large) /* another page of it */
+		load(c, RSI, gva + below(c, 4096 / 8) * 8 + (below(c, 4) << 12));
 	if (gva)
 		touch(c);
 }
