@@ -62,7 +62,7 @@ static uint64_t random_flags(uint64_t *random)
 	return flags[fuzz_below(random, sizeof(flags) / sizeof(flags[0]))];
 }
 
-static uint64_t random_page(const struct fuzz_program *program, uint64_t *random)
+static uint64_t any_page(const struct fuzz_program *program, uint64_t *random)
 {
 	switch (fuzz_below(random, 8)) {
 	case 0: return FUZZ_CODE + fuzz_below(random, FUZZ_CODE_PAGES) * 4096;
@@ -71,6 +71,17 @@ static uint64_t random_page(const struct fuzz_program *program, uint64_t *random
 	case 3: return FUZZ_LOW + fuzz_below(random, 4) * 4096;
 	default: return FUZZ_DATA + fuzz_below(random, FUZZ_DATA_PAGES) * 4096;
 	}
+}
+
+/* Tables are written by their own templates alone: those invalidate. */
+static uint64_t random_page(const struct fuzz_program *program, uint64_t *random)
+{
+	uint64_t page;
+
+	do
+		page = any_page(program, random);
+	while (!program->confused && page >= FUZZ_TABLES && page < table(FUZZ_NR_TABLES));
+	return page;
 }
 
 /* A 2M page, seldom the one in which the guest itself is. */
