@@ -245,8 +245,7 @@ int client_compare(int argc, char **argv)
 	FILE *json = NULL;
 	int status, err;
 
-	status = options_parse(&options, VERB_COMPARE, argc, argv);
-	if (status)
+	if (!options_parse(&options, VERB_COMPARE, argc, argv, &status))
 		return status;
 	if (!options.modes_given) {
 		options.nr_choices = sizeof(usual) / sizeof(usual[0]);

@@ -53,10 +53,11 @@ static void print_entry(const struct umbra_step *step, const char *verb)
 	snprintf(table, sizeof(table), "%s %s", table_names[step->table],
 		 step->level < 5 && level_names[step->level] ? level_names[step->level] : "?");
 	if (step->table == UMBRA_TABLE_GUEST)
-		snprintf(at, sizeof(at), "GPA 0x%" PRIx64 ", HPA 0x%" PRIx64, step->gpa, step->hpa);
+		snprintf(at, sizeof(at), "GPA 0x%-6" PRIx64 "  HPA 0x%" PRIx64, step->gpa,
+			 step->hpa);
 	else
-		snprintf(at, sizeof(at), "HPA 0x%" PRIx64, step->hpa);
-	printf("%-8s %-11s level %u  index %3u  entry 0x%016" PRIx64 "  at %s", verb, table,
+		snprintf(at, sizeof(at), "HPA 0x%-8" PRIx64, step->hpa);
+	printf("%-10s %-11s level %u  index %3u  entry 0x%016" PRIx64 "  at %s", verb, table,
 	       step->level, step->index, step->entry, at);
 	if (step->table == UMBRA_TABLE_EPT)
 		printf("  for GPA 0x%" PRIx64, step->translates);
@@ -251,8 +252,7 @@ int client_explain(int argc, char **argv)
 	FILE *json;
 	int status;
 
-	status = options_parse(&options, VERB_EXPLAIN, argc, argv);
-	if (status)
+	if (!options_parse(&options, VERB_EXPLAIN, argc, argv, &status))
 		return status;
 	if (!options.modes_given) {
 		options.nr_choices = sizeof(all) / sizeof(all[0]);

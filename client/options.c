@@ -17,6 +17,8 @@
 
 #define MALFORMED        EX_USAGE
 #define LACKING          EX_UNAVAILABLE
+#define HELPED           (-1)  /* --help was asked for and shown */
+#define HELP             0x100 /* of getopt_long(): beyond the indices of rows */
 
 /* What a parser says beside MALFORMED or LACKING; NULL: the usual sentence. */
 struct complaint {
@@ -365,9 +367,16 @@ static int check(const struct options *options)
 	return 0;
 }
 
-int options_parse(struct options *ret_options, unsigned int verb, int argc, char **argv)
+static void print_help(const char *verb, bool image, const struct option_row *const *taken, int nr)
 {
-	struct option longs[NR_ROWS + 1] = {0};
+	printf("usage: umbra %s [OPTION]... %s\n\n", verb, image ? "IMAGE" : "[IMAGE]");
+	for (int i = 0; i < nr; i++)
+		printf("  --%-18s %s\n", taken[i]->name, taken[i]->flag ? "" : taken[i]->expects);
+}
+
+static int parse(struct options *ret_options, unsigned int verb, int argc, char **argv)
+{
+	struct option longs[NR_ROWS + 2] = {0};
 	const struct option_row *taken[NR_ROWS];
 	struct options *options = ret_options;
 	int nr = 0, option;
@@ -392,6 +401,8 @@ int options_parse(struct options *ret_options, unsigned int verb, int argc, char
 		nr++;
 	}
 
+	longs[nr] = (struct option){"help", no_argument, NULL, HELP};
+
 	optind = 0; /* start over: main() may have parsed its own */
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
@@ -403,6 +414,10 @@ int options_parse(struct options *ret_options, unsigned int verb, int argc, char
 		if (option == '?')
 			return options_refuse(options, MALFORMED, "%s: no such option",
 					      argv[optind - 1]);
+		if (option == HELP) {
+			print_help(options->verb, verb != VERB_EXPLAIN, taken, nr);
+			return HELPED;
+		}
 		status = parse_row(options, taken[option], optarg ? optarg : "");
 		if (status)
 			return status;
@@ -414,4 +429,13 @@ int options_parse(struct options *ret_options, unsigned int verb, int argc, char
 	if (!options->image && verb != VERB_EXPLAIN)
 		return options_refuse(options, MALFORMED, "an image is missing");
 	return check(options);
+}
+
+bool options_parse(struct options *ret_options, unsigned int verb, int argc, char **argv,
+		   int *ret_status)
+{
+	int status = parse(ret_options, verb, argc, argv);
+
+	*ret_status = status == HELPED ? 0 : status;
+	return status == 0;
 }

@@ -49,10 +49,12 @@ struct options {
 };
 
 /*
- * Fills @ret_options from the command line; argv[0] is the verb. 0, or the exit status (sysexits.h)
- * after it has said what is wrong: 64 malformed, 69 this build lacks it.
+ * Fills @ret_options from the command line; argv[0] is the verb. True: go on. False: the verb is
+ * over with *ret_status: 0 after --help, else (sysexits.h) 64 malformed or 69 this build lacks it,
+ * after it has said what is wrong.
  */
-int options_parse(struct options *ret_options, unsigned int verb, int argc, char **argv);
+bool options_parse(struct options *ret_options, unsigned int verb, int argc, char **argv,
+		   int *ret_status);
 
 /* Says "umbra VERB: ..." on standard error and returns @status. */
 int options_refuse(const struct options *options, int status, const char *format, ...)

@@ -15,8 +15,7 @@ int client_run(int argc, char **argv)
 	FILE *json;
 	int status, err;
 
-	status = options_parse(&options, VERB_RUN, argc, argv);
-	if (status)
+	if (!options_parse(&options, VERB_RUN, argc, argv, &status))
 		return status;
 	terminal = terminal_open();
 	config.choice = options.choices[0];

@@ -249,7 +249,6 @@ static int exit_status(const struct umbra_end *end)
 	case UMBRA_END_POWER_OFF: return 0;
 	case UMBRA_END_LIMIT_SECONDS: return STATUS_SECONDS;
 	case UMBRA_END_LIMIT_INSTRUCTIONS: return STATUS_INSTRUCTIONS;
-	case UMBRA_END_ERROR: return EX_SOFTWARE;
 	default: return STATUS_ABNORMAL;
 	}
 }

@@ -11,6 +11,9 @@
 /* Rates below this (per million instructions) are all the same: nothing. */
 #define RATE_FLOOR 20.0
 
+/* An interval with less work than this, the rest being refill, teaches nothing. */
+#define SETTLED_SHARE 0.5
+
 /* Until it was measured: one reference to EPT tables a walk, the rest comes from walk caches. */
 #define NESTED_PER_WALK      1.1
 #define UNSYNCS_PER_CR3_LOAD 2.0
@@ -173,7 +176,6 @@ static void learn(struct estimator *e, enum umbra_mode mode, const struct policy
 {
 	double references = IN(walk_references_guest) + IN(walk_references_nested);
 
-	e->pages_touched += IN(ept_fills);
 	if (references >= 1000)
 		average(&e->reference, IN(walk_cycles) / references);
 	if (mode == UMBRA_MODE_EPT && IN(walks) >= 1000)
@@ -233,6 +235,7 @@ void estimator_interval(struct estimator *e, enum umbra_mode mode,
 	struct policy_cost *there = &ret_estimate->cost[other];
 	double own_exits, overhead, computed, lasting, event_rate = 0;
 	struct estimate_memory *m = NULL;
+	bool settled;
 
 	memset(ret_estimate, 0, sizeof(*ret_estimate));
 	on->known = inputs[POLICY_INPUT_cycles].known;
@@ -241,11 +244,15 @@ void estimator_interval(struct estimator *e, enum umbra_mode mode,
 		return;
 
 	e->intervals++;
+	/* What is seen between two fills of a refill, its TLB cold, is no measure of the work. */
+	settled = on->cycles >= SETTLED_SHARE * IN(cycles);
 	own_exits = exits_of_mode(&e->cost, mode, inputs);
 	overhead = IN(walk_cycles) + own_exits;
 	/* EPT violations happen once for each page: no property of the work. */
 	lasting = (mode == UMBRA_MODE_EPT ? IN(walk_cycles) : overhead) / instructions;
-	learn(e, mode, inputs, own_exits);
+	e->pages_touched += IN(ept_fills);
+	if (settled)
+		learn(e, mode, inputs, own_exits);
 
 	ret_estimate->sure =
 		compute_overhead(e, mode, inputs, own_exits, &computed, &there->uncertainty);
@@ -268,6 +275,8 @@ void estimator_interval(struct estimator *e, enum umbra_mode mode,
 	there->known = true;
 	there->cycles = fmax(0, on->cycles - overhead + computed);
 
+	if (!settled)
+		return;
 	if (ret_estimate->sure)
 		remember(e, e->memory[mode], walk_rate, event_rate, lasting);
 	if (mode == UMBRA_MODE_SHADOW && e->on_trial)

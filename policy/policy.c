@@ -24,8 +24,8 @@
  * competitive algorithm for a metrical task system of two states; stays that pay make it bolder,
  * stays that do not make it more careful. It drifts back to its first value.
  */
-#define PATIENCE_FIRST 0.5
-#define PATIENCE_MIN   0.25
+#define PATIENCE_FIRST 0.25
+#define PATIENCE_MIN   0.125
 #define PATIENCE_MAX   8.0
 #define PATIENCE_DRIFT 0.02
 /* Part of the way back that a switch out of shadow must also be worth. */
@@ -60,6 +60,7 @@ struct policy {
 	enum umbra_mode mode; /* in the last interval; UMBRA_MODE_COUNT before the first */
 	bool asked;           /* the last decision asked for a switch */
 	double advantage;
+	bool speaks;        /* the advantage was above 0 in the last interval */
 	struct span before; /* since the advantage began to accumulate */
 	struct span after;  /* since the switch */
 	uint32_t dwell;     /* intervals in this mode */
@@ -215,6 +216,7 @@ static void enter_mode(struct policy *p, enum umbra_mode mode)
 	p->stay_refill = 0;
 	p->after = (struct span){0};
 	p->before = (struct span){0};
+	p->speaks = false;
 }
 
 /* --- the decision ------------------------------------------------------------------------- */
@@ -226,22 +228,38 @@ struct verdict {
 
 #define VERDICT(action, reason) ((struct verdict){POLICY_##action, reason})
 
-/* The switch is on trial and it shows that things became dearer. */
+/*
+ * The switch is on trial and it shows that things became dearer: shows, once there was more work
+ * than refill.
+ */
 static bool dearer_than_before(const struct policy *p)
 {
-	return p->own_stay && same_work(p) &&
+	return p->own_stay && same_work(p) && p->after.cycles > p->after.refill &&
 	       per_instruction(p->after.cycles, &p->after) >
 		       p->switched.after.cycles_per_instruction_before * DEARER;
+}
+
+/*
+ * A refill took most of the interval: what little work was done between the fills, its TLB cold,
+ * tells nothing. A refill that goes on beyond the trial is how the guest is.
+ */
+static bool refilling(const struct policy *p, const struct policy_decision *d)
+{
+	return p->dwell <= TRIAL &&
+	       d->cost[d->mode].cycles < number(d->inputs, POLICY_INPUT_refill_cycles);
 }
 
 static struct verdict judge(const struct policy *p, const struct policy_decision *d, bool sure,
 			    double gain)
 {
 	const struct venture *v = &p->venture[other_mode(d->mode)];
-	double hysteresis = HYSTERESIS * d->cost[d->mode].cycles;
+	/* Of the whole interval: where nearly all of it was refill, no gain is large. */
+	double hysteresis = HYSTERESIS * number(d->inputs, POLICY_INPUT_cycles);
 
 	if (p->kind == POLICY_PINNED)
 		return VERDICT(STAY, "pinned");
+	if (refilling(p, d))
+		return VERDICT(STAY, "refill");
 	if (p->own_stay && p->dwell <= TRIAL) {
 		bool dearer = dearer_than_before(p);
 
@@ -273,10 +291,13 @@ static void decide(struct policy *p, struct policy_decision *d, const struct est
 		p->venture[i].patience +=
 			PATIENCE_DRIFT * (PATIENCE_FIRST - p->venture[i].patience);
 
-	if (gain > HYSTERESIS * d->cost[d->mode].cycles || gain < 0)
+	if (!refilling(p, d) &&
+	    (gain > HYSTERESIS * number(d->inputs, POLICY_INPUT_cycles) || gain < 0))
 		p->advantage = fmax(0, p->advantage + gain);
-	if (p->advantage <= 0)
+	/* What a switch will be measured against: the intervals that speak for it, or this one. */
+	if (p->advantage <= 0 || !p->speaks)
 		p->before = (struct span){0};
+	p->speaks = p->advantage > 0;
 	p->before.intervals++;
 	p->before.cycles += now->cycles;
 	p->before.instructions += now->instructions;

@@ -1,19 +1,42 @@
 # Tests that belong to no single room; each room's own are listed in its local.mk.
-check_PROGRAMS += tests/unit/test_paging_law
-TESTS += tests/unit/test_paging_law
+PAGING_TESTS = \
+	tests/unit/test_paging_law \
+	tests/unit/test_paging_shadow \
+	tests/unit/test_paging_tlb
+check_PROGRAMS += $(PAGING_TESTS)
+TESTS += $(PAGING_TESTS)
+paging_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+paging_test_ldadd = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_paging_law_SOURCES = tests/unit/test_paging_law.c tests/unit/paging_fixture.h
-tests_unit_test_paging_law_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
-tests_unit_test_paging_law_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_paging_law_CPPFLAGS = $(paging_test_cppflags)
+tests_unit_test_paging_law_LDADD = $(paging_test_ldadd)
+tests_unit_test_paging_shadow_SOURCES = tests/unit/test_paging_shadow.c tests/unit/paging_fixture.h
+tests_unit_test_paging_shadow_CPPFLAGS = $(paging_test_cppflags)
+tests_unit_test_paging_shadow_LDADD = $(paging_test_ldadd)
+tests_unit_test_paging_tlb_SOURCES = tests/unit/test_paging_tlb.c tests/unit/paging_fixture.h
+tests_unit_test_paging_tlb_CPPFLAGS = $(paging_test_cppflags)
+tests_unit_test_paging_tlb_LDADD = $(paging_test_ldadd)
 
 INTEGRATION_TESTS = \
+	tests/integration/test_docs.py \
 	tests/integration/test_explain.py \
 	tests/integration/test_law.py \
-	tests/integration/test_memtest.py
+	tests/integration/test_memtest.py \
+	tests/style/test_style.sh
 TESTS += $(INTEGRATION_TESTS)
 EXTRA_DIST += $(INTEGRATION_TESTS)
 
 # A few law runs and all unit and property tests: what runs under the sanitizers in every run.
 print-sanitizer-tests:
-	@echo '$(check_PROGRAMS) tests/integration/test_explain.py tests/integration/test_client_status.py'
+	@for test in $(check_PROGRAMS); do \
+		case $$test in tests/unit/*|tests/fuzz/*) echo $$test ;; esac; \
+	done; \
+	echo tests/integration/test_explain.py tests/integration/test_client_status.py
+
+# What needs a machine of its own: quickstart in a fresh Debian root. Root, debootstrap, a mirror.
+lab:
+	$(srcdir)/tests/lab/quickstart_debootstrap.sh
+
+.PHONY: lab print-sanitizer-tests
 
 include tests/fuzz/local.mk

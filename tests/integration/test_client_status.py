@@ -18,6 +18,7 @@ CASES = (
      "limit_instructions"),
     ("the limit of seconds", ["run", "--max-seconds", "0.3", "--append", "rounds=0", SWITCHER],
      124, "limit_seconds"),
+    ("help for a verb", ["run", "--help"], 0, ""),
     ("no image", ["run"], 64, "image"),
     ("two images", ["run", HELLO, HELLO], 64, "one image"),
     ("an unknown option", ["run", "--frobnicate", HELLO], 64, "--frobnicate"),

@@ -4,7 +4,8 @@
 
 Every shipped guest ends with the same registers, memory, output and instruction count in bare,
 shadow, ept, auto and under seeded switch schedules. Each scheduled run proves that its switches
-happened and that shadow filled after each of them.
+happened and that shadow filled after each of them. At its default size each guest runs once in
+each mode.
 
 Arguments: [SCHEDULES] for each guest (default 20; the number of seeds).
 """
@@ -35,8 +36,8 @@ def run(guest, append, *options):
     """One run: what the guest could see, and the JSON."""
     with tempfile.NamedTemporaryFile(suffix=".json") as result:
         done = subprocess.run(
-            [UMBRA, "run", "--clock", "instructions", "--memory", "64M", "--json", result.name,
-             "--append", append, *options, f"{GUESTS}/{guest}.elf"],
+            [UMBRA, "run", "--clock", "instructions", "--json", result.name, "--append", append,
+             *options, f"{GUESTS}/{guest}.elf"],
             stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False)
         report = json.load(open(result.name, encoding="utf-8"))
     visible = {
@@ -96,10 +97,22 @@ def check(guest, append):
                differences(reference, visible) + check_schedule(report))
 
 
+def check_default(guest):
+    reference, report = run(guest, "", "--mode", "bare")
+    problems = [] if reference["status"] == 0 else [f"bare ends with {reference['end']}"]
+    if report["instructions"] > 200_000_000:
+        problems.append(f"{report['instructions']} instructions: more than 200 million")
+    yield f"{guest} at its default size in bare", problems
+    for mode in ("shadow", "ept"):
+        yield (f"{guest} at its default size in {mode}",
+               differences(reference, run(guest, "", "--mode", mode)[0]))
+
+
 def main():
+    work = [lambda r=r: list(check(*r)) for r in RUNS]
+    work += [lambda r=r: list(check_default(r[0])) for r in RUNS]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        results = [result for group in pool.map(lambda r: list(check(*r)), RUNS)
-                   for result in group]
+        results = [result for group in pool.map(lambda job: job(), work) for result in group]
     print(f"1..{len(results)}")
     for number, (name, problems) in enumerate(results, 1):
         print(f"{'not ok' if problems else 'ok'} {number} - {name}")

@@ -207,10 +207,64 @@ static void a_mistake_is_not_repeated_over_and_over(void **state)
 			}
 			last = d->id;
 		}
-		assert_true(result.switches <= 14);
+		/* Distances that double: two switches for each power of two in 500. */
+		assert_true(result.switches <= 18);
 		assert_true(result.rollbacks >= 1);
 		free(journal);
 	}
+}
+
+static void set_all(struct policy_input in[POLICY_INPUT_COUNT], const uint64_t values[][2],
+		    unsigned int nr)
+{
+	memset(in, 0, sizeof(*in) * POLICY_INPUT_COUNT);
+	for (int i = 0; i < POLICY_INPUT_COUNT; i++)
+		in[i].known = true;
+	for (unsigned int i = 0; i < nr; i++)
+		in[values[i][0]].value = values[i][1];
+}
+
+static void a_switch_is_not_judged_while_most_is_refill_but_not_for_ever(void **state)
+{
+	static const uint64_t ept[][2] = {
+		{POLICY_INPUT_instructions, 3000000},
+		{POLICY_INPUT_cycles, 10000000},
+		{POLICY_INPUT_walks, 100000},
+		{POLICY_INPUT_walk_references_guest, 100000},
+		{POLICY_INPUT_walk_references_nested, 100000},
+		{POLICY_INPUT_walk_cycles, 4100000},
+		{POLICY_INPUT_ept_fills, 1},
+	};
+	/* A tenth is work, and dearer than before. */
+	static const uint64_t refill[][2] = {
+		{POLICY_INPUT_instructions, 250000},   {POLICY_INPUT_cycles, 10000000},
+		{POLICY_INPUT_walks, 10000},           {POLICY_INPUT_walk_references_guest, 10000},
+		{POLICY_INPUT_walk_cycles, 210000},    {POLICY_INPUT_exits, 3400},
+		{POLICY_INPUT_exits_mode, 3400},       {POLICY_INPUT_exit_cycles, 9500000},
+		{POLICY_INPUT_refill_cycles, 9000000}, {POLICY_INPUT_shadow_fills, 3400},
+	};
+	struct policy_input in[POLICY_INPUT_COUNT];
+	const struct policy_decision *d;
+	struct policy *policy;
+	uint64_t time = 1;
+
+	assert_int_equal(policy_create(NULL, POLICY_AUTO, &policy), 0);
+	set_all(in, ept, sizeof(ept) / sizeof(ept[0]));
+	do {
+		d = policy_decide(policy, time, time, UMBRA_MODE_EPT, in);
+		assert_true(++time < 20);
+	} while (d->action != POLICY_SWITCH);
+	set_all(in, refill, sizeof(refill) / sizeof(refill[0]));
+	for (int i = 0; i < 3; i++, time++) {
+		d = policy_decide(policy, time, time, UMBRA_MODE_SHADOW, in);
+		assert_int_equal(d->action, POLICY_STAY);
+		assert_string_equal(d->reason, "refill");
+		assert_true(d->advantage <= 0);
+	}
+	/* A guest whose shadow is thrown away again and again would never be done. */
+	d = policy_decide(policy, time, time, UMBRA_MODE_SHADOW, in);
+	assert_string_not_equal(d->reason, "refill");
+	policy_destroy(policy);
 }
 
 static void a_mode_changed_by_somebody_else_starts_the_count_over(void **state)
@@ -274,6 +328,7 @@ int main(void)
 		cmocka_unit_test(pinned_and_advise_never_switch),
 		cmocka_unit_test(a_switch_that_made_things_dearer_is_rolled_back),
 		cmocka_unit_test(a_mistake_is_not_repeated_over_and_over),
+		cmocka_unit_test(a_switch_is_not_judged_while_most_is_refill_but_not_for_ever),
 		cmocka_unit_test(a_mode_changed_by_somebody_else_starts_the_count_over),
 		cmocka_unit_test(an_interval_without_instructions_decides_nothing),
 	};

@@ -31,6 +31,7 @@ struct frames {
 	uint32_t nr_free;
 	uint32_t count;
 	int fd;
+	uint64_t code_writes; /* how often any code_generation grew */
 };
 
 /* -ENOMEM, or what memfd_create() and mmap() say. */
@@ -57,6 +58,7 @@ static inline void frames_written(struct frames *frames, uint64_t hpa)
 	if (frame->flags & FRAME_CODE) {
 		frame->flags &= ~FRAME_CODE;
 		frame->code_generation++;
+		frames->code_writes++;
 	}
 }
 

@@ -352,6 +352,11 @@ uint32_t hw_code_generation(struct hw *hw, uint64_t frame)
 	return hw->memory->frames.frame[frame].code_generation;
 }
 
+uint64_t hw_code_writes(const struct hw *hw)
+{
+	return hw->memory->frames.code_writes;
+}
+
 void hw_count_exit(struct hw *hw, enum umbra_exit_reason reason)
 {
 	hw->public.counters.exits[reason]++;

@@ -102,6 +102,8 @@ static inline void hw_fetched_again(struct hw *hw, uint64_t n)
 uint64_t hw_frame_of(struct hw *hw, const uint8_t *host);
 void hw_code_cached(struct hw *hw, uint64_t frame);
 uint32_t hw_code_generation(struct hw *hw, uint64_t frame);
+/* How often any generation grew. */
+uint64_t hw_code_writes(const struct hw *hw);
 
 /* What the MMU must know of the control registers; given after each change of any of them. */
 struct hw_paging {

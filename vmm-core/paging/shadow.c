@@ -11,11 +11,11 @@
 
 #include "paging/shadow.h"
 
-uint64_t shadow_leaf_value(uint64_t hpa, struct rights rights, bool dirty, bool protected)
+uint64_t shadow_leaf_value(uint64_t hpa, struct rights rights, bool dirty, bool write_protected)
 {
 	uint64_t value = hpa | PTE_P | PTE_A;
 
-	if (rights.write && dirty && !protected)
+	if (rights.write && dirty && !write_protected)
 		value |= PTE_W | PTE_D;
 	if (rights.user)
 		value |= PTE_U;
@@ -198,7 +198,7 @@ static enum hw_resume memory_exit(struct vmm *vmm, const struct hw_exit *exit, u
 	struct guest_walk walk = {.gpa = exit->gva, .rights = {true, true, true}, .dirty = true};
 	uint64_t before = hw->public.cycles, hpa, value;
 	unsigned index = entry_index(exit->gva, 1);
-	bool protected = false, refill;
+	bool write_protected = false, refill;
 	uint32_t gfn, number;
 
 	if (paged && !guest_walk(vmm, exit->gva, exit->access, exit->user, &walk)) {
@@ -212,10 +212,10 @@ static enum hw_resume memory_exit(struct vmm *vmm, const struct hw_exit *exit, u
 		if (write)
 			return HW_DISCARD;
 		hpa = memory->ones * PAGE_SIZE;
-		protected = true;
+		write_protected = true;
 	} else {
 		hpa = memory_frame(memory, gfn) * PAGE_SIZE;
-		protected = !write && shadow->shadowed[gfn];
+		write_protected = !write && shadow->shadowed[gfn];
 		if (write && shadow->shadowed[gfn] && !shadow_unsync(shadow, gfn)) {
 			hw_charge_exit(hw, hw->cost.table_write);
 			hw->public.counters.shadow_table_writes[0]++;
@@ -233,10 +233,10 @@ static enum hw_resume memory_exit(struct vmm *vmm, const struct hw_exit *exit, u
 	}
 	/* Linking the path may have made the target itself a table. */
 	if (memory_is_ram(memory, walk.gpa) && shadow->shadowed[gfn] && write)
-	protected = !shadow_unsync(shadow, gfn);
+		write_protected = !shadow_unsync(shadow, gfn);
 	if (write && !walk.rights.write)
 		walk.rights = (struct rights){true, false, walk.rights.execute};
-	value = shadow_leaf_value(hpa, walk.rights, walk.dirty, protected);
+	value = shadow_leaf_value(hpa, walk.rights, walk.dirty, write_protected);
 	refill = is_refill(&shadow->page[number], index, &walk, write, paged);
 	shadow_entry_set_leaf(shadow, number, index, value);
 	vmm_trace(vmm, UMBRA_TABLE_SHADOW, 1, index, true, 0,

@@ -117,8 +117,8 @@ void shadow_writes_end(struct shadow *shadow);
 
 /*
  * shadow.c: the leaf entry for a frame under these rights. Not writable before the guest's dirty
- * bit is set, nor while @protected: then a write must fault.
+ * bit is set, nor while @write_protected: then a write must fault.
  */
-uint64_t shadow_leaf_value(uint64_t hpa, struct rights rights, bool dirty, bool protected);
+uint64_t shadow_leaf_value(uint64_t hpa, struct rights rights, bool dirty, bool write_protected);
 
 #endif

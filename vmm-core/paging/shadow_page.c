@@ -5,6 +5,9 @@
 
 #include "paging/shadow.h"
 
+/* A list up to this long is kept as it is. */
+#define KEPT_CAPACITY 16
+
 int ref_list_add(struct ref_list *list, uint32_t ref)
 {
 	if (list->count == list->capacity) {
@@ -18,6 +21,15 @@ int ref_list_add(struct ref_list *list, uint32_t ref)
 	}
 	list->ref[list->count++] = ref;
 	return 0;
+}
+
+static void list_empty(struct ref_list *list)
+{
+	list->count = 0;
+	if (list->capacity <= KEPT_CAPACITY)
+		return;
+	free(list->ref);
+	*list = (struct ref_list){0};
 }
 
 /* Adds the reference of an entry, which remembers where it stands. */
@@ -39,7 +51,7 @@ static void list_leave(struct shadow *shadow, struct ref_list *list, uint32_t pa
 	list->ref[place] = last;
 	shadow->page[SPTE_REF_PAGE(last)].place[SPTE_REF_INDEX(last)] = place;
 	/* ... and then another page: lists give back what they do not need any more. */
-	if (list->capacity > 16 && list->count < list->capacity / 4) {
+	if (list->capacity > KEPT_CAPACITY && list->count < list->capacity / 4) {
 		uint32_t *shrunk = realloc(list->ref, list->capacity / 2 * sizeof(*shrunk));
 
 		if (!shrunk)
@@ -237,6 +249,23 @@ void shadow_entry_set_table(struct shadow *shadow, uint32_t page, unsigned index
 	shadow->page[page].entry[index] = to->hpa | PTE_P | PTE_W | PTE_U | PTE_A;
 }
 
+/* Gives back a page that nothing points at and that maps nothing. */
+static void release(struct shadow *shadow, uint32_t number)
+{
+	struct shadow_page *page = &shadow->page[number];
+
+	if (!page->role.direct && is_ram_page(shadow, page->gfn))
+		shadow->shadowed[page->gfn]--;
+	shadow->vmm->memory->page_of[page->hpa / PAGE_SIZE] = GFN_NONE;
+	memory_table_free(shadow->vmm->memory, page->hpa);
+	page->used = false;
+	page->unsync = false;
+	page->next = shadow->free_page;
+	shadow->free_page = number;
+	shadow->nr_pages--;
+	shadow->vmm->hw->public.counters.shadow_pages[0] = shadow->nr_pages;
+}
+
 void shadow_page_drop(struct shadow *shadow, uint32_t number)
 {
 	struct shadow_page *page = &shadow->page[number];
@@ -252,27 +281,36 @@ void shadow_page_drop(struct shadow *shadow, uint32_t number)
 	while (*link != number)
 		link = &shadow->page[*link].next;
 	*link = page->next;
-	if (!page->role.direct && is_ram_page(shadow, page->gfn))
-		shadow->shadowed[page->gfn]--;
-	shadow->vmm->memory->page_of[page->hpa / PAGE_SIZE] = GFN_NONE;
-	memory_table_free(shadow->vmm->memory, page->hpa);
-	page->used = false;
-	page->unsync = false;
-	page->next = shadow->free_page;
-	shadow->free_page = number;
-	shadow->nr_pages--;
-	shadow->vmm->hw->public.counters.shadow_pages[0] = shadow->nr_pages;
+	release(shadow, number);
 }
 
 uint64_t shadow_drop_all(struct shadow *shadow)
 {
-	uint64_t dropped = shadow->nr_pages;
+	uint64_t dropped = shadow->nr_pages, zaps = 0;
 
+	/* All lists become empty: nothing has to be looked for in them. */
 	for (uint32_t number = 0; number < shadow->max_pages; number++) {
-		if (shadow->page[number].used)
-			shadow_page_drop(shadow, number);
-		shadow->page[number].listed = false;
+		struct shadow_page *page = &shadow->page[number];
+
+		page->listed = false;
+		if (!page->used)
+			continue;
+		zaps += page->parents.count;
+		list_empty(&page->parents);
+		for (unsigned index = 0; index < ENTRIES && page->role.level == 1; index++) {
+			uint32_t gfn;
+
+			if (!(page->entry[index] & PTE_P))
+				continue;
+			zaps++;
+			gfn = shadow_leaf_gfn(shadow, page->entry[index]);
+			if (gfn != GFN_NONE)
+				list_empty(&shadow->rmap[gfn]);
+		}
+		release(shadow, number);
 	}
+	memset(shadow->bucket, 0xff, sizeof(shadow->bucket));
+	shadow->vmm->hw->public.counters.shadow_zaps[0] += zaps;
 	shadow->unsync.count = 0;
 	shadow->root = PARENT_NONE;
 	return dropped;

@@ -5,8 +5,8 @@
  * A block is up to 64 instructions that follow each other within one page. It is found by the host
  * address of its first byte, hence by the host-physical one, and by the code mode; nothing in it
  * depends on a virtual address. A block is good as long as the generation of its frame has not
- * grown. Since every write to such a frame asks for attention, generations are compared only once
- * after each attention (epoch).
+ * grown. Every write to such a frame asks for attention; there the count of all of them is looked
+ * at (the epoch), and generations are compared only in a new epoch.
  */
 #include "x86/block.h"
 
@@ -256,7 +256,7 @@ static __attribute__((noinline)) void fault(struct x86_cpu *cpu)
 		/* What the instruction did of its work is done before its handler's first access.
 		 */
 		hw_attend(cpu->hw);
-		cpu->blocks->epoch++;
+		cpu->blocks->epoch = hw_code_writes(cpu->hw);
 	}
 	if (!cpu->ended)
 		x86_deliver(cpu, cpu->fault_vector, X86_EVENT_EXCEPTION, cpu->fault_has_code,
@@ -272,20 +272,18 @@ static void place_of_end(struct x86_cpu *cpu, uint64_t rip, unsigned length)
 	memcpy(cpu->end.bytes, cpu->blocks->fetched, length);
 }
 
-/* Executes up to @room instructions that follow each other. Returns what the last one returned. */
-static enum x86_result run_insns(struct x86_cpu *cpu, const struct x86_insn *first, unsigned nr,
-				 uint64_t room)
+/*
+ * Executes from @insn on until @end, or until an instruction wants something else than to go on.
+ * Returns what the last one returned; *ret_insn is the one behind it, *ret_rip its address.
+ */
+static inline __attribute__((always_inline)) enum x86_result execute(
+	struct x86_cpu *cpu, const struct x86_insn *insn, const struct x86_insn *end,
+	const struct x86_insn **ret_insn, uint64_t *ret_rip)
 {
 	struct hw_public *p = hw_public(cpu->hw);
-	const struct x86_insn *insn = first, *end;
 	uint64_t rip = cpu->gpr[X86_RIP];
 	enum x86_result result;
-	uint64_t done;
 
-	/* A repeated string instruction is the last of its block. */
-	cpu->rep_room = room >= nr ? room - nr + 1 : 1;
-	room = room < nr ? room : nr;
-	end = first + room;
 	do {
 		rip += insn->length;
 		cpu->gpr[X86_RIP] = rip;
@@ -294,29 +292,53 @@ static enum x86_result run_insns(struct x86_cpu *cpu, const struct x86_insn *fir
 		if (__builtin_expect(result != X86_DONE, 0) || __builtin_expect(p->attention, 0))
 			break;
 	} while (insn < end);
+	*ret_insn = insn;
+	*ret_rip = rip;
+	return result;
+}
 
-	done = insn == end ? room : (uint64_t)(insn - first);
+/* Counts the instructions from @first to before @next and does what the last one asks for. */
+static __attribute__((noinline)) void settle(struct x86_cpu *cpu, const struct x86_insn *first,
+					     const struct x86_insn *next, uint64_t rip,
+					     enum x86_result result)
+{
+	uint64_t done = (uint64_t)(next - first);
+	const struct x86_insn *last = next - 1;
+
 	hw_fetched_again(cpu->hw, done - 1);
 	cpu->steps += done;
 	cpu->instructions += done;
-	if (__builtin_expect(result == X86_DONE, 1))
-		return result;
+	if (result == X86_DONE)
+		return;
 
-	insn--;
-	rip -= insn->length;
+	rip -= last->length;
 	if (result == X86_AGAIN) {
 		cpu->instructions--;
 		cpu->blocks->in_rep = true;
-		cpu->blocks->rep = *insn;
+		cpu->blocks->rep = *last;
 	} else if (result == X86_FAULT) {
 		cpu->steps--;
 		cpu->instructions--;
 		cpu->gpr[X86_RIP] = rip;
 	}
 	if (cpu->ended)
-		place_of_end(cpu, rip, insn == first ? insn->length : 0);
+		place_of_end(cpu, rip, last == first ? last->length : 0);
 	if (result == X86_FAULT)
 		fault(cpu);
+}
+
+/* Executes up to @room instructions that follow each other; the first is looked up already. */
+static enum x86_result run_insns(struct x86_cpu *cpu, const struct x86_insn *first, unsigned nr,
+				 uint64_t room)
+{
+	const struct x86_insn *next;
+	enum x86_result result;
+	uint64_t rip;
+
+	/* A repeated string instruction is the last of its block. */
+	cpu->rep_room = room >= nr ? room - nr + 1 : 1;
+	result = execute(cpu, first, first + (room < nr ? room : nr), &next, &rip);
+	settle(cpu, first, next, rip, result);
 	return result;
 }
 
@@ -345,43 +367,94 @@ static enum x86_result run_rep(struct x86_cpu *cpu, uint64_t room)
 	return result;
 }
 
-static enum x86_result run_block(struct x86_cpu *cpu, uint64_t room)
+/* The instruction at @host, whose page is looked up, on its own and not from the cache. */
+static __attribute__((noinline)) enum x86_result run_single(struct x86_cpu *cpu,
+							    const uint8_t *host)
 {
+	const struct x86_insn *insn = fetch_single(cpu, host);
+
+	if (!insn) {
+		fault(cpu);
+		return X86_FAULT;
+	}
+	return run_insns(cpu, insn, 1, 1);
+}
+
+/* Outside 64-bit mode code has a limit; where it is not 4 GiB each instruction is checked. */
+static __attribute__((noinline)) enum x86_result run_legacy(struct x86_cpu *cpu, uint64_t room)
+{
+	uint32_t limit = cpu->segment[X86_CS].limit;
+	uint64_t rip = (uint32_t)cpu->gpr[X86_RIP];
 	const struct x86_insn *insn;
 	const uint8_t *host;
 	struct block *block;
+	unsigned nr = 1;
 
-	if (cpu->code_mode != X86_CODE_64) {
-		cpu->gpr[X86_RIP] = (uint32_t)cpu->gpr[X86_RIP];
-		if (cpu->segment[X86_CS].limit != UINT32_MAX)
-			room = 1;
+	cpu->gpr[X86_RIP] = rip;
+	host = fetch(cpu, rip);
+	if (!host)
+		goto faulted;
+	block = find_block(cpu, host);
+	if (block && block->nr) {
+		cpu->blocks->fetched = host;
+		insn = block->insns;
+		nr = block->nr;
+	} else {
+		insn = fetch_single(cpu, host);
+		if (!insn)
+			goto faulted;
 	}
-	host = fetch(cpu, cpu->gpr[X86_RIP]);
+	if (limit != UINT32_MAX) {
+		room = 1;
+		if (rip + insn->length - 1 > limit) {
+			x86_raise_code(cpu, X86_GP, 0);
+			goto faulted;
+		}
+	}
+	return run_insns(cpu, insn, nr, room);
+
+faulted:
+	fault(cpu);
+	return X86_FAULT;
+}
+
+/* Fetches, decodes where needed and executes one block, cut to @room. */
+static inline __attribute__((always_inline)) enum x86_result run_block(struct x86_cpu *cpu,
+								       uint64_t room)
+{
+	uint64_t rip = cpu->gpr[X86_RIP];
+	const struct x86_insn *next;
+	const uint8_t *host;
+	struct block *block;
+	enum x86_result result;
+	unsigned nr;
+
+	if (__builtin_expect(cpu->code_mode != X86_CODE_64, 0))
+		return run_legacy(cpu, room);
+	host = fetch(cpu, rip);
 	if (__builtin_expect(!host, 0)) {
 		fault(cpu);
 		return X86_FAULT;
 	}
 	block = find_block(cpu, host);
-	if (__builtin_expect(block && block->nr, 1)) {
-		cpu->blocks->fetched = host;
-		insn = block->insns;
-		if (__builtin_expect(cpu->code_mode == X86_CODE_64, 1))
-			return run_insns(cpu, insn, block->nr, room);
+	if (__builtin_expect(!block || !block->nr, 0))
+		return run_single(cpu, host);
+
+	nr = block->nr;
+	cpu->blocks->fetched = host;
+	if (__builtin_expect(nr > room, 0))
+		return run_insns(cpu, block->insns, nr, room);
+	/* A repeated string instruction is the last of its block. */
+	cpu->rep_room = room - nr + 1;
+	result = execute(cpu, block->insns, block->insns + nr, &next, &rip);
+	if (__builtin_expect(result == X86_DONE && next == block->insns + nr, 1)) {
+		hw_fetched_again(cpu->hw, nr - 1);
+		cpu->steps += nr;
+		cpu->instructions += nr;
 	} else {
-		insn = fetch_single(cpu, host);
-		if (!insn) {
-			fault(cpu);
-			return X86_FAULT;
-		}
-		room = 1;
+		settle(cpu, block->insns, next, rip, result);
 	}
-	if (cpu->code_mode != X86_CODE_64 &&
-	    cpu->gpr[X86_RIP] + insn->length - 1 > cpu->segment[X86_CS].limit) {
-		x86_raise_code(cpu, X86_GP, 0);
-		fault(cpu);
-		return X86_FAULT;
-	}
-	return run_insns(cpu, insn, room == 1 || !block ? 1 : block->nr, room);
+	return result;
 }
 
 /* Between two instructions: what the MMU or the VMM put off until now. */
@@ -389,7 +462,7 @@ static void attend(struct x86_cpu *cpu)
 {
 	if (__builtin_expect(hw_public(cpu->hw)->attention, 0)) {
 		hw_attend(cpu->hw);
-		cpu->blocks->epoch++;
+		cpu->blocks->epoch = hw_code_writes(cpu->hw);
 	}
 	if (__builtin_expect(hw_failed(cpu->hw), 0))
 		x86_end(cpu, UMBRA_END_ERROR, "%s", hw_error_text(cpu->hw));
@@ -469,7 +542,7 @@ void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instructio
 	unsigned rounds = 0;
 
 	/* Loaders, devices and the VMM may have written to code since. */
-	cpu->blocks->epoch++;
+	cpu->blocks->epoch = hw_code_writes(cpu->hw);
 	attend(cpu);
 	while (!cpu->ended && !*stop && rounds++ < MAX_ROUNDS) {
 		now = x86_time(cpu);

@@ -3,17 +3,17 @@
 #ifndef X86_CONTROL_H
 #define X86_CONTROL_H
 
-#define CR0_PE (1ull << 0)
-#define CR0_MP (1ull << 1)
-#define CR0_EM (1ull << 2)
-#define CR0_TS (1ull << 3)
-#define CR0_ET (1ull << 4)
-#define CR0_NE (1ull << 5)
-#define CR0_WP (1ull << 16)
-#define CR0_AM (1ull << 18)
-#define CR0_NW (1ull << 29)
-#define CR0_CD (1ull << 30)
-#define CR0_PG (1ull << 31)
+#define CR0_PE         (1ull << 0)
+#define CR0_MP         (1ull << 1)
+#define CR0_EM         (1ull << 2)
+#define CR0_TS         (1ull << 3)
+#define CR0_ET         (1ull << 4)
+#define CR0_NE         (1ull << 5)
+#define CR0_WP         (1ull << 16)
+#define CR0_AM         (1ull << 18)
+#define CR0_NW         (1ull << 29)
+#define CR0_CD         (1ull << 30)
+#define CR0_PG         (1ull << 31)
 
 #define CR4_TSD        (1ull << 2)
 #define CR4_DE         (1ull << 3)
@@ -27,10 +27,10 @@
 #define CR4_SMAP       (1ull << 21)
 #define CR4_PKE        (1ull << 22)
 
-#define EFER_SCE (1ull << 0)
-#define EFER_LME (1ull << 8)
-#define EFER_LMA (1ull << 10)
-#define EFER_NXE (1ull << 11)
+#define EFER_SCE       (1ull << 0)
+#define EFER_LME       (1ull << 8)
+#define EFER_LMA       (1ull << 10)
+#define EFER_NXE       (1ull << 11)
 
 /* MSRs of this build (SDM 4). */
 #define MSR_TSC            0x10
@@ -56,7 +56,8 @@
 #define DR7_ENABLES 0x00ffull
 #define DR7_GD      (1ull << 13)
 
-/* Physical address width of the only processor of this build; bits above are reserved in entries. */
+/* Physical address width of the only processor of this build; bits above are reserved in entries.
+ */
 #define X86_MAXPHYADDR 40
 
 #endif

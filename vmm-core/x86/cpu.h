@@ -16,8 +16,22 @@
 
 /* Numbers of general registers as encoded; two more slots let every address be computed alike. */
 enum x86_register {
-	X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI,
-	X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
+	X86_RAX,
+	X86_RCX,
+	X86_RDX,
+	X86_RBX,
+	X86_RSP,
+	X86_RBP,
+	X86_RSI,
+	X86_RDI,
+	X86_R8,
+	X86_R9,
+	X86_R10,
+	X86_R11,
+	X86_R12,
+	X86_R13,
+	X86_R14,
+	X86_R15,
 	X86_RIP,  /* address of the next instruction while one executes */
 	X86_ZERO, /* always 0: "no base", "no index" */
 	X86_NR_REGISTERS,
@@ -28,7 +42,7 @@ enum x86_segment_register { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_
 /* A segment register or LDTR, TR with its hidden part (SDM 3A 3.4.3). */
 struct x86_segment {
 	uint64_t base;
-	uint32_t limit;  /* in bytes, already scaled by G */
+	uint32_t limit; /* in bytes, already scaled by G */
 	uint16_t selector;
 	uint16_t rights; /* descriptor bits 40..55: type, S, DPL, P, AVL, L, D/B, G as in the GDT */
 };
@@ -60,33 +74,50 @@ struct x86_x87 {
 
 /* SDM 3A 6.3.1 */
 enum x86_vector {
-	X86_DE = 0, X86_DB = 1, X86_NMI = 2, X86_BP = 3, X86_OF = 4, X86_BR = 5, X86_UD = 6,
-	X86_NM = 7, X86_DF = 8, X86_TS = 10, X86_NP = 11, X86_SS_FAULT = 12, X86_GP = 13,
-	X86_PF = 14, X86_MF = 16, X86_AC = 17, X86_XM = 19,
+	X86_DE = 0,
+	X86_DB = 1,
+	X86_NMI = 2,
+	X86_BP = 3,
+	X86_OF = 4,
+	X86_BR = 5,
+	X86_UD = 6,
+	X86_NM = 7,
+	X86_DF = 8,
+	X86_TS = 10,
+	X86_NP = 11,
+	X86_SS_FAULT = 12,
+	X86_GP = 13,
+	X86_PF = 14,
+	X86_MF = 16,
+	X86_AC = 17,
+	X86_XM = 19,
 };
 
 /* Execution mode, as far as decoding depends on it; indexes decoders and tags blocks. */
 enum x86_code_mode { X86_CODE_32, X86_CODE_COMPAT_32, X86_CODE_64, X86_NR_CODE_MODES };
+
+#define X86_NR_HINTS (1u << 14)
 
 struct x86_blocks; /* block.c: the cache of decoded code */
 
 struct x86_cpu {
 	uint64_t gpr[X86_NR_REGISTERS];
 	/*
-	 * Arithmetic flags are lazy (flags.h); rflags holds all others (IF, DF, TF, IOPL, AC, NT, ...),
-	 * and the arithmetic ones too while cc_op says that they are materialised.
+	 * Arithmetic flags are lazy (flags.h); rflags holds all others (IF, DF, TF, IOPL, AC, NT,
+	 * ...), and the arithmetic ones too while cc_op says that they are materialised.
 	 */
 	uint64_t cc_result;
-	uint64_t rflags; /* between them: neighbours would be stored as vectors, loaded as scalars */
+	uint64_t
+		rflags; /* between them: neighbours would be stored as vectors, loaded as scalars */
 	uint64_t cc_source;
 	uint8_t cc_op;
 	uint8_t cpl;
-	uint8_t code_mode;  /* enum x86_code_mode */
+	uint8_t code_mode;     /* enum x86_code_mode */
 	bool interrupt_shadow; /* STI or MOV SS was the last instruction */
 	bool halted;
 
 	/* What stops the block: */
-	bool ended;         /* the guest ended; see end */
+	bool ended; /* the guest ended; see end */
 	struct hw *hw;
 	struct machine *machine;
 	struct x86_blocks *blocks;
@@ -97,7 +128,7 @@ struct x86_cpu {
 	uint64_t instructions; /* retired; a REP counts once */
 	uint64_t steps;        /* instructions and REP iterations: max(iterations, 1) for a REP */
 	enum umbra_clock clock;
-	uint64_t idle_time;    /* time that HLT jumped over; part of time under either clock */
+	uint64_t idle_time; /* time that HLT jumped over; part of time under either clock */
 
 	struct x86_segment segment[X86_NR_SEGMENTS];
 	struct x86_segment ldtr, tr;
@@ -114,12 +145,13 @@ struct x86_cpu {
 
 	/* The operand that crosses a page (mem.h): its bytes, and where they are. */
 	struct x86_split {
-		uint8_t bytes[8];
+		uint8_t bytes[64];
 		uint8_t *host[2];
 		uint8_t first, size;
 	} split;
 
-	/* REP iterations that the string instruction may do before the run loop looks around; >= 1. */
+	/* REP iterations that the string instruction may do before the run loop looks around; >= 1.
+	 */
 	uint64_t rep_room;
 
 	/* The fault of the instruction that is executing, raised by x86_fault() and friends. */
@@ -128,6 +160,16 @@ struct x86_cpu {
 	uint32_t fault_code;
 
 	struct umbra_end end;
+
+	/*
+	 * Where pages were last found, by the low bits of their number; may be stale. What misses
+	 * the lookaside mostly misses the host's caches too: fetching the bytes while the MMU is
+	 * being modelled hides much of that. Nothing else may rely on it.
+	 */
+	struct x86_hint {
+		uint64_t page;
+		const uint8_t *host;
+	} hints[X86_NR_HINTS];
 };
 
 int x86_create(struct hw *hw, struct machine *machine, enum umbra_clock clock,
@@ -138,8 +180,9 @@ void x86_destroy(struct x86_cpu *cpu);
 int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry);
 
 /*
- * Runs until guest time reaches @until_time or @until_instruction instructions have retired (both at the exact
- * instruction or REP iteration under the instructions clock; under the cycles clock time may be past
+ * Runs until guest time reaches @until_time or @until_instruction instructions have retired (both
+ * at the exact instruction or REP iteration under the instructions clock; under the cycles clock
+ * time may be past
  * @until_time by what the last block cost), *stop becomes true, the CPU halts with nothing pending
  * (halted), or the guest ends. Delivers the machine's interrupts on the way. May return sooner: a
  * guest whose every instruction faults makes no progress in time nor instructions.

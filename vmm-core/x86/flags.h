@@ -6,24 +6,24 @@
 #include "x86/cpu.h"
 
 /* SDM 1 3.4.3 */
-#define RFLAGS_CF   (1u << 0)
-#define RFLAGS_ONE  (1u << 1)
-#define RFLAGS_PF   (1u << 2)
-#define RFLAGS_AF   (1u << 4)
-#define RFLAGS_ZF   (1u << 6)
-#define RFLAGS_SF   (1u << 7)
-#define RFLAGS_TF   (1u << 8)
-#define RFLAGS_IF   (1u << 9)
-#define RFLAGS_DF   (1u << 10)
-#define RFLAGS_OF   (1u << 11)
-#define RFLAGS_IOPL (3u << 12)
-#define RFLAGS_NT   (1u << 14)
-#define RFLAGS_RF   (1u << 16)
-#define RFLAGS_VM   (1u << 17)
-#define RFLAGS_AC   (1u << 18)
-#define RFLAGS_VIF  (1u << 19)
-#define RFLAGS_VIP  (1u << 20)
-#define RFLAGS_ID   (1u << 21)
+#define RFLAGS_CF         (1u << 0)
+#define RFLAGS_ONE        (1u << 1)
+#define RFLAGS_PF         (1u << 2)
+#define RFLAGS_AF         (1u << 4)
+#define RFLAGS_ZF         (1u << 6)
+#define RFLAGS_SF         (1u << 7)
+#define RFLAGS_TF         (1u << 8)
+#define RFLAGS_IF         (1u << 9)
+#define RFLAGS_DF         (1u << 10)
+#define RFLAGS_OF         (1u << 11)
+#define RFLAGS_IOPL       (3u << 12)
+#define RFLAGS_NT         (1u << 14)
+#define RFLAGS_RF         (1u << 16)
+#define RFLAGS_VM         (1u << 17)
+#define RFLAGS_AC         (1u << 18)
+#define RFLAGS_VIF        (1u << 19)
+#define RFLAGS_VIP        (1u << 20)
+#define RFLAGS_ID         (1u << 21)
 
 #define RFLAGS_ARITHMETIC (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
@@ -91,9 +91,22 @@ static inline bool x86_parity(const struct x86_cpu *cpu)
 
 /* Condition codes as encoded in Jcc, SETcc, CMOVcc (SDM 1 appendix B). */
 enum x86_condition {
-	X86_COND_O, X86_COND_NO, X86_COND_B, X86_COND_NB, X86_COND_Z, X86_COND_NZ, X86_COND_BE,
-	X86_COND_NBE, X86_COND_S, X86_COND_NS, X86_COND_P, X86_COND_NP, X86_COND_L, X86_COND_NL,
-	X86_COND_LE, X86_COND_NLE,
+	X86_COND_O,
+	X86_COND_NO,
+	X86_COND_B,
+	X86_COND_NB,
+	X86_COND_Z,
+	X86_COND_NZ,
+	X86_COND_BE,
+	X86_COND_NBE,
+	X86_COND_S,
+	X86_COND_NS,
+	X86_COND_P,
+	X86_COND_NP,
+	X86_COND_L,
+	X86_COND_NL,
+	X86_COND_LE,
+	X86_COND_NLE,
 	X86_NR_CONDITIONS,
 };
 

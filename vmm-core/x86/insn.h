@@ -13,7 +13,8 @@
 enum x86_result {
 	X86_DONE,  /* retired; the next instruction of the block follows */
 	X86_LEAVE, /* retired; rip, mode, mapping or interrupts may have changed: leave the block */
-	X86_AGAIN, /* a REP iteration is done and another one is due: rip is back at this instruction */
+	X86_AGAIN, /* a REP iteration is done and another one is due: rip is back at this
+		      instruction */
 	X86_FAULT, /* not retired: x86_raise...() was called, or the guest ended */
 };
 
@@ -22,21 +23,22 @@ typedef enum x86_result x86_exec(struct x86_cpu *cpu, const struct x86_insn *ins
 
 struct x86_insn {
 	x86_exec *exec;
-	int64_t disp;   /* of the memory operand, sign-extended */
-	int64_t imm;    /* sign-extended to 64 bits; relative branches: the distance */
+	int64_t disp;      /* of the memory operand, sign-extended */
+	int64_t imm;       /* sign-extended to 64 bits; relative branches: the distance */
 	uint16_t mnemonic; /* ZydisMnemonic */
 	uint8_t length;
-	uint8_t size;   /* operand size in bytes: 1, 2, 4, 8 (16 for SSE) */
+	uint8_t size;         /* operand size in bytes: 1, 2, 4, 8 (16 for SSE) */
 	uint8_t address_size; /* 4 or 8 bytes */
-	uint8_t reg;    /* register operand: an x86_register, xmm, control register or segment number;
-			   AH, CH, DH, BH are 0x10 | 0..3 where size is 1 */
-	uint8_t rm;     /* the other register operand, in the same numbering */
-	uint8_t base, index, scale; /* memory operand: x86_register numbers; scale is a shift count */
+	uint8_t reg; /* register operand: an x86_register, xmm, control register or segment number;
+			AH, CH, DH, BH are 0x10 | 0..3 where size is 1 */
+	uint8_t rm;  /* the other register operand, in the same numbering */
+	uint8_t base, index,
+		scale;   /* memory operand: x86_register numbers; scale is a shift count */
 	uint8_t segment; /* x86_segment_register of the memory operand */
-	uint8_t rep;    /* 0, 0xf2 or 0xf3 as prefix on a string instruction */
+	uint8_t rep;     /* 0, 0xf2 or 0xf3 as prefix on a string instruction */
 	bool lock;
-	bool memory;    /* the rm operand is in memory */
-	uint8_t extra;  /* for the executing function's own use: condition code, second size ... */
+	bool memory;   /* the rm operand is in memory */
+	uint8_t extra; /* for the executing function's own use: condition code, second size ... */
 };
 
 /*
@@ -59,15 +61,15 @@ enum x86_result x86_raise_code(struct x86_cpu *cpu, uint8_t vector, uint32_t cod
 /* The offset (effective address) of the memory operand, cut to the address size. */
 static inline uint64_t x86_effective_address(const struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	uint64_t offset =
-		cpu->gpr[insn->base] + (cpu->gpr[insn->index] << insn->scale) + (uint64_t)insn->disp;
+	uint64_t offset = cpu->gpr[insn->base] + (cpu->gpr[insn->index] << insn->scale) +
+			  (uint64_t)insn->disp;
 
 	return insn->address_size == 8 ? offset : (uint32_t)offset;
 }
 
 /*
- * exception.c: delivers an exception or interrupt through the IDT (SDM 3A 6.12-6.14), with #DF and triple fault.
- * rip is that of the instruction to return to.
+ * exception.c: delivers an exception or interrupt through the IDT (SDM 3A 6.12-6.14), with #DF and
+ * triple fault. rip is that of the instruction to return to.
  */
 enum x86_event_kind { X86_EVENT_EXCEPTION, X86_EVENT_EXTERNAL, X86_EVENT_SOFTWARE };
 void x86_deliver(struct x86_cpu *cpu, uint8_t vector, enum x86_event_kind kind, bool has_code,

@@ -56,20 +56,39 @@ static enum x86_result exec_jmp_rm(struct x86_cpu *cpu, const struct x86_insn *i
 FOR_CONDITIONS(DEFINE_JCC)
 static x86_exec *const jcc_functions[X86_NR_CONDITIONS] = {FOR_CONDITIONS(LIST_JCC)};
 
+/* The way is that of the stack access; everything else comes before it and changes nothing. */
 ALWAYS_INLINE enum x86_result call(struct x86_cpu *cpu, const struct x86_insn *insn,
-				   uint64_t target)
+				   uint64_t target, enum way way)
 {
+	uint64_t offset = cpu->gpr[X86_RSP] - sizeof(uint64_t);
+	uint8_t *host;
+
 	if (!target_allowed(cpu, target))
-		return x86_raise_code(cpu, X86_GP, 0);
-	if (!x86_push(cpu, insn->size, cpu->gpr[X86_RIP]))
-		return X86_FAULT;
+		return way == WAY_FAST ? TAKE_ANY_WAY : x86_raise_code(cpu, X86_GP, 0);
+	if (way == WAY_ANY) {
+		if (!x86_push(cpu, insn->size, cpu->gpr[X86_RIP]))
+			return X86_FAULT;
+	} else {
+		if (find_at(cpu, X86_SS, offset, 8, HW_WRITE, WAY_FAST, &host) != X86_DONE)
+			return TAKE_ANY_WAY;
+		x86_put(host, 8, cpu->gpr[X86_RIP]);
+		cpu->gpr[X86_RSP] = offset;
+	}
 	cpu->gpr[X86_RIP] = target;
 	return X86_DONE;
 }
 
+static __attribute__((noinline)) enum x86_result call_any(struct x86_cpu *cpu,
+							  const struct x86_insn *insn)
+{
+	return call(cpu, insn, relative(cpu, insn), WAY_ANY);
+}
+
 static enum x86_result exec_call(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	return call(cpu, insn, relative(cpu, insn));
+	enum x86_result result = call(cpu, insn, relative(cpu, insn), WAY_FAST);
+
+	return result == TAKE_ANY_WAY ? call_any(cpu, insn) : result;
 }
 
 static enum x86_result exec_call_rm(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -78,11 +97,12 @@ static enum x86_result exec_call_rm(struct x86_cpu *cpu, const struct x86_insn *
 
 	if (!load_rm(cpu, insn, insn->size, &target))
 		return X86_FAULT;
-	return call(cpu, insn, target);
+	return call(cpu, insn, target, WAY_ANY);
 }
 
 /* imm: bytes of arguments to release. */
-static enum x86_result exec_ret(struct x86_cpu *cpu, const struct x86_insn *insn)
+static __attribute__((noinline)) enum x86_result ret_any(struct x86_cpu *cpu,
+							 const struct x86_insn *insn)
 {
 	uint64_t target, stack = cpu->gpr[X86_RSP];
 
@@ -94,6 +114,21 @@ static enum x86_result exec_ret(struct x86_cpu *cpu, const struct x86_insn *insn
 	}
 	if (insn->imm)
 		x86_set_stack_pointer(cpu, x86_stack_pointer(cpu) + (uint16_t)insn->imm);
+	cpu->gpr[X86_RIP] = target;
+	return X86_DONE;
+}
+
+static enum x86_result exec_ret(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	uint64_t target;
+	uint8_t *host;
+
+	if (find_at(cpu, X86_SS, cpu->gpr[X86_RSP], 8, HW_READ, WAY_FAST, &host) != X86_DONE)
+		return ret_any(cpu, insn);
+	target = x86_get(host, 8);
+	if (__builtin_expect(!x86_canonical(target), 0))
+		return x86_raise_code(cpu, X86_GP, 0);
+	cpu->gpr[X86_RSP] += 8 + (uint16_t)insn->imm;
 	cpu->gpr[X86_RIP] = target;
 	return X86_DONE;
 }

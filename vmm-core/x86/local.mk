@@ -84,3 +84,13 @@ check_PROGRAMS += tests/unit/test_x86_run
 TESTS += tests/unit/test_x86_run
 tests_unit_test_x86_run_SOURCES = tests/unit/test_x86_run.c tests/unit/x86_fixture.h
 tests_unit_test_x86_run_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_x86_hostile
+TESTS += tests/unit/test_x86_hostile
+tests_unit_test_x86_hostile_SOURCES = tests/unit/test_x86_hostile.c tests/unit/x86_fixture.h
+tests_unit_test_x86_hostile_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_x86_branch
+TESTS += tests/unit/test_x86_branch
+tests_unit_test_x86_branch_SOURCES = tests/unit/test_x86_branch.c tests/unit/x86_fixture.h
+tests_unit_test_x86_branch_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)

@@ -119,6 +119,7 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 		     enum hw_access access)
 {
 	struct x86_split *split = &cpu->split;
+	struct x86_hint *hint;
 	uint64_t linear = offset;
 	struct span span;
 	uint8_t *host;
@@ -134,9 +135,15 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 		return NULL;
 	}
 	if (__builtin_expect((linear & PAGE_MASK) <= PAGE_SIZE - size, 1)) {
+		hint = &cpu->hints[(linear >> PAGE_SHIFT) % X86_NR_HINTS];
+		if (hint->page == linear >> PAGE_SHIFT)
+			__builtin_prefetch(hint->host + (linear & PAGE_MASK));
 		host = hw_translate(cpu->hw, linear, access, cpu->cpl == 3);
-		if (__builtin_expect(!host, 0))
+		if (__builtin_expect(!host, 0)) {
 			x86_raise_memory_fault(cpu);
+			return NULL;
+		}
+		*hint = (struct x86_hint){linear >> PAGE_SHIFT, host - (linear & PAGE_MASK)};
 		return host;
 	}
 	if (!translate(cpu, linear, size, access, cpu->cpl == 3, &span))
@@ -157,28 +164,40 @@ void x86_split_write(struct x86_cpu *cpu)
 	memcpy(split->host[1], split->bytes + split->first, split->size - split->first);
 }
 
+/* The usual size as two moves. */
+static inline void copy(void *to, const void *from, unsigned size)
+{
+	if (__builtin_expect(size == sizeof(union x86_xmm), 1))
+		memcpy(to, from, sizeof(union x86_xmm));
+	else
+		memcpy(to, from, size);
+}
+
 bool x86_load_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size, void *ret)
 {
-	struct span span;
-	uint64_t linear;
+	uint8_t *host;
 
-	if (!linear_of(cpu, segment, offset, size, false, &linear) ||
-	    !translate(cpu, linear, size, HW_READ, cpu->cpl == 3, &span))
-		return false;
-	copy_in(&span, size, ret);
+	if (!x86_fast(cpu, segment, offset, size, HW_READ, &host)) {
+		host = x86_operand(cpu, segment, offset, size, HW_READ);
+		if (!host)
+			return false;
+	}
+	copy(ret, host, size);
 	return true;
 }
 
 bool x86_store_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
 		    const void *bytes)
 {
-	struct span span;
-	uint64_t linear;
+	uint8_t *host;
 
-	if (!linear_of(cpu, segment, offset, size, true, &linear) ||
-	    !translate(cpu, linear, size, HW_WRITE, cpu->cpl == 3, &span))
-		return false;
-	copy_out(&span, size, bytes);
+	if (!x86_fast(cpu, segment, offset, size, HW_WRITE, &host)) {
+		host = x86_operand(cpu, segment, offset, size, HW_WRITE);
+		if (!host)
+			return false;
+	}
+	copy(host, bytes, size);
+	x86_modified(cpu, host);
 	return true;
 }
 

@@ -12,7 +12,7 @@
 #include "memory/memory.h"
 #include "x86/cpu.h"
 
-/* @size: 1 ... 64 bytes; @offset: within the segment. */
+/* Any size, 1 ... 64 bytes; @offset: within the segment. */
 bool x86_load_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
 		   void *ret);
 bool x86_store_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,

@@ -3,25 +3,71 @@
 #include "x86/sse.h"
 
 /* Instructions xmm, xmm/m128: each is executed as itself. */
-#define PLAIN_INSTRUCTIONS(X)                                                                      \
-	X(ANDPS, "andps") X(ANDPD, "andpd") X(ANDNPS, "andnps") X(ANDNPD, "andnpd")                \
-	X(ORPS, "orps") X(ORPD, "orpd") X(XORPS, "xorps") X(XORPD, "xorpd")                        \
-	X(UNPCKLPS, "unpcklps") X(UNPCKLPD, "unpcklpd")                                            \
-	X(UNPCKHPS, "unpckhps") X(UNPCKHPD, "unpckhpd")                                            \
-	X(PAND, "pand") X(PANDN, "pandn") X(POR, "por") X(PXOR, "pxor")                            \
-	X(PADDB, "paddb") X(PADDW, "paddw") X(PADDD, "paddd") X(PADDQ, "paddq")                    \
-	X(PADDSB, "paddsb") X(PADDSW, "paddsw") X(PADDUSB, "paddusb") X(PADDUSW, "paddusw")        \
-	X(PSUBB, "psubb") X(PSUBW, "psubw") X(PSUBD, "psubd") X(PSUBQ, "psubq")                    \
-	X(PSUBSB, "psubsb") X(PSUBSW, "psubsw") X(PSUBUSB, "psubusb") X(PSUBUSW, "psubusw")        \
-	X(PMULLW, "pmullw") X(PMULHW, "pmulhw") X(PMULHUW, "pmulhuw") X(PMULUDQ, "pmuludq")        \
-	X(PMADDWD, "pmaddwd") X(PSADBW, "psadbw") X(PAVGB, "pavgb") X(PAVGW, "pavgw")              \
-	X(PMAXUB, "pmaxub") X(PMAXSW, "pmaxsw") X(PMINUB, "pminub") X(PMINSW, "pminsw")            \
-	X(PCMPEQB, "pcmpeqb") X(PCMPEQW, "pcmpeqw") X(PCMPEQD, "pcmpeqd")                          \
-	X(PCMPGTB, "pcmpgtb") X(PCMPGTW, "pcmpgtw") X(PCMPGTD, "pcmpgtd")                          \
-	X(PACKSSWB, "packsswb") X(PACKSSDW, "packssdw") X(PACKUSWB, "packuswb")                    \
-	X(PUNPCKLBW, "punpcklbw") X(PUNPCKLWD, "punpcklwd") X(PUNPCKLDQ, "punpckldq")              \
-	X(PUNPCKLQDQ, "punpcklqdq") X(PUNPCKHBW, "punpckhbw") X(PUNPCKHWD, "punpckhwd")            \
-	X(PUNPCKHDQ, "punpckhdq") X(PUNPCKHQDQ, "punpckhqdq")
+#define PLAIN_INSTRUCTIONS(X)                                                                        \
+	X(ANDPS, "andps")                                                                            \
+	X(ANDPD, "andpd") X(ANDNPS, "andnps") X(ANDNPD, "andnpd") X(ORPS, "orps") X(                 \
+		ORPD, "orpd") X(XORPS,                                                               \
+				"xorps") X(XORPD,                                                    \
+					   "xorpd") X(UNPCKLPS,                                      \
+						      "unpcklps") X(UNPCKLPD,                        \
+								    "unpcklpd") X(UNPCKHPS,          \
+										  "unpckhps")        \
+		X(UNPCKHPD, "unpckhpd") X(PAND, "pand") X(PANDN, "pandn") X(POR, "por") X(           \
+			PXOR, "pxor") X(PADDB,                                                       \
+					"paddb") X(PADDW,                                            \
+						   "paddw") X(PADDD,                                 \
+							      "paddd") X(PADDQ,                      \
+									 "paddq") X(PADDSB,          \
+										    "paddsb")        \
+			X(PADDSW, "paddsw") X(PADDUSB, "paddusb") X(PADDUSW, "paddusw") X(           \
+				PSUBB,                                                               \
+				"psubb") X(PSUBW,                                                    \
+					   "psubw") X(PSUBD,                                         \
+						      "psubd") X(PSUBQ,                              \
+								 "psubq") X(PSUBSB,                  \
+									    "psubsb") X(PSUBSW,      \
+											"psubsw")    \
+				X(PSUBUSB, "psubusb") X(PSUBUSW, "psubusw") X(PMULLW, "pmullw") X(   \
+					PMULHW,                                                      \
+					"pmulhw") X(PMULHUW,                                         \
+						    "pmulhuw") X(PMULUDQ,                            \
+								 "pmuludq") X(PMADDWD,               \
+									      "pmaddwd") X(PSADBW,   \
+											   "psadb"   \
+											   "w")      \
+					X(PAVGB, "pavgb") X(PAVGW, "pavgw") X(PMAXUB, "pmaxub") X(   \
+						PMAXSW,                                              \
+						"pmaxsw") X(PMINUB,                                  \
+							    "pminub") X(PMINSW,                      \
+									"pminsw") X(PCMPEQB,         \
+										    "pcmpeqb")       \
+						X(PCMPEQW, "pcmpeqw") X(PCMPEQD, "pcmpeqd") X(       \
+							PCMPGTB,                                     \
+							"pcmpgtb") X(PCMPGTW,                        \
+								     "pcmpgtw") X(PCMPGTD,           \
+										  "pcmpgtd")         \
+							X(PACKSSWB, "packsswb") X(PACKSSDW, "pack"   \
+											    "ssd"    \
+											    "w") X(  \
+								PACKUSWB,                            \
+								"packuswb") X(PUNPCKLBW,             \
+									      "punpcklbw")           \
+								X(PUNPCKLWD, "punpcklwd") X(         \
+									PUNPCKLDQ,                   \
+									"punpckldq") X(PUNPCKLQDQ,   \
+										       "punpcklqd"   \
+										       "q")          \
+									X(PUNPCKHBW,                 \
+									  "punpckhbw") X(PUNPCKHWD,  \
+											 "punpckh"   \
+											 "wd")       \
+										X(PUNPCKHDQ, "pun"   \
+											     "pck"   \
+											     "hd"    \
+											     "q") X( \
+											PUNPCKHQDQ,  \
+											"punpckhq"   \
+											"dq")
 
 #define PLAIN_FUNCTION(mnemonic, name)                                                             \
 	static enum x86_result exec_##mnemonic(struct x86_cpu *cpu, const struct x86_insn *insn)   \
@@ -43,9 +89,9 @@ PLAIN_INSTRUCTIONS(PLAIN_FUNCTION)
  * beyond the width shifts everything out in either form.
  */
 #define SHIFT_INSTRUCTIONS(X)                                                                      \
-	X(PSLLW, "psllw") X(PSLLD, "pslld") X(PSLLQ, "psllq")                                      \
-	X(PSRLW, "psrlw") X(PSRLD, "psrld") X(PSRLQ, "psrlq")                                      \
-	X(PSRAW, "psraw") X(PSRAD, "psrad")
+	X(PSLLW, "psllw")                                                                          \
+	X(PSLLD, "pslld") X(PSLLQ, "psllq") X(PSRLW, "psrlw") X(PSRLD, "psrld") X(PSRLQ, "psrlq")  \
+		X(PSRAW, "psraw") X(PSRAD, "psrad")
 
 #define SHIFT_FUNCTION(mnemonic, name)                                                             \
 	static enum x86_result exec_##mnemonic##_by_register(struct x86_cpu *cpu,                  \
@@ -203,13 +249,15 @@ static enum x86_result exec_pextrw(struct x86_cpu *cpu, const struct x86_insn *i
 	{ZYDIS_MNEMONIC_##mnemonic, SSE_ANY, 16, SSE_ALIGNED, exec_##mnemonic},
 #define SHIFT_ROW(mnemonic, name)                                                                  \
 	{ZYDIS_MNEMONIC_##mnemonic, SSE_TO_REG, 16, SSE_ALIGNED, exec_##mnemonic##_by_register},   \
-	{ZYDIS_MNEMONIC_##mnemonic, SSE_TO_RM, 16, 0, exec_##mnemonic##_by_immediate},
-#define ROW(mnemonic, form, extra, exec) {ZYDIS_MNEMONIC_##mnemonic, form, 16, extra, exec}
+		{ZYDIS_MNEMONIC_##mnemonic, SSE_TO_RM, 16, 0, exec_##mnemonic##_by_immediate},
+#define ROW(mnemonic, form, extra, exec)                                                           \
+	{                                                                                          \
+		ZYDIS_MNEMONIC_##mnemonic, form, 16, extra, exec                                   \
+	}
 
 const struct sse_row x86_sse_integer_rows[] = {
-	PLAIN_INSTRUCTIONS(PLAIN_ROW)
-	SHIFT_INSTRUCTIONS(SHIFT_ROW)
-	ROW(PSLLDQ, SSE_ANY, 0, exec_pslldq),
+	PLAIN_INSTRUCTIONS(PLAIN_ROW) SHIFT_INSTRUCTIONS(SHIFT_ROW)
+		ROW(PSLLDQ, SSE_ANY, 0, exec_pslldq),
 	ROW(PSRLDQ, SSE_ANY, 0, exec_psrldq),
 	ROW(PSHUFD, SSE_ANY, SSE_ALIGNED, exec_pshufd),
 	ROW(PSHUFLW, SSE_ANY, SSE_ALIGNED, exec_pshuflw),

@@ -21,9 +21,9 @@ enum umbra_end_reason {
 /* How a guest ended; no error of Umbra. */
 struct umbra_end {
 	enum umbra_end_reason reason;
-	uint32_t value;      /* debug_exit: what the guest wrote to port 0xf4 */
-	uint64_t rip;        /* of the instruction that ended it */
-	uint8_t bytes[15];   /* its opcode bytes, as far as they could be read */
+	uint32_t value;    /* debug_exit: what the guest wrote to port 0xf4 */
+	uint64_t rip;      /* of the instruction that ended it */
+	uint8_t bytes[15]; /* its opcode bytes, as far as they could be read */
 	uint8_t nr_bytes;
 	const char *cpu_mode; /* "32-bit protected", "compatibility", "64-bit"; NULL: not known */
 	char text[256];       /* for people; may be empty */

@@ -13,13 +13,13 @@
 struct umbra_guest;
 
 enum umbra_step_kind {
-	UMBRA_STEP_REFERENCE, /* the hardware's walker reads an entry */
-	UMBRA_STEP_AD,        /* the hardware's walker writes an accessed or dirty bit */
+	UMBRA_STEP_REFERENCE,   /* the hardware's walker reads an entry */
+	UMBRA_STEP_AD,          /* the hardware's walker writes an accessed or dirty bit */
 	UMBRA_STEP_WALK_FAILED, /* the walk ends without a translation */
-	UMBRA_STEP_EXIT,      /* VM exit; reason says which */
-	UMBRA_STEP_SOFTWARE,  /* the VMM reads or writes an entry while it handles the exit */
-	UMBRA_STEP_FAULT,     /* the guest gets a page fault with error_code */
-	UMBRA_STEP_TRANSLATED, /* hpa is the answer */
+	UMBRA_STEP_EXIT,        /* VM exit; reason says which */
+	UMBRA_STEP_SOFTWARE,    /* the VMM reads or writes an entry while it handles the exit */
+	UMBRA_STEP_FAULT,       /* the guest gets a page fault with error_code */
+	UMBRA_STEP_TRANSLATED,  /* hpa is the answer */
 };
 
 /* Which table an entry is in. */
@@ -50,7 +50,7 @@ struct umbra_explanation {
 	size_t nr_steps;
 	uint64_t references; /* of the hardware's walks, A/D writes not counted */
 	uint64_t exits;
-	bool translated;     /* false: the guest gets a page fault */
+	bool translated; /* false: the guest gets a page fault */
 	uint64_t hpa;
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest as its embedder sees it: create, load, run until something needs a decision, ask, destroy.
- * Nothing here prints, exits or keeps global state. A guest belongs to the thread that runs it;
- * only umbra_guest_kick() may be called from elsewhere.
+ * A guest as its embedder sees it: create, load, run until something needs a decision, ask,
+ * destroy. Nothing here prints, exits or keeps global state. A guest belongs to the thread that
+ * runs it; only umbra_guest_kick() may be called from elsewhere.
  */
 #ifndef UMBRA_GUEST_H
 #define UMBRA_GUEST_H
@@ -24,22 +24,23 @@ struct umbra_cost;
 struct umbra_console {
 	/* The guest wrote @len bytes. */
 	void (*write)(void *context, const uint8_t *bytes, size_t len);
-	/* Asked only when the guest looks at its UART: one byte 0..255, or -1 when there is none now. */
+	/* Asked only when the guest looks at its UART: one byte 0..255, or -1 when there is none
+	 * now. */
 	int (*read)(void *context);
 	void *context;
 };
 
 struct umbra_guest_config {
-	const char *name;          /* for messages */
-	enum umbra_mode mode;      /* at start */
+	const char *name;     /* for messages */
+	enum umbra_mode mode; /* at start */
 	enum umbra_clock clock;
-	const char *processor;     /* NULL: "skylake", the only one of this build */
-	uint64_t memory;           /* bytes of RAM, a multiple of 4096, 1 MiB ... 2 GiB */
-	uint64_t interval;         /* units of guest time between UMBRA_EVENT_INTERVALs; 0: none */
+	const char *processor; /* NULL: "skylake", the only one of this build */
+	uint64_t memory;       /* bytes of RAM, a multiple of 4096, 1 MiB ... 2 GiB */
+	uint64_t interval;     /* units of guest time between UMBRA_EVENT_INTERVALs; 0: none */
 	const struct umbra_cost *cost; /* NULL: the default cost table (cost/cost.h); copied */
 	struct umbra_console console;  /* members may be NULL */
-	uint64_t seed;             /* of the order in which frames are handed out */
-	bool pace;                 /* HLT returns UMBRA_EVENT_IDLE so that the embedder can wait */
+	uint64_t seed;                 /* of the order in which frames are handed out */
+	bool pace; /* HLT returns UMBRA_EVENT_IDLE so that the embedder can wait */
 };
 
 /* @counters: where the guest's counters are published; must outlive the guest. */
@@ -48,10 +49,10 @@ int umbra_guest_create(const struct umbra_guest_config *config, struct umbra_cou
 void umbra_guest_destroy(struct umbra_guest *guest);
 
 struct umbra_image {
-	const char *name;      /* of the file, for messages and as the command line's first word */
-	const void *data;      /* the caller's, needed during the call only */
+	const char *name; /* of the file, for messages and as the command line's first word */
+	const void *data; /* the caller's, needed during the call only */
 	size_t size;
-	const char *append;    /* command line; NULL: empty */
+	const char *append; /* command line; NULL: empty */
 };
 
 /* Loads a multiboot 1 image or a Linux bzImage. -ENOEXEC: neither of them, or broken. */
@@ -62,8 +63,8 @@ enum umbra_event {
 	UMBRA_EVENT_INTERVAL,    /* an interval of guest time is over */
 	UMBRA_EVENT_INSTRUCTION, /* the retired instruction asked for was reached */
 	UMBRA_EVENT_KICKED,      /* umbra_guest_kick() was called */
-	UMBRA_EVENT_IDLE,        /* halted until guest time umbra_guest_wake_time() (only with pace) */
-	UMBRA_EVENT_ENDED,       /* see umbra_guest_end() */
+	UMBRA_EVENT_IDLE,  /* halted until guest time umbra_guest_wake_time() (only with pace) */
+	UMBRA_EVENT_ENDED, /* see umbra_guest_end() */
 };
 
 /*
@@ -73,7 +74,8 @@ enum umbra_event {
  */
 enum umbra_event umbra_guest_run(struct umbra_guest *guest, uint64_t until_instruction);
 
-/* Makes a running umbra_guest_run() return UMBRA_EVENT_KICKED soon. Any thread, any signal handler. */
+/* Makes a running umbra_guest_run() return UMBRA_EVENT_KICKED soon. Any thread, any signal handler.
+ */
 void umbra_guest_kick(struct umbra_guest *guest);
 
 /* A live switch (SDM words: VM exit, teardown, INVVPID, VM entry). */
@@ -81,9 +83,9 @@ struct umbra_switch {
 	uint64_t instruction; /* retired when it happened */
 	uint64_t time;        /* guest time */
 	enum umbra_mode from, to;
-	uint64_t pause_ns;    /* wall time in which the guest stood still */
-	uint64_t zapped;      /* shadow pages dropped */
-	uint64_t refill_fills;  /* fills it caused so far; grows until the next switch */
+	uint64_t pause_ns;     /* wall time in which the guest stood still */
+	uint64_t zapped;       /* shadow pages dropped */
+	uint64_t refill_fills; /* fills it caused so far; grows until the next switch */
 	uint64_t refill_cycles;
 };
 

@@ -1,0 +1,7 @@
+# docs: pages that belong to no single room; the others are listed in theirs.
+EXTRA_DIST += \
+	docs/cpu.md \
+	docs/make-picture \
+	docs/paging.md \
+	docs/policy.md \
+	docs/umbra.svg

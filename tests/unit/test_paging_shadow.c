@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Rules of shadow paging that random tables seldom meet. */
+#include "paging/shadow.h"
+#include "paging_fixture.h"
+
+#define DATA  0x400000ull
+#define FLAGS (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
+
+static const struct umbra_counters *counters(const struct box *box)
+{
+	return &hw_public(box->hw)->counters;
+}
+
+static void address_spaces_beyond_the_limit_start_again(void **state)
+{
+	const uint64_t first = 900, spaces = 1100, window = 511 * 8;
+	uint64_t limit;
+	struct box box;
+
+	box_create(&box, UMBRA_MODE_SHADOW);
+	limit = box.memory.max_tables;
+	for (uint64_t i = 0; i < spaces; i++)
+		box_put(&box, (first + i) * PAGE_SIZE + window,
+			box_get(&box, box.regs.cr3 + window));
+	for (int round = 0; round < 3; round++) {
+		for (uint64_t i = 0; i < spaces; i++) {
+			struct outcome outcome;
+
+			assert_int_equal(hw_load_cr3(box.hw, (first + i) * PAGE_SIZE), 0);
+			outcome = box_access(&box, WINDOW + DATA + i * 8, HW_READ, false);
+			assert_false(outcome.fault);
+			assert_int_equal(outcome.gpa, DATA + i * 8);
+			assert_true(box.memory.tables <= limit);
+			assert_true(counters(&box)->shadow_pages[0] <= box.vmm->shadow->max_pages);
+		}
+	}
+	/* More spaces than shadow pages: no root can have stayed from one round to the next. */
+	assert_true(spaces > box.vmm->shadow->max_pages);
+	assert_true(counters(&box)->shadow_fills[0] > box.vmm->shadow->max_pages);
+	box_destroy(&box);
+}
+
+static void a_thousand_switches_leave_nothing_behind(void **state)
+{
+	uint32_t tables, capacity;
+	struct box box;
+
+	box_create(&box, UMBRA_MODE_EPT);
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(
+			vmm_switch(box.vmm, i % 2 ? UMBRA_MODE_EPT : UMBRA_MODE_SHADOW, 0, 0, NULL),
+			0);
+		for (uint64_t page = 0; page < 64; page++)
+			box_access(&box, WINDOW + DATA + page * PAGE_SIZE, HW_WRITE, false);
+		if (i == 1) {
+			tables = box.memory.tables;
+			capacity = box.vmm->shadow->rmap[DATA / PAGE_SIZE].capacity;
+		}
+	}
+	assert_int_equal(box.memory.tables, tables);
+	assert_int_equal(box.vmm->shadow->rmap[DATA / PAGE_SIZE].capacity, capacity);
+	assert_int_equal(box.vmm->shadow->nr_pages, 0);
+	assert_int_equal(counters(&box)->switches[0], 1000);
+	box_destroy(&box);
+}
+
+static void leaf_tables_go_out_of_sync_once_and_upper_ones_never(void **state)
+{
+	const uint64_t gva = 0x10000000000ull;
+	uint64_t leaf, upper;
+	struct box box;
+
+	box_create(&box, UMBRA_MODE_SHADOW);
+	box_map(&box, gva, DATA, FLAGS);
+	leaf = box_entry(&box, gva, 1);
+	upper = box_entry(&box, gva, 2);
+	box_access(&box, gva, HW_WRITE, true);
+
+	/* The second write of the leaf table is as cheap as one to any page. */
+	box_guest_write(&box, leaf + 8, DATA | FLAGS);
+	assert_int_equal(counters(&box)->shadow_unsyncs[0], 1);
+	box_guest_write(&box, leaf + 16, DATA | FLAGS);
+	assert_int_equal(counters(&box)->shadow_unsyncs[0], 1);
+	assert_int_equal(counters(&box)->shadow_syncs[0], 0);
+	assert_int_equal(hw_load_cr3(box.hw, box.regs.cr3), 0);
+	assert_int_equal(counters(&box)->shadow_syncs[0], 1);
+	box_guest_write(&box, leaf + 8, 0);
+	assert_int_equal(counters(&box)->shadow_unsyncs[0], 2);
+
+	assert_int_equal(counters(&box)->shadow_table_writes[0], 0);
+	box_guest_write(&box, upper + 8, 0);
+	assert_int_equal(counters(&box)->shadow_table_writes[0], 1);
+	box_guest_write(&box, upper + 8, 0);
+	assert_int_equal(counters(&box)->shadow_table_writes[0], 2);
+	box_destroy(&box);
+}
+
+static void tables_written_over_and_over_are_tables_no_more(void **state)
+{
+	const uint64_t gva = 0x10000000000ull;
+	uint64_t upper, written;
+	struct box box;
+
+	box_create(&box, UMBRA_MODE_SHADOW);
+	box_map(&box, gva, DATA, FLAGS);
+	upper = box_entry(&box, gva, 2);
+	box_access(&box, gva, HW_WRITE, true);
+	for (int i = 0; i < 16; i++)
+		box_guest_write(&box, upper + 64, (uint64_t)i << 12);
+	written = counters(&box)->shadow_table_writes[0];
+	assert_in_range(written, 1, 8);
+	/* And it is one again as soon as it is used. */
+	assert_int_equal(hw_load_cr3(box.hw, box.regs.cr3), 0);
+	assert_int_equal(box_access(&box, gva, HW_WRITE, true).gpa, DATA);
+	box_guest_write(&box, upper + 64, 0);
+	assert_int_equal(counters(&box)->shadow_table_writes[0], written + 1);
+	box_destroy(&box);
+}
+
+static void with_wp_clear_a_supervisor_writes_what_a_user_may_only_read(void **state)
+{
+	const uint64_t gva = 0x10000000000ull;
+	struct box box;
+
+	box_create(&box, UMBRA_MODE_SHADOW);
+	box_map(&box, gva, DATA, PTE_P | PTE_U);
+	box.regs.cr0 &= ~CR0_WP;
+	assert_int_equal(hw_paging_changed(box.hw, &box.regs), 0);
+	for (int i = 0; i < 3; i++) {
+		struct outcome outcome = box_access(&box, gva, HW_WRITE, false);
+
+		assert_false(outcome.fault);
+		assert_int_equal(outcome.gpa, DATA);
+		assert_false(box_access(&box, gva, HW_READ, true).fault);
+		outcome = box_access(&box, gva, HW_WRITE, true);
+		assert_true(outcome.fault);
+		assert_int_equal(outcome.code, PF_P | PF_W | PF_U);
+	}
+	box_destroy(&box);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(address_spaces_beyond_the_limit_start_again),
+		cmocka_unit_test(a_thousand_switches_leave_nothing_behind),
+		cmocka_unit_test(leaf_tables_go_out_of_sync_once_and_upper_ones_never),
+		cmocka_unit_test(tables_written_over_and_over_are_tables_no_more),
+		cmocka_unit_test(with_wp_clear_a_supervisor_writes_what_a_user_may_only_read),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
