@@ -301,7 +301,7 @@ static void print_memory(const struct run *a, const struct run *b)
  */
 static bool trace(const struct plan *plan)
 {
-	uint64_t random = program.seed, at = 0, writes, invalidations, stop = 0;
+	uint64_t random = program.seed, at = 0, writes, invalidations, time, stop = 0;
 	uint64_t dirty_at = 0, dirty_rip = 0, history[NR_HISTORY] = {0};
 	struct run ept, other;
 	struct outcome a, b;
@@ -316,14 +316,21 @@ static bool trace(const struct plan *plan)
 		bool pending;
 
 		history[at % NR_HISTORY] = rip;
+		time = umbra_guest_time(ept.guest);
 		writes = umbra_guest_counters(ept.guest)->guest_table_writes[0];
 		more = advance(&ept, at + 1);
 		more &= advance(&other, at + 1);
 		pending = umbra_guest_counters(ept.guest)->guest_table_writes[0] != writes;
 		finish(&ept, &a);
 		finish(&other, &b);
-		if (!same(&a, &b) || !more || at == MAX_INSTRUCTIONS)
+		if (!same(&a, &b) || !more || at == MAX_INSTRUCTIONS) {
+			/* A REP that wrote a table and went on. */
+			if (pending && !dirty_at && a.time > time + 1) {
+				dirty_at = at;
+				dirty_rip = rip;
+			}
 			break;
+		}
 		at++;
 		if (plan->switches && at == stop)
 			umbra_guest_switch(other.guest,

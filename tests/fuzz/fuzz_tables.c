@@ -28,7 +28,9 @@ enum {
 
 _Static_assert(TABLE_CHANGED + FUZZ_NR_CHANGED_TABLES <= FUZZ_NR_TABLES, "room for all tables");
 
-#define USER (PTE_P | PTE_W | PTE_U)
+#define INDEX_LARGE 3 /* of TABLE_PD_HIGH: a 2M page or nothing, never a table */
+
+#define USER        (PTE_P | PTE_W | PTE_U)
 
 static uint64_t table(unsigned number)
 {
@@ -60,7 +62,7 @@ static uint64_t random_flags(uint64_t *random)
 	return flags[fuzz_below(random, sizeof(flags) / sizeof(flags[0]))];
 }
 
-static uint64_t random_page(const struct fuzz_program *program, uint64_t *random)
+static uint64_t any_page(const struct fuzz_program *program, uint64_t *random)
 {
 	switch (fuzz_below(random, 8)) {
 	case 0: return FUZZ_CODE + fuzz_below(random, FUZZ_CODE_PAGES) * 4096;
@@ -69,6 +71,26 @@ static uint64_t random_page(const struct fuzz_program *program, uint64_t *random
 	case 3: return FUZZ_LOW + fuzz_below(random, 4) * 4096;
 	default: return FUZZ_DATA + fuzz_below(random, FUZZ_DATA_PAGES) * 4096;
 	}
+}
+
+/* Tables are written by their own templates alone: those invalidate. */
+static uint64_t random_page(const struct fuzz_program *program, uint64_t *random)
+{
+	uint64_t page;
+
+	do
+		page = any_page(program, random);
+	while (!program->confused && page >= FUZZ_TABLES && page < table(FUZZ_NR_TABLES));
+	return page;
+}
+
+/* A 2M page, seldom the one in which the guest itself is. */
+static uint64_t random_large(const struct fuzz_program *program, uint64_t *random)
+{
+	uint64_t number =
+		fuzz_one_in(random, 32) ? 0 : 1 + fuzz_below(random, 1 + (program->memory >> 21));
+
+	return number << 21 | PTE_PS | (fuzz_one_in(random, 32) ? 1ull << 13 : 0);
 }
 
 static uint64_t random_entry(const struct fuzz_program *program, uint64_t *random, unsigned level)
@@ -80,10 +102,8 @@ static uint64_t random_entry(const struct fuzz_program *program, uint64_t *rando
 	if (level == 1)
 		return random_page(program, random) | flags |
 		       (fuzz_one_in(random, 16) ? PTE_PS : 0);
-	if (level == 2 && fuzz_one_in(random, 4)) {
-		entry = fuzz_below(random, program->memory / (2ull << 20) + 2) << 21;
-		return entry | flags | PTE_PS | (fuzz_one_in(random, 16) ? 1ull << 13 : 0);
-	}
+	if (level == 2 && fuzz_one_in(random, 4))
+		return random_large(program, random) | flags;
 	if (program->confused && fuzz_one_in(random, 8))
 		return random_page(program, random) | flags;
 	/* A table; unless the guest is confused, of the level that belongs there. */
@@ -94,9 +114,10 @@ static uint64_t random_entry(const struct fuzz_program *program, uint64_t *rando
 
 		entry = table(first +
 			      fuzz_below(random, TABLE_CHANGED + FUZZ_NR_CHANGED_TABLES - first));
+	} else if (program->aliases) {
+		entry = table(TABLE_PD_MANY + fuzz_below(random, 2));
 	} else {
-		entry = table(program->aliases && fuzz_one_in(random, 2) ? TABLE_PD_MANY
-									 : TABLE_PD_HIGH);
+		return 0; /* a second way to a table of pages */
 	}
 	return entry | flags | PTE_U | (fuzz_one_in(random, 4) ? 0 : PTE_W);
 }
@@ -153,6 +174,7 @@ void fuzz_tables_make(struct fuzz_program *program, uint64_t *random)
 	}
 	for (unsigned index = 0; index < 2; index++)
 		put(program, TABLE_PD_HIGH, index, random_entry(program, random, 2));
+	put(program, TABLE_PD_HIGH, INDEX_LARGE, random_large(program, random) | USER);
 }
 
 void fuzz_tables_change(const struct fuzz_program *program, uint64_t *random, uint64_t *ret_gpa,
@@ -161,13 +183,17 @@ void fuzz_tables_change(const struct fuzz_program *program, uint64_t *random, ui
 	unsigned number = TABLE_CHANGED + fuzz_below(random, FUZZ_NR_CHANGED_TABLES), level, index;
 
 	if (fuzz_one_in(random, 2))
-		number = TABLE_PT_MANY;
+		number = fuzz_one_in(random, 4) ? TABLE_PD_HIGH : TABLE_PT_MANY;
 	level = level_of(number);
 	index = random_index(random, level);
 	*ret_gpa = table(number) + index * 8;
 	*ret_entry = random_entry(program, random, level);
 	if (number == TABLE_PT_MANY)
 		*ret_gva = FUZZ_MANY + index * 4096;
+	if (number == TABLE_PD_HIGH && index == INDEX_LARGE) {
+		*ret_gva = FUZZ_HIGH + ((uint64_t)index << 21);
+		*ret_entry = random_large(program, random) | random_flags(random);
+	}
 	if (level == 1 || index)
 		return;
 	/* The way to that table stays most often, with other rights. */

@@ -5,8 +5,10 @@ TESTS += $(FUZZ_TESTS)
 tests_fuzz_fuzz_guest_SOURCES = \
 	tests/fuzz/fuzz.h \
 	tests/fuzz/fuzz_code.c \
+	tests/fuzz/fuzz_code.h \
 	tests/fuzz/fuzz_guest.c \
 	tests/fuzz/fuzz_program.c \
+	tests/fuzz/fuzz_system.c \
 	tests/fuzz/fuzz_tables.c
 tests_fuzz_fuzz_guest_LDADD = $(VMMCORE_LIBS)
 tests_fuzz_fuzz_boot_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_boot.c
