@@ -38,3 +38,5 @@ lab:
 	$(srcdir)/tests/lab/quickstart_debootstrap.sh
 
 .PHONY: lab print-sanitizer-tests
+
+include tests/fuzz/local.mk

@@ -5,6 +5,7 @@
  * knows the manual alone. Translations, error codes and every bit of guest memory must agree.
  */
 #include "paging_fixture.h"
+#include "paging/shadow.h"
 
 #define NR_TABLES  6
 #define NR_STEPS   60000
@@ -210,6 +211,37 @@ static void compare_memory(struct law *law)
 	}
 }
 
+/* Each shadow entry's reference is in the list of what it points at, and nothing else is there. */
+static void check_lists(const struct shadow *shadow)
+{
+	uint64_t references = 0, entries = 0;
+
+	for (uint64_t gfn = 0; gfn < RAM_SIZE / PAGE_SIZE; gfn++)
+		references += shadow->rmap[gfn].count;
+	for (uint32_t number = 0; number < shadow->max_pages; number++) {
+		const struct shadow_page *page = &shadow->page[number];
+
+		references += page->parents.count;
+		for (unsigned index = 0; page->used && index < ENTRIES; index++) {
+			const struct ref_list *list;
+			uint32_t to;
+
+			if (!(page->entry[index] & PTE_P))
+				continue;
+			to = shadow_child(shadow, page->entry[index]);
+			if (to == GFN_NONE) /* the frame of all ones */
+				continue;
+			list = page->role.level == 1 ? &shadow->rmap[to]
+						     : &shadow->page[to].parents;
+			assert_true(page->place[index] < list->count);
+			assert_int_equal(list->ref[page->place[index]], SPTE_REF(number, index));
+			entries++;
+		}
+	}
+	assert_int_equal(references, entries);
+	assert_true(shadow->unsync.count <= shadow->max_pages);
+}
+
 static void run_law(enum umbra_mode mode, bool switching, uint64_t seed)
 {
 	struct law law = {0};
@@ -248,8 +280,11 @@ static void run_law(enum umbra_mode mode, bool switching, uint64_t seed)
 			switches++;
 		} else
 			access_one(&law);
-		if (step % 5000 == 0)
+		if (step % 5000 == 0) {
 			compare_memory(&law);
+			if (law.box.vmm->shadow)
+				check_lists(law.box.vmm->shadow);
+		}
 	}
 	compare_memory(&law);
 	assert_true(law.faults > law.accesses / 20);
@@ -292,6 +327,29 @@ static void switching_follows_the_manual(void **state)
 		run_law(UMBRA_MODE_EPT, true, seed);
 }
 
+/* A guest that makes the same table go out of sync again and again takes no memory for it. */
+static void a_page_is_once_in_the_list_of_those_out_of_sync(void **state)
+{
+	const uint64_t gva = 0x40000000, rights = PTE_P | PTE_W | PTE_U | PTE_A;
+	uint64_t upper, leaf, table;
+	struct box box;
+
+	box_create(&box, UMBRA_MODE_SHADOW);
+	leaf = box_entry(&box, gva, 1);
+	upper = box_entry(&box, gva, 2);
+	table = box_get(&box, upper);
+	box_put(&box, leaf, FIRST_DATA | rights);
+	for (unsigned i = 0; i < 100; i++) {
+		assert_false(box_access(&box, gva, HW_READ, false).fault);
+		box_guest_write(&box, leaf, (FIRST_DATA + i * PAGE_SIZE) | rights);
+		/* The path to it goes and comes back: the table is in sync again. */
+		box_guest_write(&box, upper, table ^ (i & 1 ? PTE_U : PTE_U | PTE_W));
+	}
+	assert_true(hw_public(box.hw)->counters.shadow_unsyncs[0] > 50);
+	assert_true(box.vmm->shadow->unsync.count < 10);
+	box_destroy(&box);
+}
+
 static void no_table_lies_at_host_address_zero(void **state)
 {
 	struct memory memory;
@@ -309,6 +367,7 @@ static void no_table_lies_at_host_address_zero(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_page_is_once_in_the_list_of_those_out_of_sync),
 		cmocka_unit_test(no_table_lies_at_host_address_zero),
 		cmocka_unit_test(bare_follows_the_manual),
 		cmocka_unit_test(ept_follows_the_manual),

@@ -586,6 +586,24 @@ static void test_code_where_nobody_answers_goes_on_in_the_next_page(void **state
 	}
 }
 
+static void test_an_endless_chain_of_faults_lets_the_caller_look_around(void **state)
+{
+	struct box box;
+
+	create(&box);
+	box_code(&box, 0x0f, 0x0b); /* UD2, and again in its handler, on the same stack each time */
+	box_write(&box, box_handler(X86_UD), "\x0f\x0b", 2);
+	box_write64(&box, IDT + 16 * X86_UD,
+		    box_read64(&box, IDT + 16 * X86_UD) | 1ull << 32 /* IST1 */);
+	box.cpu->tr = (struct x86_segment){.base = DATA, .limit = 0x67, .rights = 0x8b};
+	box_write64(&box, DATA + 36, STACK);
+	box_run(&box, 1);
+	assert_false(box.cpu->ended);
+	assert_int_equal(box.cpu->instructions, 0);
+	assert_int_equal(box.cpu->gpr[X86_RIP], box_handler(X86_UD));
+	box_destroy(&box);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -617,6 +635,7 @@ int main(void)
 		cmocka_unit_test(test_interrupts_arrive_at_the_same_boundary_however_a_run_is_cut),
 		cmocka_unit_test(test_a_halted_cpu_goes_on_with_an_interrupt_only),
 		cmocka_unit_test(test_code_where_nobody_answers_goes_on_in_the_next_page),
+		cmocka_unit_test(test_an_endless_chain_of_faults_lets_the_caller_look_around),
 		cmocka_unit_test(test_single_step_traps_after_each_instruction),
 	};
 

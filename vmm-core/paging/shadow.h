@@ -41,11 +41,13 @@ struct shadow_page {
 	uint32_t next; /* in its hash bucket, or in the free list */
 	bool used;
 	bool unsync;                   /* the guest may write its table unseen */
+	bool listed;                   /* in shadow.unsync, out of sync or not any more */
 	uint8_t writes;                /* emulated writes since it was last used for a fill */
 	uint64_t hpa;                  /* its frame */
 	uint64_t *entry;               /* the same, host address */
 	struct ref_list parents;       /* entries that point at it */
 	uint64_t filled[ENTRIES / 64]; /* leaf entries that were filled since the page exists */
+	uint32_t place[ENTRIES];       /* of each entry's reference in the list that it is in */
 };
 
 /* -ENOMEM. */

@@ -5,6 +5,9 @@
 
 #include "paging/shadow.h"
 
+/* A list up to this long is kept as it is. */
+#define KEPT_CAPACITY 16
+
 int ref_list_add(struct ref_list *list, uint32_t ref)
 {
 	if (list->count == list->capacity) {
@@ -20,13 +23,41 @@ int ref_list_add(struct ref_list *list, uint32_t ref)
 	return 0;
 }
 
-static void list_remove(struct ref_list *list, uint32_t ref)
+static void list_empty(struct ref_list *list)
 {
-	for (uint32_t i = 0; i < list->count; i++) {
-		if (list->ref[i] == ref) {
-			list->ref[i] = list->ref[--list->count];
+	list->count = 0;
+	if (list->capacity <= KEPT_CAPACITY)
+		return;
+	free(list->ref);
+	*list = (struct ref_list){0};
+}
+
+/* Adds the reference of an entry, which remembers where it stands. */
+static int list_enter(struct shadow *shadow, struct ref_list *list, uint32_t page, unsigned index)
+{
+	int error = ref_list_add(list, SPTE_REF(page, index));
+
+	if (!error)
+		shadow->page[page].place[index] = list->count - 1;
+	return error;
+}
+
+/* A guest can map one page by every entry that there is: takes the reference out without a search.
+ */
+static void list_leave(struct shadow *shadow, struct ref_list *list, uint32_t page, unsigned index)
+{
+	uint32_t place = shadow->page[page].place[index], last = list->ref[--list->count];
+
+	list->ref[place] = last;
+	shadow->page[SPTE_REF_PAGE(last)].place[SPTE_REF_INDEX(last)] = place;
+	/* ... and then another page: lists give back what they do not need any more. */
+	if (list->capacity > KEPT_CAPACITY && list->count < list->capacity / 4) {
+		uint32_t *shrunk = realloc(list->ref, list->capacity / 2 * sizeof(*shrunk));
+
+		if (!shrunk)
 			return;
-		}
+		list->ref = shrunk;
+		list->capacity /= 2;
 	}
 }
 
@@ -177,11 +208,11 @@ bool shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index)
 		uint32_t gfn = shadow_leaf_gfn(shadow, value);
 
 		if (gfn != GFN_NONE)
-			list_remove(&shadow->rmap[gfn], SPTE_REF(page, index));
+			list_leave(shadow, &shadow->rmap[gfn], page, index);
 	} else {
 		uint32_t child = shadow_child(shadow, value);
 
-		list_remove(&shadow->page[child].parents, SPTE_REF(page, index));
+		list_leave(shadow, &shadow->page[child].parents, page, index);
 	}
 	shadow->vmm->hw->public.counters.shadow_zaps[0]++;
 	return true;
@@ -197,7 +228,7 @@ void shadow_entry_set_leaf(struct shadow *shadow, uint32_t page, unsigned index,
 		return;
 	}
 	shadow_entry_drop(shadow, page, index);
-	if (gfn != GFN_NONE && ref_list_add(&shadow->rmap[gfn], SPTE_REF(page, index)) < 0) {
+	if (gfn != GFN_NONE && list_enter(shadow, &shadow->rmap[gfn], page, index) < 0) {
 		hw_fail(shadow->vmm->hw, "out of memory for reverse maps");
 		return;
 	}
@@ -209,7 +240,7 @@ void shadow_entry_set_table(struct shadow *shadow, uint32_t page, unsigned index
 	struct shadow_page *to = &shadow->page[child];
 
 	shadow_entry_drop(shadow, page, index);
-	if (ref_list_add(&to->parents, SPTE_REF(page, index)) < 0) {
+	if (list_enter(shadow, &to->parents, page, index) < 0) {
 		hw_fail(shadow->vmm->hw, "out of memory for parents of a shadow page");
 		return;
 	}
@@ -261,10 +292,11 @@ uint64_t shadow_drop_all(struct shadow *shadow)
 	for (uint32_t number = 0; number < shadow->max_pages; number++) {
 		struct shadow_page *page = &shadow->page[number];
 
+		page->listed = false;
 		if (!page->used)
 			continue;
 		zaps += page->parents.count;
-		page->parents.count = 0;
+		list_empty(&page->parents);
 		for (unsigned index = 0; index < ENTRIES && page->role.level == 1; index++) {
 			uint32_t gfn;
 
@@ -273,7 +305,7 @@ uint64_t shadow_drop_all(struct shadow *shadow)
 			zaps++;
 			gfn = shadow_leaf_gfn(shadow, page->entry[index]);
 			if (gfn != GFN_NONE)
-				shadow->rmap[gfn].count = 0;
+				list_empty(&shadow->rmap[gfn]);
 		}
 		release(shadow, number);
 	}

@@ -27,11 +27,11 @@ bool shadow_unsync(struct shadow *shadow, uint32_t gfn)
 
 		if (page->unsync)
 			continue;
-		if (ref_list_add(&shadow->unsync, number) < 0) {
+		if (!page->listed && ref_list_add(&shadow->unsync, number) < 0) {
 			hw_fail(hw, "out of memory for the list of out-of-sync pages");
 			return false;
 		}
-		page->unsync = true;
+		page->unsync = page->listed = true;
 		hw->public.counters.shadow_unsyncs[0]++;
 		hw_charge_exit(hw, hw->cost.shadow_unsync);
 	}
@@ -79,6 +79,7 @@ void shadow_sync_all(struct shadow *shadow)
 	for (uint32_t i = 0; i < shadow->unsync.count; i++) {
 		uint32_t number = shadow->unsync.ref[i];
 
+		shadow->page[number].listed = false;
 		if (!shadow->page[number].unsync)
 			continue;
 		changed |= repair(shadow, number);

@@ -23,6 +23,8 @@
 #define TABLE_SIZE  (1u << TABLE_BITS)
 #define ARENA_INSNS (1u << 18) /* about 10 MiB; when it is full everything is decoded anew */
 #define DR6_BS      (1ull << 14)
+/* Faults take no guest time: after so many the caller gets a look around all the same. */
+#define MAX_ROUNDS 65536
 
 struct block {
 	const uint8_t *host; /* of the first byte; NULL: empty */
@@ -537,11 +539,12 @@ void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instructio
 	     const volatile bool *stop)
 {
 	uint64_t now, deadline;
+	unsigned rounds = 0;
 
 	/* Loaders, devices and the VMM may have written to code since. */
 	cpu->blocks->epoch = hw_code_writes(cpu->hw);
 	attend(cpu);
-	while (!cpu->ended && !*stop) {
+	while (!cpu->ended && !*stop && rounds++ < MAX_ROUNDS) {
 		now = x86_time(cpu);
 		if (now >= machine_next_event(cpu->machine))
 			machine_advance(cpu->machine, now);

@@ -184,7 +184,8 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry);
  * at the exact instruction or REP iteration under the instructions clock; under the cycles clock
  * time may be past
  * @until_time by what the last block cost), *stop becomes true, the CPU halts with nothing pending
- * (halted), or the guest ends. Delivers the machine's interrupts on the way.
+ * (halted), or the guest ends. Delivers the machine's interrupts on the way. May return sooner: a
+ * guest whose every instruction faults makes no progress in time nor instructions.
  */
 void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instruction,
 	     const volatile bool *stop);
