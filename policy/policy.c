@@ -15,9 +15,14 @@
 #define TRIAL 3
 /* Intervals over which a switch's "after" is measured. */
 #define AFTER 2
-/* The same work when it walks as often, within this factor; then cycles an instruction compare. */
+/*
+ * The same work when it walks and changes its tables as often, within this factor; then cycles an
+ * instruction compare.
+ */
 #define SAME_WORK 1.25
-#define DEARER    1.03
+/* An instruction: as good as none. */
+#define FEW_EVENTS 20e-6
+#define DEARER     1.03
 
 /*
  * Patience: the factor on the cost of a switch that the advantage must outgrow. 1 would be the
@@ -49,6 +54,8 @@ struct span {
 	double cycles; /* refill and switching set aside */
 	double instructions;
 	double walks;
+	double events;  /* CR3 loads, INVLPGs and page faults */
+	uint32_t blind; /* intervals in which these were not known */
 	double refill;
 	double elsewhere; /* estimated cycles of the same work in the other mode */
 };
@@ -71,7 +78,7 @@ struct policy {
 	struct policy_decision last;     /* the newest decision */
 	struct policy_decision switched; /* the last switch, while its "after" is open */
 	bool after_open;
-	double before_walks; /* walks an instruction before that switch */
+	struct span before_switch; /* what spoke for that switch */
 	struct policy_decision amended[2];
 	unsigned int nr_amended;
 };
@@ -97,6 +104,10 @@ static void span_add(struct span *span, const struct policy_input *inputs, doubl
 	span->cycles += cycles;
 	span->instructions += number(inputs, POLICY_INPUT_instructions);
 	span->walks += number(inputs, POLICY_INPUT_walks);
+	span->events += number(inputs, POLICY_INPUT_guest_cr3_loads) +
+			number(inputs, POLICY_INPUT_guest_invlpgs) +
+			number(inputs, POLICY_INPUT_guest_page_faults);
+	span->blind += !inputs[POLICY_INPUT_guest_invlpgs].known;
 	span->refill += number(inputs, POLICY_INPUT_refill_cycles);
 }
 
@@ -157,13 +168,23 @@ static void finish_stay(struct policy *p, enum umbra_mode mode, const struct est
 	amend(p, d);
 }
 
-/* Since the last switch the guest walks as often as before it. */
+static bool alike(double a, double b)
+{
+	return a < b * SAME_WORK && b < a * SAME_WORK;
+}
+
+/* Since the last switch the guest walks and changes its tables as often as before it. */
 static bool same_work(const struct policy *p)
 {
-	double walks = per_instruction(p->after.walks, &p->after);
+	const struct span *before = &p->before_switch, *after = &p->after;
 
-	return p->after.instructions > 0 && walks < p->before_walks * SAME_WORK &&
-	       walks * SAME_WORK > p->before_walks;
+	if (after->instructions <= 0 || before->instructions <= 0)
+		return false;
+	if (!before->blind && !after->blind &&
+	    !alike(per_instruction(before->events, before) + FEW_EVENTS,
+		   per_instruction(after->events, after) + FEW_EVENTS))
+		return false;
+	return alike(per_instruction(before->walks, before), per_instruction(after->walks, after));
 }
 
 static void finish_switch(struct policy *p)
@@ -260,8 +281,10 @@ static struct verdict judge(const struct policy *p, const struct policy_decision
 		return VERDICT(STAY, "pinned");
 	if (refilling(p, d))
 		return VERDICT(STAY, "refill");
-	if (p->own_stay && p->dwell <= TRIAL) {
-		bool dearer = dearer_than_before(p);
+	/* Going back is no try: what the other mode costs was just seen. */
+	if (p->own_stay && p->switched.action == POLICY_SWITCH && p->dwell <= TRIAL) {
+		/* Work that only walks alike, and would be dearer there, is other work. */
+		bool dearer = gain > 0 && dearer_than_before(p);
 
 		if (dearer || (gain > hysteresis && p->advantage > d->threshold))
 			return VERDICT(ROLLBACK, "did_not_pay");
@@ -302,6 +325,8 @@ static void decide(struct policy *p, struct policy_decision *d, const struct est
 	p->before.cycles += now->cycles;
 	p->before.instructions += now->instructions;
 	p->before.walks += now->walks;
+	p->before.events += now->events;
+	p->before.blind += now->blind;
 	p->stay_gain -= gain;
 	p->stay_refill += now->refill;
 
@@ -327,7 +352,7 @@ static void decide(struct policy *p, struct policy_decision *d, const struct est
 	d->action = verdict.action;
 	d->after.cycles_per_instruction_before = per_instruction(p->before.cycles, &p->before);
 	finish_switch(p);
-	p->before_walks = per_instruction(p->before.walks, &p->before);
+	p->before_switch = p->before;
 	p->switched = *d;
 	p->after_open = true;
 	if (other == UMBRA_MODE_SHADOW)

@@ -214,6 +214,18 @@ static void a_mistake_is_not_repeated_over_and_over(void **state)
 	}
 }
 
+#define NR(rows) (sizeof(rows) / sizeof((rows)[0]))
+
+static const uint64_t tlb_bound_in_ept[][2] = {
+	{POLICY_INPUT_instructions, 3000000},
+	{POLICY_INPUT_cycles, 10000000},
+	{POLICY_INPUT_walks, 100000},
+	{POLICY_INPUT_walk_references_guest, 100000},
+	{POLICY_INPUT_walk_references_nested, 100000},
+	{POLICY_INPUT_walk_cycles, 4100000},
+	{POLICY_INPUT_ept_fills, 1},
+};
+
 static void set_all(struct policy_input in[POLICY_INPUT_COUNT], const uint64_t values[][2],
 		    unsigned int nr)
 {
@@ -226,15 +238,6 @@ static void set_all(struct policy_input in[POLICY_INPUT_COUNT], const uint64_t v
 
 static void a_switch_is_not_judged_while_most_is_refill_but_not_for_ever(void **state)
 {
-	static const uint64_t ept[][2] = {
-		{POLICY_INPUT_instructions, 3000000},
-		{POLICY_INPUT_cycles, 10000000},
-		{POLICY_INPUT_walks, 100000},
-		{POLICY_INPUT_walk_references_guest, 100000},
-		{POLICY_INPUT_walk_references_nested, 100000},
-		{POLICY_INPUT_walk_cycles, 4100000},
-		{POLICY_INPUT_ept_fills, 1},
-	};
 	/* A tenth is work, and dearer than before. */
 	static const uint64_t refill[][2] = {
 		{POLICY_INPUT_instructions, 250000},   {POLICY_INPUT_cycles, 10000000},
@@ -249,12 +252,12 @@ static void a_switch_is_not_judged_while_most_is_refill_but_not_for_ever(void **
 	uint64_t time = 1;
 
 	assert_int_equal(policy_create(NULL, POLICY_AUTO, &policy), 0);
-	set_all(in, ept, sizeof(ept) / sizeof(ept[0]));
+	set_all(in, tlb_bound_in_ept, NR(tlb_bound_in_ept));
 	do {
 		d = policy_decide(policy, time, time, UMBRA_MODE_EPT, in);
 		assert_true(++time < 20);
 	} while (d->action != POLICY_SWITCH);
-	set_all(in, refill, sizeof(refill) / sizeof(refill[0]));
+	set_all(in, refill, NR(refill));
 	for (int i = 0; i < 3; i++, time++) {
 		d = policy_decide(policy, time, time, UMBRA_MODE_SHADOW, in);
 		assert_int_equal(d->action, POLICY_STAY);
@@ -264,6 +267,42 @@ static void a_switch_is_not_judged_while_most_is_refill_but_not_for_ever(void **
 	/* A guest whose shadow is thrown away again and again would never be done. */
 	d = policy_decide(policy, time, time, UMBRA_MODE_SHADOW, in);
 	assert_string_not_equal(d->reason, "refill");
+	policy_destroy(policy);
+}
+
+/* Or two changes of work a few intervals apart would be followed for ever, at any price. */
+static void a_rollback_is_not_on_trial(void **state)
+{
+	/* As many walks, and dearer. */
+	static const uint64_t trapped[][2] = {
+		{POLICY_INPUT_instructions, 2000000}, {POLICY_INPUT_cycles, 10000000},
+		{POLICY_INPUT_walks, 66667},          {POLICY_INPUT_walk_references_guest, 66667},
+		{POLICY_INPUT_walk_cycles, 1400000},  {POLICY_INPUT_exits, 5000},
+		{POLICY_INPUT_exits_mode, 5000},      {POLICY_INPUT_exit_cycles, 6500000},
+	};
+	struct policy_input in[POLICY_INPUT_COUNT];
+	const struct policy_decision *d;
+	struct policy *policy;
+	uint64_t time = 1;
+
+	assert_int_equal(policy_create(NULL, POLICY_AUTO, &policy), 0);
+	set_all(in, tlb_bound_in_ept, NR(tlb_bound_in_ept));
+	do {
+		d = policy_decide(policy, time, time, UMBRA_MODE_EPT, in);
+		assert_true(++time < 20);
+	} while (d->action != POLICY_SWITCH);
+	set_all(in, trapped, NR(trapped));
+	d = policy_decide(policy, time, time, UMBRA_MODE_SHADOW, in);
+	assert_int_equal(d->action, POLICY_ROLLBACK);
+	/* Dearer than it was there and, by the estimate, than shadow would be. */
+	set_all(in, tlb_bound_in_ept, NR(tlb_bound_in_ept));
+	in[POLICY_INPUT_instructions].value = 1500000;
+	in[POLICY_INPUT_walks].value = 50000;
+	for (int i = 0; i < 3; i++) {
+		time++;
+		d = policy_decide(policy, time, time, UMBRA_MODE_EPT, in);
+		assert_int_equal(d->action, POLICY_STAY);
+	}
 	policy_destroy(policy);
 }
 
@@ -329,6 +368,7 @@ int main(void)
 		cmocka_unit_test(a_switch_that_made_things_dearer_is_rolled_back),
 		cmocka_unit_test(a_mistake_is_not_repeated_over_and_over),
 		cmocka_unit_test(a_switch_is_not_judged_while_most_is_refill_but_not_for_ever),
+		cmocka_unit_test(a_rollback_is_not_on_trial),
 		cmocka_unit_test(a_mode_changed_by_somebody_else_starts_the_count_over),
 		cmocka_unit_test(an_interval_without_instructions_decides_nothing),
 	};
