@@ -251,14 +251,12 @@ x86_exec *x86_select_misc(const ZydisDecodedInstruction *decoded,
 	}
 
 /* For every condition code; M(name, number). */
+/* clang-format off */
 #define FOR_CONDITIONS(M)                                                                          \
-	M(o, X86_COND_O)                                                                           \
-	M(no, X86_COND_NO)                                                                         \
-	M(b, X86_COND_B)                                                                           \
-	M(nb, X86_COND_NB)                                                                         \
+	M(o, X86_COND_O) M(no, X86_COND_NO) M(b, X86_COND_B) M(nb, X86_COND_NB)                    \
 	M(z, X86_COND_Z) M(nz, X86_COND_NZ) M(be, X86_COND_BE) M(nbe, X86_COND_NBE)                \
-		M(s, X86_COND_S) M(ns, X86_COND_NS) M(p, X86_COND_P) M(np, X86_COND_NP)            \
-			M(l, X86_COND_L) M(nl, X86_COND_NL) M(le, X86_COND_LE)                     \
-				M(nle, X86_COND_NLE)
+	M(s, X86_COND_S) M(ns, X86_COND_NS) M(p, X86_COND_P) M(np, X86_COND_NP)                    \
+	M(l, X86_COND_L) M(nl, X86_COND_NL) M(le, X86_COND_LE) M(nle, X86_COND_NLE)
+/* clang-format on */
 
 #endif

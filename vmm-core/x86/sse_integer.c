@@ -3,74 +3,27 @@
 #include "x86/sse.h"
 
 /* Instructions xmm, xmm/m128: each is executed as itself. */
-#define PLAIN_INSTRUCTIONS(X)                                                                       \
-	X(ANDPS, "andps")                                                                           \
-	X(ANDPD, "andpd")                                                                           \
-	X(ANDNPS, "andnps") X(ANDNPD, "andnpd") X(ORPS, "orps") X(ORPD, "orpd") X(                  \
-		XORPS,                                                                              \
-		"xorps") X(XORPD,                                                                   \
-			   "xorpd") X(UNPCKLPS,                                                     \
-				      "unpcklps") X(UNPCKLPD,                                       \
-						    "unpcklpd") X(UNPCKHPS,                         \
-								  "unpckhps") X(UNPCKHPD,           \
-										"unpckhpd") X(PAND, \
-											      "pa"  \
-											      "n"   \
-											      "d")  \
-		X(PANDN, "pandn") X(POR, "por") X(PXOR, "pxor") X(PADDB, "paddb") X(PADDW, "padd"   \
-											   "w") X(  \
-			PADDD,                                                                      \
-			"paddd") X(PADDQ,                                                           \
-				   "paddq") X(PADDSB,                                               \
-					      "paddsb") X(PADDSW,                                   \
-							  "paddsw") X(PADDUSB,                      \
-								      "paddusb") X(PADDUSW,         \
-										   "paddusw")       \
-			X(PSUBB, "psubb") X(PSUBW, "psubw") X(PSUBD, "psubd") X(PSUBQ, "psubq") X(  \
-				PSUBSB,                                                             \
-				"psubsb") X(PSUBSW,                                                 \
-					    "psubsw") X(PSUBUSB,                                    \
-							"psubusb") X(PSUBUSW,                       \
-								     "psubusw") X(PMULLW,           \
-										  "pmullw")         \
-				X(PMULHW, "pmulhw") X(PMULHUW, "pmulhuw") X(PMULUDQ, "pmuludq") X(  \
-					PMADDWD,                                                    \
-					"pmaddwd") X(PSADBW,                                        \
-						     "psadb"                                        \
-						     "w") X(PAVGB, "pavgb") X(PAVGW,                \
-									      "pavgw") X(PMAXUB,    \
-											 "pmaxub")  \
-					X(PMAXSW, "pmaxsw") X(PMINUB, "pminub") X(                  \
-						PMINSW,                                             \
-						"pminsw") X(PCMPEQB,                                \
-							    "pcmpeqb") X(PCMPEQW,                   \
-									 "pcmpeqw") X(PCMPEQD,      \
-										      "pcmpeqd")    \
-						X(PCMPGTB, "pcmpgtb") X(PCMPGTW, "pcmpgtw") X(      \
-							PCMPGTD,                                    \
-							"pcmpgtd") X(PACKSSWB,                      \
-								     "packsswb") X(PACKSSDW,        \
-										   "pack"           \
-										   "ssd"            \
-										   "w")             \
-							X(PACKUSWB, "packuswb") X(                  \
-								PUNPCKLBW,                          \
-								"punpcklbw") X(PUNPCKLWD,           \
-									       "punpcklwd")         \
-								X(PUNPCKLDQ, "punpckldq") X(        \
-									PUNPCKLQDQ,                 \
-									"punpcklqd"                 \
-									"q") X(PUNPCKHBW,           \
-									       "punpckhbw")         \
-									X(PUNPCKHWD,                \
-									  "punpckh"                 \
-									  "wd") X(PUNPCKHDQ, "pun"  \
-											     "pck"  \
-											     "hd"   \
-											     "q")   \
-										X(PUNPCKHQDQ,       \
-										  "punpckhq"        \
-										  "dq")
+/* clang-format off */
+#define PLAIN_INSTRUCTIONS(X)                                                                      \
+	X(ANDPS, "andps") X(ANDPD, "andpd") X(ANDNPS, "andnps") X(ANDNPD, "andnpd")                \
+	X(ORPS, "orps") X(ORPD, "orpd") X(XORPS, "xorps") X(XORPD, "xorpd")                        \
+	X(UNPCKLPS, "unpcklps") X(UNPCKLPD, "unpcklpd") X(UNPCKHPS, "unpckhps")                    \
+	X(UNPCKHPD, "unpckhpd") X(PAND, "pand") X(PANDN, "pandn") X(POR, "por")                    \
+	X(PXOR, "pxor") X(PADDB, "paddb") X(PADDW, "paddw") X(PADDD, "paddd")                      \
+	X(PADDQ, "paddq") X(PADDSB, "paddsb") X(PADDSW, "paddsw") X(PADDUSB, "paddusb")            \
+	X(PADDUSW, "paddusw") X(PSUBB, "psubb") X(PSUBW, "psubw") X(PSUBD, "psubd")                \
+	X(PSUBQ, "psubq") X(PSUBSB, "psubsb") X(PSUBSW, "psubsw") X(PSUBUSB, "psubusb")            \
+	X(PSUBUSW, "psubusw") X(PMULLW, "pmullw") X(PMULHW, "pmulhw")                              \
+	X(PMULHUW, "pmulhuw") X(PMULUDQ, "pmuludq") X(PMADDWD, "pmaddwd")                          \
+	X(PSADBW, "psadbw") X(PAVGB, "pavgb") X(PAVGW, "pavgw") X(PMAXUB, "pmaxub")                \
+	X(PMAXSW, "pmaxsw") X(PMINUB, "pminub") X(PMINSW, "pminsw")                                \
+	X(PCMPEQB, "pcmpeqb") X(PCMPEQW, "pcmpeqw") X(PCMPEQD, "pcmpeqd")                          \
+	X(PCMPGTB, "pcmpgtb") X(PCMPGTW, "pcmpgtw") X(PCMPGTD, "pcmpgtd")                          \
+	X(PACKSSWB, "packsswb") X(PACKSSDW, "packssdw") X(PACKUSWB, "packuswb")                    \
+	X(PUNPCKLBW, "punpcklbw") X(PUNPCKLWD, "punpcklwd") X(PUNPCKLDQ, "punpckldq")              \
+	X(PUNPCKLQDQ, "punpcklqdq") X(PUNPCKHBW, "punpckhbw") X(PUNPCKHWD, "punpckhwd")            \
+	X(PUNPCKHDQ, "punpckhdq") X(PUNPCKHQDQ, "punpckhqdq")
+/* clang-format on */
 
 #define PLAIN_FUNCTION(mnemonic, name)                                                             \
 	static enum x86_result exec_##mnemonic(struct x86_cpu *cpu, const struct x86_insn *insn)   \
@@ -91,11 +44,11 @@ PLAIN_INSTRUCTIONS(PLAIN_FUNCTION)
  * Shifts by an XMM register, m128 or an immediate byte (then the rm register is shifted); a count
  * beyond the width shifts everything out in either form.
  */
+/* clang-format off */
 #define SHIFT_INSTRUCTIONS(X)                                                                      \
-	X(PSLLW, "psllw")                                                                          \
-	X(PSLLD, "pslld")                                                                          \
-	X(PSLLQ, "psllq") X(PSRLW, "psrlw") X(PSRLD, "psrld") X(PSRLQ, "psrlq") X(PSRAW, "psraw")  \
-		X(PSRAD, "psrad")
+	X(PSLLW, "psllw") X(PSLLD, "pslld") X(PSLLQ, "psllq") X(PSRLW, "psrlw")                    \
+	X(PSRLD, "psrld") X(PSRLQ, "psrlq") X(PSRAW, "psraw") X(PSRAD, "psrad")
+/* clang-format on */
 
 #define SHIFT_FUNCTION(mnemonic, name)                                                             \
 	static enum x86_result exec_##mnemonic##_by_register(struct x86_cpu *cpu,                  \

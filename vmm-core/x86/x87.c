@@ -110,19 +110,17 @@ static bool load_operand(struct x86_cpu *cpu, const struct x86_insn *insn, union
 }
 
 /* Instructions without an operand but the stack. */
+/* clang-format off */
 #define STACK_INSTRUCTIONS(X)                                                                      \
-	X(FLD1, "fld1")                                                                            \
-	X(FLDZ, "fldz")                                                                            \
-	X(FLDPI, "fldpi")                                                                          \
-	X(FLDL2E, "fldl2e") X(FLDL2T, "fldl2t") X(FLDLG2, "fldlg2") X(FLDLN2, "fldln2") X(         \
-		FCHS, "fchs") X(FABS, "fabs") X(FTST, "ftst") X(FXAM, "fxam") X(FSQRT, "fsqrt")    \
-		X(FRNDINT, "frndint") X(FSCALE, "fscale") X(FXTRACT, "fxtract") X(FPREM, "fprem")  \
-			X(FPREM1, "fprem1") X(F2XM1, "f2xm1") X(FYL2X, "fyl2x")                    \
-				X(FYL2XP1, "fyl2xp1") X(FPTAN, "fptan") X(FPATAN, "fpatan")        \
-					X(FSIN, "fsin") X(FCOS, "fcos") X(FSINCOS, "fsincos")      \
-						X(FINCSTP, "fincstp") X(FDECSTP, "fdecstp")        \
-							X(FCOMPP, "fcompp") X(FUCOMPP, "fucompp")  \
-								X(FNOP, "fnop")
+	X(FLD1, "fld1") X(FLDZ, "fldz") X(FLDPI, "fldpi") X(FLDL2E, "fldl2e")                      \
+	X(FLDL2T, "fldl2t") X(FLDLG2, "fldlg2") X(FLDLN2, "fldln2") X(FCHS, "fchs")                \
+	X(FABS, "fabs") X(FTST, "ftst") X(FXAM, "fxam") X(FSQRT, "fsqrt")                          \
+	X(FRNDINT, "frndint") X(FSCALE, "fscale") X(FXTRACT, "fxtract")                            \
+	X(FPREM, "fprem") X(FPREM1, "fprem1") X(F2XM1, "f2xm1") X(FYL2X, "fyl2x")                  \
+	X(FYL2XP1, "fyl2xp1") X(FPTAN, "fptan") X(FPATAN, "fpatan") X(FSIN, "fsin")                \
+	X(FCOS, "fcos") X(FSINCOS, "fsincos") X(FINCSTP, "fincstp")                                \
+	X(FDECSTP, "fdecstp") X(FCOMPP, "fcompp") X(FUCOMPP, "fucompp") X(FNOP, "fnop")
+/* clang-format on */
 
 #define STACK_FUNCTION(mnemonic, name)                                                             \
 	static enum x86_result exec_##mnemonic(struct x86_cpu *cpu, const struct x86_insn *insn)   \
@@ -135,38 +133,28 @@ static bool load_operand(struct x86_cpu *cpu, const struct x86_insn *insn, union
 STACK_INSTRUCTIONS(STACK_FUNCTION)
 
 /* Instructions that read memory: mnemonic, a name for the row, the host's form, bytes. */
+/* clang-format off */
 #define LOAD_INSTRUCTIONS(X)                                                                       \
-	X(FLD, fld_32, "flds", 4)                                                                  \
-	X(FLD, fld_64, "fldl", 8)                                                                  \
-	X(FLD, fld_80, "fldt", 10)                                                                 \
-	X(FILD, fild_16, "filds", 2) X(FILD, fild_32, "fildl", 4) X(FILD, fild_64, "fildll", 8) X( \
-		FBLD, fbld, "fbld", 10) X(FADD, fadd_32, "fadds", 4) X(FADD, fadd_64, "faddl", 8)  \
-		X(FSUB, fsub_32, "fsubs", 4) X(FSUB, fsub_64, "fsubl", 8) X(                       \
-			FSUBR, fsubr_32, "fsubrs", 4) X(FSUBR, fsubr_64, "fsubrl",                 \
-							8) X(FMUL, fmul_32, "fmuls",               \
-							     4) X(FMUL, fmul_64, "fmull", 8)       \
-			X(FDIV, fdiv_32, "fdivs", 4) X(FDIV, fdiv_64, "fdivl", 8) X(               \
-				FDIVR, fdivr_32, "fdivrs", 4) X(FDIVR, fdivr_64, "fdivrl", 8)      \
-				X(FCOM, fcom_32, "fcoms", 4) X(FCOM, fcom_64, "fcoml", 8) X(       \
-					FCOMP, fcomp_32, "fcomps",                                 \
-					4) X(FCOMP, fcomp_64, "fcompl",                            \
-					     8) X(FIADD, fiadd_16, "fiadds", 2)                    \
-					X(FIADD, fiadd_32, "fiaddl",                               \
-					  4) X(FISUB, fisub_16, "fisubs",                          \
-					       2) X(FISUB, fisub_32, "fisubl",                     \
-						    4) X(FISUBR, fisubr_16, "fisubrs",             \
-							 2) X(FISUBR, fisubr_32, "fisubrl",        \
-							      4) X(FIMUL, fimul_16, "fimuls", 2)   \
-						X(FIMUL, fimul_32, "fimull",                       \
-						  4) X(FIDIV, fidiv_16, "fidivs",                  \
-						       2) X(FIDIV, fidiv_32, "fidivl",             \
-							    4) X(FIDIVR, fidivr_16, "fidivrs", 2)  \
-							X(FIDIVR, fidivr_32, "fidivrl",            \
-							  4) X(FICOM, ficom_16, "ficoms",          \
-							       2) X(FICOM, ficom_32, "ficoml", 4)  \
-								X(FICOMP, ficomp_16, "ficomps", 2) \
-									X(FICOMP, ficomp_32,       \
-									  "ficompl", 4)
+	X(FLD, fld_32, "flds", 4) X(FLD, fld_64, "fldl", 8) X(FLD, fld_80, "fldt", 10)             \
+	X(FILD, fild_16, "filds", 2) X(FILD, fild_32, "fildl", 4)                                  \
+	X(FILD, fild_64, "fildll", 8) X(FBLD, fbld, "fbld", 10)                                    \
+	X(FADD, fadd_32, "fadds", 4) X(FADD, fadd_64, "faddl", 8)                                  \
+	X(FSUB, fsub_32, "fsubs", 4) X(FSUB, fsub_64, "fsubl", 8)                                  \
+	X(FSUBR, fsubr_32, "fsubrs", 4) X(FSUBR, fsubr_64, "fsubrl", 8)                            \
+	X(FMUL, fmul_32, "fmuls", 4) X(FMUL, fmul_64, "fmull", 8)                                  \
+	X(FDIV, fdiv_32, "fdivs", 4) X(FDIV, fdiv_64, "fdivl", 8)                                  \
+	X(FDIVR, fdivr_32, "fdivrs", 4) X(FDIVR, fdivr_64, "fdivrl", 8)                            \
+	X(FCOM, fcom_32, "fcoms", 4) X(FCOM, fcom_64, "fcoml", 8)                                  \
+	X(FCOMP, fcomp_32, "fcomps", 4) X(FCOMP, fcomp_64, "fcompl", 8)                            \
+	X(FIADD, fiadd_16, "fiadds", 2) X(FIADD, fiadd_32, "fiaddl", 4)                            \
+	X(FISUB, fisub_16, "fisubs", 2) X(FISUB, fisub_32, "fisubl", 4)                            \
+	X(FISUBR, fisubr_16, "fisubrs", 2) X(FISUBR, fisubr_32, "fisubrl", 4)                      \
+	X(FIMUL, fimul_16, "fimuls", 2) X(FIMUL, fimul_32, "fimull", 4)                            \
+	X(FIDIV, fidiv_16, "fidivs", 2) X(FIDIV, fidiv_32, "fidivl", 4)                            \
+	X(FIDIVR, fidivr_16, "fidivrs", 2) X(FIDIVR, fidivr_32, "fidivrl", 4)                      \
+	X(FICOM, ficom_16, "ficoms", 2) X(FICOM, ficom_32, "ficoml", 4)                            \
+	X(FICOMP, ficomp_16, "ficomps", 2) X(FICOMP, ficomp_32, "ficompl", 4)
+/* clang-format on */
 
 #define LOAD_FUNCTION(mnemonic, row, name, width)                                                  \
 	static enum x86_result exec_##row(struct x86_cpu *cpu, const struct x86_insn *insn)        \
@@ -181,14 +169,14 @@ STACK_INSTRUCTIONS(STACK_FUNCTION)
 LOAD_INSTRUCTIONS(LOAD_FUNCTION)
 
 /* Instructions that store: the new state counts only if the store does not fault. */
+/* clang-format off */
 #define STORE_INSTRUCTIONS(X)                                                                      \
-	X(FST, fst_32, "fsts", 4)                                                                  \
-	X(FST, fst_64, "fstl", 8)                                                                  \
-	X(FSTP, fstp_32, "fstps", 4)                                                               \
-	X(FSTP, fstp_64, "fstpl", 8) X(FSTP, fstp_80, "fstpt", 10) X(FIST, fist_16, "fists", 2)    \
-		X(FIST, fist_32, "fistl", 4) X(FISTP, fistp_16, "fistps", 2)                       \
-			X(FISTP, fistp_32, "fistpl", 4) X(FISTP, fistp_64, "fistpll", 8)           \
-				X(FBSTP, fbstp, "fbstp", 10)
+	X(FST, fst_32, "fsts", 4) X(FST, fst_64, "fstl", 8) X(FSTP, fstp_32, "fstps", 4)           \
+	X(FSTP, fstp_64, "fstpl", 8) X(FSTP, fstp_80, "fstpt", 10)                                 \
+	X(FIST, fist_16, "fists", 2) X(FIST, fist_32, "fistl", 4)                                  \
+	X(FISTP, fistp_16, "fistps", 2) X(FISTP, fistp_32, "fistpl", 4)                            \
+	X(FISTP, fistp_64, "fistpll", 8) X(FBSTP, fbstp, "fbstp", 10)
+/* clang-format on */
 
 #define STORE_FUNCTION(mnemonic, row, name, width)                                                 \
 	static enum x86_result exec_##row(struct x86_cpu *cpu, const struct x86_insn *insn)        \
@@ -223,15 +211,12 @@ STORE_INSTRUCTIONS(STORE_FUNCTION)
 	CASE(before, 7, after)
 
 /* The assembler has FSUB and FSUBR, FDIV and FDIVR the other way round where ST(i) is written. */
+/* clang-format off */
 #define REGISTER_INSTRUCTIONS(X)                                                                   \
-	X(FLD, fld_st, false, "fld ", "")                                                          \
-	X(FST, fst_st, false, "fst ", "")                                                          \
-	X(FSTP, fstp_st, false, "fstp ", "")                                                       \
-	X(FXCH, fxch_st, false, "fxch ", "")                                                       \
-	X(FFREE, ffree_st, false, "ffree ", "")                                                    \
-	X(FCOM, fcom_st, false, "fcom ", "")                                                       \
-	X(FCOMP, fcomp_st, false, "fcomp ", "")                                                    \
-	X(FUCOM, fucom_st, false, "fucom ", "")                                                    \
+	X(FLD, fld_st, false, "fld ", "") X(FST, fst_st, false, "fst ", "")                        \
+	X(FSTP, fstp_st, false, "fstp ", "") X(FXCH, fxch_st, false, "fxch ", "")                  \
+	X(FFREE, ffree_st, false, "ffree ", "") X(FCOM, fcom_st, false, "fcom ", "")               \
+	X(FCOMP, fcomp_st, false, "fcomp ", "") X(FUCOM, fucom_st, false, "fucom ", "")            \
 	X(FUCOMP, fucomp_st, false, "fucomp ", "")                                                 \
 	X(FADD, fadd_st, false, "fadd ", ", %%st")                                                 \
 	X(FMUL, fmul_st, false, "fmul ", ", %%st")                                                 \
@@ -251,6 +236,7 @@ STORE_INSTRUCTIONS(STORE_FUNCTION)
 	X(FSUBRP, fsubrp_to, true, "fsubp %%st, ", "")                                             \
 	X(FDIVP, fdivp_to, true, "fdivrp %%st, ", "")                                              \
 	X(FDIVRP, fdivrp_to, true, "fdivp %%st, ", "")
+/* clang-format on */
 
 #define REGISTER_FUNCTION(mnemonic, row, to, before, after)                                        \
 	static enum x86_result exec_##row(struct x86_cpu *cpu, const struct x86_insn *insn)        \
@@ -265,8 +251,10 @@ STORE_INSTRUCTIONS(STORE_FUNCTION)
 REGISTER_INSTRUCTIONS(REGISTER_FUNCTION)
 
 /* FCOMI and its like: ZF, PF, CF out of the comparison. */
+/* clang-format off */
 #define ORDER_INSTRUCTIONS(X)                                                                      \
 	X(FCOMI, "fcomi") X(FCOMIP, "fcomip") X(FUCOMI, "fucomi") X(FUCOMIP, "fucomip")
+/* clang-format on */
 
 #define ORDER_CASE(name, i)                                                                        \
 	case i:                                                                                    \
@@ -302,12 +290,12 @@ REGISTER_INSTRUCTIONS(REGISTER_FUNCTION)
 ORDER_INSTRUCTIONS(ORDER_FUNCTION)
 
 /* FCMOVcc: the host's flags are set so that its FCMOVE or FCMOVNE decides as the guest's do. */
+/* clang-format off */
 #define MOVE_INSTRUCTIONS(X)                                                                       \
-	X(FCMOVB, X86_COND_B)                                                                      \
-	X(FCMOVE, X86_COND_Z)                                                                      \
-	X(FCMOVBE, X86_COND_BE)                                                                    \
+	X(FCMOVB, X86_COND_B) X(FCMOVE, X86_COND_Z) X(FCMOVBE, X86_COND_BE)                        \
 	X(FCMOVU, X86_COND_P) X(FCMOVNB, X86_COND_NB) X(FCMOVNE, X86_COND_NZ)                      \
-		X(FCMOVNBE, X86_COND_NBE) X(FCMOVNU, X86_COND_NP)
+	X(FCMOVNBE, X86_COND_NBE) X(FCMOVNU, X86_COND_NP)
+/* clang-format on */
 
 #define MOVE_CASE(i)                                                                               \
 	case i:                                                                                    \
