@@ -97,6 +97,14 @@ static void tick(int signal)
 	}
 }
 
+/* Asked to stop: reports what was done. */
+static volatile sig_atomic_t stop_asked;
+
+static void ask_to_stop(int signal)
+{
+	stop_asked = 1;
+}
+
 static void console_write(void *context, const uint8_t *bytes, size_t len)
 {
 	struct run *run = context;
@@ -454,7 +462,8 @@ int main(int argc, char **argv)
 	signal(SIGALRM, tick);
 	setitimer(ITIMER_REAL, &interval, NULL);
 	printf("1..1\n");
-	while (tally.guests < count && seconds() - begin < limit)
+	signal(SIGTERM, ask_to_stop);
+	while (tally.guests < count && seconds() - begin < limit && !stop_asked)
 		fuzz_one(seed++, &tally);
 	printf("# %" PRIu64 " guests, %" PRIu64 " instructions; %" PRIu64 " stalled, %" PRIu64
 	       " differ as the manual allows\n",
