@@ -6,3 +6,4 @@ BENCH_RUNS = 3
 bench: umbra $(GUESTS)
 	python3 $(top_srcdir)/tests/bench/bench.py --umbra ./umbra --guests guests --runs $(BENCH_RUNS) \
 		--json bench.json
+CLEANFILES += bench.json
