@@ -120,6 +120,7 @@ void template_tables(struct code *c)
 		EMIT(c, "\x0f\x01\x3e\x0f\x01\xbe\x00\x00\x20\x00");
 	else
 		reload_cr3(c);
+	load(c, RBX, address(c)); /* no more stores to tables by chance */
 	if (large) /* another page of it */
 		load(c, RSI, gva + below(c, 4096 / 8) * 8 + (below(c, 4) << 12));
 	if (gva)

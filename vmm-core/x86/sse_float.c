@@ -180,43 +180,28 @@ ORDER_FUNCTION(UCOMISS, "ucomiss")
 ORDER_FUNCTION(UCOMISD, "ucomisd")
 
 /* To a general register: 32 or 64 bits wide (SSE_WIDE) as REX.W says. */
+#define TO_GENERAL_WIDTH(mnemonic, name, bits)                                                     \
+	static enum x86_result exec_##mnemonic##_##bits(struct x86_cpu *cpu,                       \
+							const struct x86_insn *insn)               \
+	{                                                                                          \
+		struct environment environment;                                                    \
+		uint##bits##_t value;                                                              \
+		__m128i source;                                                                    \
+                                                                                                   \
+		SSE_CHECK(cpu);                                                                    \
+		if (!sse_source(cpu, insn, &source))                                               \
+			return X86_FAULT;                                                          \
+		environment = enter(cpu);                                                          \
+		UNDER_GUEST_MXCSR(name " %[source], %[value]",                                     \
+				  environment, [value] "=&r"(value), [source] "x"(source));        \
+		if (leave(cpu, &environment) != X86_DONE)                                          \
+			return X86_FAULT;                                                          \
+		cpu->gpr[insn->reg] = value;                                                       \
+		return X86_DONE;                                                                   \
+	}
 #define TO_GENERAL_FUNCTION(mnemonic, name)                                                        \
-	static enum x86_result exec_##mnemonic##_32(struct x86_cpu *cpu,                           \
-						    const struct x86_insn *insn)                   \
-	{                                                                                          \
-		struct environment environment;                                                    \
-		uint32_t value;                                                                    \
-		__m128i source;                                                                    \
-                                                                                                   \
-		SSE_CHECK(cpu);                                                                    \
-		if (!sse_source(cpu, insn, &source))                                               \
-			return X86_FAULT;                                                          \
-		environment = enter(cpu);                                                          \
-		UNDER_GUEST_MXCSR(name " %[source], %[value]",                                     \
-				  environment, [value] "=&r"(value), [source] "x"(source));        \
-		if (leave(cpu, &environment) != X86_DONE)                                          \
-			return X86_FAULT;                                                          \
-		cpu->gpr[insn->reg] = value;                                                       \
-		return X86_DONE;                                                                   \
-	}                                                                                          \
-	static enum x86_result exec_##mnemonic##_64(struct x86_cpu *cpu,                           \
-						    const struct x86_insn *insn)                   \
-	{                                                                                          \
-		struct environment environment;                                                    \
-		uint64_t value;                                                                    \
-		__m128i source;                                                                    \
-                                                                                                   \
-		SSE_CHECK(cpu);                                                                    \
-		if (!sse_source(cpu, insn, &source))                                               \
-			return X86_FAULT;                                                          \
-		environment = enter(cpu);                                                          \
-		UNDER_GUEST_MXCSR(name " %[source], %[value]",                                     \
-				  environment, [value] "=&r"(value), [source] "x"(source));        \
-		if (leave(cpu, &environment) != X86_DONE)                                          \
-			return X86_FAULT;                                                          \
-		cpu->gpr[insn->reg] = value;                                                       \
-		return X86_DONE;                                                                   \
-	}                                                                                          \
+	TO_GENERAL_WIDTH(mnemonic, name, 32)                                                       \
+	TO_GENERAL_WIDTH(mnemonic, name, 64)                                                       \
 	static enum x86_result exec_##mnemonic(struct x86_cpu *cpu, const struct x86_insn *insn)   \
 	{                                                                                          \
 		return insn->extra & SSE_WIDE ? exec_##mnemonic##_64(cpu, insn)                    \
