@@ -84,6 +84,7 @@ static void touch(struct code *c)
 void template_tables(struct code *c)
 {
 	uint64_t gpa, entry, gva = 0;
+	static const uint8_t bits[] = {0, 1, 1, 2, 5, 6, 6, 6, 3, 62};
 	bool several = false, large = false;
 
 	if (!c->wide)
@@ -96,15 +97,14 @@ void template_tables(struct code *c)
 	}
 	load(c, RBX, FUZZ_WINDOW + gpa);
 	load(c, RAX, entry);
-	switch (below(c, 8)) {
+	switch (below(c, 10)) {
 	case 0:
-		EMIT(c, "\xf0\x48\x0f\xba\x2b");
-		emit(c, below(c, 7), 1);
-		break; /* BTS */
 	case 1:
-		EMIT(c, "\xf0\x48\x0f\xba\x33");
-		emit(c, below(c, 7), 1);
-		break;                          /* BTR */
+	case 5: /* BTS or BTR of one bit */
+		EMIT(c, "\xf0\x48\x0f\xba");
+		emit(c, below(c, 3) ? 0x33 : 0x2b, 1);
+		emit(c, bits[below(c, sizeof(bits))], 1);
+		break;
 	case 2: EMIT(c, "\x48\x87\x03"); break; /* XCHG */
 	case 3: EMIT(c, "\x88\x03"); break;     /* MOV byte */
 	case 4:                                 /* several */
@@ -120,11 +120,15 @@ void template_tables(struct code *c)
 		EMIT(c, "\x0f\x01\x3e\x0f\x01\xbe\x00\x00\x20\x00");
 	else
 		reload_cr3(c);
-	load(c, RBX, address(c)); /* no more stores to tables by chance */
-	if (large) /* another page of it */
-		load(c, RSI, gva + below(c, 4096 / 8) * 8 + (below(c, 4) << 12));
 	if (gva)
 		touch(c);
+	if (large) { /* then another page of it */
+		load(c, RSI, gva + below(c, 4096 / 8) * 8 + (below(c, 4) << 12));
+		touch(c);
+	}
+	load(c, RBX, FUZZ_WINDOW + gpa);
+	EMIT(c, "\x4c\x03\x23");  /* ADD R12, [RBX]: what bits the touches left */
+	load(c, RBX, address(c)); /* no more stores to tables by chance */
 }
 
 void template_invalidate(struct code *c)

@@ -186,6 +186,8 @@ void fuzz_tables_change(const struct fuzz_program *program, uint64_t *random, ui
 		number = fuzz_one_in(random, 4) ? TABLE_PD_HIGH : TABLE_PT_MANY;
 	level = level_of(number);
 	index = random_index(random, level);
+	if (number == TABLE_PD_HIGH && !fuzz_one_in(random, 4))
+		index = INDEX_LARGE;
 	*ret_gpa = table(number) + index * 8;
 	*ret_entry = random_entry(program, random, level);
 	if (number == TABLE_PT_MANY)
