@@ -11,7 +11,7 @@
 
 enum { MIB = 1024 * 1024 };
 
-static const uint64_t memory_default = 64ull * MIB;
+static const uint64_t memory_default = 128ull * MIB;
 static const uint64_t memory_min = 1ull * MIB;
 static const uint64_t memory_max = 2048ull * MIB;
 static const uint64_t interval_min = 10000;
