@@ -236,6 +236,22 @@ static void set_all(struct policy_input in[POLICY_INPUT_COUNT], const uint64_t v
 		in[values[i][0]].value = values[i][1];
 }
 
+/* A policy that was fed TLB-bound intervals of ept until it asked for shadow. */
+static struct policy *policy_that_switched_to_shadow(uint64_t *time)
+{
+	struct policy_input in[POLICY_INPUT_COUNT];
+	const struct policy_decision *d;
+	struct policy *policy;
+
+	assert_int_equal(policy_create(NULL, POLICY_AUTO, &policy), 0);
+	set_all(in, tlb_bound_in_ept, NR(tlb_bound_in_ept));
+	do {
+		d = policy_decide(policy, *time, *time, UMBRA_MODE_EPT, in);
+		assert_true(++*time < 20);
+	} while (d->action != POLICY_SWITCH);
+	return policy;
+}
+
 static void a_switch_is_not_judged_while_most_is_refill_but_not_for_ever(void **state)
 {
 	/* A tenth is work, and dearer than before. */
@@ -251,12 +267,7 @@ static void a_switch_is_not_judged_while_most_is_refill_but_not_for_ever(void **
 	struct policy *policy;
 	uint64_t time = 1;
 
-	assert_int_equal(policy_create(NULL, POLICY_AUTO, &policy), 0);
-	set_all(in, tlb_bound_in_ept, NR(tlb_bound_in_ept));
-	do {
-		d = policy_decide(policy, time, time, UMBRA_MODE_EPT, in);
-		assert_true(++time < 20);
-	} while (d->action != POLICY_SWITCH);
+	policy = policy_that_switched_to_shadow(&time);
 	set_all(in, refill, NR(refill));
 	for (int i = 0; i < 3; i++, time++) {
 		d = policy_decide(policy, time, time, UMBRA_MODE_SHADOW, in);
@@ -285,12 +296,7 @@ static void a_rollback_is_not_on_trial(void **state)
 	struct policy *policy;
 	uint64_t time = 1;
 
-	assert_int_equal(policy_create(NULL, POLICY_AUTO, &policy), 0);
-	set_all(in, tlb_bound_in_ept, NR(tlb_bound_in_ept));
-	do {
-		d = policy_decide(policy, time, time, UMBRA_MODE_EPT, in);
-		assert_true(++time < 20);
-	} while (d->action != POLICY_SWITCH);
+	policy = policy_that_switched_to_shadow(&time);
 	set_all(in, trapped, NR(trapped));
 	d = policy_decide(policy, time, time, UMBRA_MODE_SHADOW, in);
 	assert_int_equal(d->action, POLICY_ROLLBACK);

@@ -23,30 +23,6 @@ static struct pushed frame_at(struct x86_box *b, uint64_t rsp, bool has_code)
 	return f;
 }
 
-static int setup_64(void **state)
-{
-	static struct x86_box b;
-
-	x86_box_create(&b, true);
-	*state = &b;
-	return 0;
-}
-
-static int setup_32(void **state)
-{
-	static struct x86_box b;
-
-	x86_box_create(&b, false);
-	*state = &b;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	x86_box_destroy(*state);
-	return 0;
-}
-
 static void a_fault_pushes_its_own_address_and_rf(void **state)
 {
 	struct x86_box *b = *state;

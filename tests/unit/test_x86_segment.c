@@ -2,30 +2,6 @@
 /* Segment registers, far transfers, IRET, SYSCALL: SDM 3A 3.4, 5; SDM 2. */
 #include "x86_system_fixture.h"
 
-static int setup_64(void **state)
-{
-	static struct x86_box b;
-
-	x86_box_create(&b, true);
-	*state = &b;
-	return 0;
-}
-
-static int setup_32(void **state)
-{
-	static struct x86_box b;
-
-	x86_box_create(&b, false);
-	*state = &b;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	x86_box_destroy(*state);
-	return 0;
-}
-
 /* The error code that the handler finds on its stack. */
 static uint64_t pushed_code(struct x86_box *b)
 {

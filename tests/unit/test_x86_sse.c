@@ -406,7 +406,7 @@ static unsigned for_each_sse(struct x86_box *b, uint8_t modrm, unsigned skew, un
 	return count;
 }
 
-static int setup(void **state)
+static int setup_with_stub(void **state)
 {
 	static struct x86_box b;
 
@@ -420,7 +420,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static int teardown_with_stub(void **state)
 {
 	x86_box_destroy(*state);
 	munmap(stub, 4096);
@@ -685,7 +685,8 @@ static void x87_control_instructions_do_as_the_manual_says(void **state)
 	b->cpu->cr0 &= ~(CR0_TS | CR0_MP);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function)                                                                             \
+	cmocka_unit_test_setup_teardown(function, setup_with_stub, teardown_with_stub)
 
 int main(void)
 {

@@ -2,30 +2,6 @@
 /* Control registers, MSRs, CPUID, I/O, the interrupt flag: SDM 2; SDM 3A 2, 9.8.5. */
 #include "x86_system_fixture.h"
 
-static int setup_64(void **state)
-{
-	static struct x86_box b;
-
-	x86_box_create(&b, true);
-	*state = &b;
-	return 0;
-}
-
-static int setup_32(void **state)
-{
-	static struct x86_box b;
-
-	x86_box_create(&b, false);
-	*state = &b;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	x86_box_destroy(*state);
-	return 0;
-}
-
 static uint64_t exits(struct x86_box *b, enum umbra_exit_reason reason)
 {
 	return hw_public(b->box.hw)->counters.exits[reason];

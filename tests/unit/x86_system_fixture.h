@@ -231,4 +231,29 @@ static inline void run_bytes(struct x86_box *b, const char *bytes, size_t len, u
 		assert_int_equal((b)->cpu->gpr[X86_RIP], CODE + sizeof(code));                     \
 	} while (0)
 
+/* cmocka's setup and teardown: a box in 64-bit or in 32-bit mode. */
+static inline int setup_64(void **state)
+{
+	static struct x86_box b;
+
+	x86_box_create(&b, true);
+	*state = &b;
+	return 0;
+}
+
+static inline int setup_32(void **state)
+{
+	static struct x86_box b;
+
+	x86_box_create(&b, false);
+	*state = &b;
+	return 0;
+}
+
+static inline int teardown(void **state)
+{
+	x86_box_destroy(*state);
+	return 0;
+}
+
 #endif
