@@ -7,7 +7,6 @@
 #include "paging_fixture.h"
 #include "paging/shadow.h"
 
-#define NR_TABLES  6
 #define NR_STEPS   60000
 #define FIRST_DATA (4ull << 20)
 #define DATA_PAGES 256
@@ -62,7 +61,7 @@ static uint64_t random_data_page(void)
 struct law {
 	struct box box;
 	uint8_t *ram; /* what guest memory must be */
-	uint64_t accesses, faults, large;
+	uint64_t accesses, faults;
 };
 
 static void write_both(struct law *law, uint64_t gpa, uint64_t entry)
@@ -132,11 +131,6 @@ static void change_upper(struct law *law)
 		new = 0;
 	else
 		new = old ^ (1ull << (1 + random_below(6)));
-	if (level == 2 && !new) {
-		/* A table of its own for this region: never shared, so that INVLPG is enough. */
-		new = box_entry(&law->box, gva, 2) ? old : 0;
-		new = 0;
-	}
 	write_both(law, gpa, new);
 	if (old & PTE_P)
 		load_cr3(law);

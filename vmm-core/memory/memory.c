@@ -7,23 +7,27 @@
 
 static const uint8_t zero_page[PAGE_SIZE];
 
-/*
- * Frames for the VMM's tables beside guest RAM: EPT tables for all of RAM and some of the space
- * above it, and shadow tables up to 2% of RAM (as KVM allows), at least 1024. Whoever runs out
- * drops its tables and starts again.
- */
-static uint32_t table_allowance(uint32_t pages)
+uint32_t memory_shadow_limit(uint64_t size)
 {
-	uint32_t shadow = pages / 50 > 1024 ? pages / 50 : 1024;
+	uint32_t pages = size / PAGE_SIZE;
 
-	return shadow + pages / 512 + 256;
+	return pages / 50 > 1024 ? pages / 50 : 1024;
+}
+
+/*
+ * Frames for the VMM's tables beside guest RAM: shadow tables, and EPT tables for all of RAM and
+ * some of the space above it. Whoever runs out drops its tables and starts again.
+ */
+static uint32_t table_allowance(uint64_t size)
+{
+	return memory_shadow_limit(size) + size / PAGE_SIZE / 512 + 256;
 }
 
 int memory_create(struct memory *memory, uint64_t size, bool contiguous, uint64_t seed,
 		  struct umbra_error *ret_error)
 {
 	uint32_t pages = size / PAGE_SIZE;
-	uint32_t tables = contiguous ? 0 : table_allowance(pages);
+	uint32_t tables = contiguous ? 0 : table_allowance(size);
 	int error;
 
 	*memory = (struct memory){.size = size, .contiguous = contiguous, .max_tables = tables};

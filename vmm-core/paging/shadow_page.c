@@ -69,8 +69,7 @@ int shadow_create(struct vmm *vmm, struct shadow **ret_shadow)
 	if (!shadow)
 		return -ENOMEM;
 	shadow->vmm = vmm;
-	/* The same 2% of RAM, at least 1024, that the pool of frames has set aside. */
-	shadow->max_pages = guest_pages / 50 > 1024 ? guest_pages / 50 : 1024;
+	shadow->max_pages = memory_shadow_limit(vmm->memory->size);
 	shadow->page = calloc(shadow->max_pages, sizeof(*shadow->page));
 	shadow->shadowed = calloc(guest_pages, sizeof(*shadow->shadowed));
 	shadow->rmap = calloc(guest_pages, sizeof(*shadow->rmap));
