@@ -33,7 +33,7 @@ static inline bool memory_is_ram(const struct memory *memory, uint64_t gpa)
 /* The frame of the guest page in RAM, handed out now if it has none. There is one for each page. */
 uint32_t memory_frame(struct memory *memory, uint32_t gfn);
 
-/* Shadow tables that a guest with @size bytes of RAM may have: 2% of its pages, as in KVM, or 1024. */
+/* How many shadow tables a guest with @size bytes of RAM may have: 2% of its pages, or 1024. */
 uint32_t memory_shadow_limit(uint64_t size);
 /* A frame for a table of the VMM: its HPA, or UINT64_MAX when the allowance is used up. */
 uint64_t memory_table_alloc(struct memory *memory);
