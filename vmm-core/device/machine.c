@@ -39,6 +39,8 @@
 
 #define SPEAKER_COUNTER 2
 
+#define BOOT_CPU        0 /* whose INTR line the PIC drives */
+
 struct machine {
 	struct i8259 pic;
 	struct i8254 pit;
@@ -46,6 +48,7 @@ struct machine {
 	struct mc146818 rtc;
 	struct pci pci;
 	uint8_t port_a, port_b, reset_control;
+	uint8_t cr8[MACHINE_MAX_CPUS];
 	uint64_t next_event;
 	struct umbra_end end;
 };
@@ -304,27 +307,77 @@ uint64_t machine_next_event(const struct machine *machine)
 	return machine->next_event;
 }
 
-bool machine_interrupt_pending(const struct machine *machine)
+bool machine_interrupt_pending(const struct machine *machine, unsigned cpu)
 {
-	return i8259_pending(&machine->pic);
+	return cpu == BOOT_CPU && i8259_pending(&machine->pic);
 }
 
-uint8_t machine_interrupt_acknowledge(struct machine *machine)
+uint8_t machine_interrupt_acknowledge(struct machine *machine, unsigned cpu)
 {
 	return i8259_acknowledge(&machine->pic);
 }
 
-int machine_create(const struct umbra_console *console, uint64_t memory_size,
-		   struct machine **ret_machine)
+/* Nothing here raises an NMI, and there are no local APICs to send INIT and SIPI. */
+bool machine_signal_pending(const struct machine *machine, unsigned cpu)
 {
-	struct machine *machine = calloc(1, sizeof(*machine));
+	return false;
+}
 
+enum machine_signal machine_take_signal(struct machine *machine, unsigned cpu, uint8_t *ret_vector)
+{
+	return MACHINE_NONE;
+}
+
+uint64_t machine_mmio_read(struct machine *machine, unsigned cpu, uint64_t gpa, unsigned size,
+			   uint64_t now)
+{
+	return UINT64_MAX >> (64 - 8 * size);
+}
+
+void machine_mmio_write(struct machine *machine, unsigned cpu, uint64_t gpa, unsigned size,
+			uint64_t value, uint64_t now)
+{
+}
+
+bool machine_msr_read(struct machine *machine, unsigned cpu, uint32_t msr, uint64_t *ret_value,
+		      uint64_t now)
+{
+	return false;
+}
+
+bool machine_msr_write(struct machine *machine, unsigned cpu, uint32_t msr, uint64_t value,
+		       uint64_t now)
+{
+	return false;
+}
+
+void machine_set_tsc_offset(struct machine *machine, unsigned cpu, uint64_t offset)
+{
+}
+
+uint8_t machine_tpr(const struct machine *machine, unsigned cpu)
+{
+	return machine->cr8[cpu];
+}
+
+void machine_set_tpr(struct machine *machine, unsigned cpu, uint8_t cr8)
+{
+	machine->cr8[cpu] = cr8;
+}
+
+int machine_create(const struct machine_config *config, struct machine **ret_machine)
+{
+	struct machine *machine;
+
+	if (config->nr_cpus < 1 || config->nr_cpus > MACHINE_MAX_CPUS)
+		return -EINVAL;
+	machine = calloc(1, sizeof(*machine));
 	if (!machine)
 		return -ENOMEM;
 	i8259_init(&machine->pic);
 	i8254_init(&machine->pit);
-	ns16550_init(&machine->uart, console);
-	mc146818_init(&machine->rtc, memory_size);
+	ns16550_init(&machine->uart, &config->console);
+	mc146818_init(&machine->rtc, config->memory_size);
 	pci_init(&machine->pci);
 	machine->port_a = PORT_A_A20;
 	plan(machine);
