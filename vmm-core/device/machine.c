@@ -49,6 +49,7 @@ struct machine {
 	struct pci pci;
 	uint8_t port_a, port_b, reset_control;
 	uint8_t cr8[MACHINE_MAX_CPUS];
+	uint8_t nr_cpus;
 	uint64_t next_event;
 	struct umbra_end end;
 };
@@ -374,6 +375,7 @@ int machine_create(const struct machine_config *config, struct machine **ret_mac
 	machine = calloc(1, sizeof(*machine));
 	if (!machine)
 		return -ENOMEM;
+	machine->nr_cpus = (uint8_t)config->nr_cpus;
 	i8259_init(&machine->pic);
 	i8254_init(&machine->pit);
 	ns16550_init(&machine->uart, &config->console);
@@ -388,4 +390,9 @@ int machine_create(const struct machine_config *config, struct machine **ret_mac
 void machine_destroy(struct machine *machine)
 {
 	free(machine);
+}
+
+unsigned machine_cpus(const struct machine *machine)
+{
+	return machine->nr_cpus;
 }

@@ -193,7 +193,9 @@ enum x86_place x86_decode(const struct x86_decoders *decoders, enum x86_code_mod
 	take_operands(&decoded, operands, &insn);
 
 	/* 16-bit addressing is of a world that ended before this CPU's begins. */
-	if (insn.address_size != sizeof(uint16_t)) {
+	if (!x86_isa_offered(decoded.meta.isa_set)) {
+		insn.exec = exec_undefined;
+	} else if (insn.address_size != sizeof(uint16_t)) {
 		insn.exec = x86_select_integer(&decoded, operands, &insn);
 		if (!insn.exec)
 			insn.exec = x86_select_string(&decoded, operands, &insn);
