@@ -201,7 +201,10 @@ static void fuzz_one(uint64_t seed, struct tally *tally)
 	}
 	memcpy(bytes, image.bytes, image.size);
 	status = umbra_guest_load(
-		guest, &(struct umbra_image){"fuzz.img", bytes, image.size, append}, &error);
+		guest,
+		&(struct umbra_image){
+			.name = "fuzz.img", .data = bytes, .size = image.size, .append = append},
+		&error);
 	free(bytes);
 	free(append);
 	if (status == 0) {
