@@ -113,7 +113,7 @@ static void build_block(struct x86_cpu *cpu, struct block *block, const uint8_t 
 {
 	struct x86_blocks *blocks = cpu->blocks;
 	size_t len = PAGE_SIZE - ((uintptr_t)host & PAGE_MASK), offset = 0;
-	struct x86_insn insns[BLOCK_INSNS];
+	struct x86_insn insns[BLOCK_INSNS + 1];
 	unsigned nr = 0;
 
 	while (nr < BLOCK_INSNS && offset < len) {
@@ -122,19 +122,21 @@ static void build_block(struct x86_cpu *cpu, struct block *block, const uint8_t 
 
 		if (place == X86_PLACE_CUT || (place == X86_PLACE_ALONE && nr > 0))
 			break;
-		offset += insns[nr++].length;
+		offset += insns[nr].length;
+		insns[nr++].end = (uint16_t)offset;
 		if (place != X86_PLACE_ANY)
 			break;
 	}
 
+	insns[nr] = (struct x86_insn){.thread = x86_block_end, .end = (uint16_t)offset};
 	if (nr > block->capacity || !block->insns) {
-		if (blocks->used + nr > ARENA_INSNS)
+		if (blocks->used + nr + 1 > ARENA_INSNS)
 			forget_everything(blocks);
 		block->insns = &blocks->arena[blocks->used];
 		block->capacity = (uint8_t)nr;
-		blocks->used += nr;
+		blocks->used += nr + 1;
 	}
-	memcpy(block->insns, insns, nr * sizeof(insns[0]));
+	memcpy(block->insns, insns, (nr + 1) * sizeof(insns[0]));
 	block->nr = (uint8_t)nr;
 	block->host = host;
 	block->frame = frame;
@@ -272,29 +274,39 @@ static void place_of_end(struct x86_cpu *cpu, uint64_t rip, unsigned length)
 	memcpy(cpu->end.bytes, cpu->blocks->fetched, length);
 }
 
-/*
- * Executes from @insn on until @end, or until an instruction wants something else than to go on.
- * Returns what the last one returned; *ret_insn is the one behind it, *ret_rip its address.
- */
-static inline __attribute__((always_inline)) enum x86_result execute(
-	struct x86_cpu *cpu, const struct x86_insn *insn, const struct x86_insn *end,
-	const struct x86_insn **ret_insn, uint64_t *ret_rip)
+const struct x86_insn *x86_step(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	struct hw_public *p = hw_public(cpu->hw);
-	uint64_t rip = cpu->gpr[X86_RIP];
-	enum x86_result result;
+	x86_set_rip(cpu, insn);
+	return x86_go_on(cpu, insn, insn->exec(cpu, insn));
+}
 
-	do {
-		rip += insn->length;
-		cpu->gpr[X86_RIP] = rip;
-		result = insn->exec(cpu, insn);
-		insn++;
-		if (__builtin_expect(result != X86_DONE, 0) || __builtin_expect(p->attention, 0))
-			break;
-	} while (insn < end);
-	*ret_insn = insn;
-	*ret_rip = rip;
-	return result;
+/* A branch, or whatever else ends its block. */
+const struct x86_insn *x86_step_last(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	x86_set_rip(cpu, insn);
+	return x86_stop(cpu, insn, insn->exec(cpu, insn));
+}
+
+const struct x86_insn *x86_step_rip(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	x86_set_rip(cpu, insn);
+	return insn->behind(cpu, insn);
+}
+
+const struct x86_insn *x86_block_end(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	x86_set_rip(cpu, insn);
+	return x86_stop(cpu, insn, X86_DONE);
+}
+
+enum x86_result x86_execute_one(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	struct x86_insn block[] = {*insn, {.thread = x86_block_end}};
+
+	block[0].end = 0;
+	cpu->block_rip = cpu->gpr[X86_RIP];
+	block[0].thread(cpu, block);
+	return cpu->result == X86_ATTEND ? X86_DONE : cpu->result;
 }
 
 /* Counts the instructions from @first to before @next and does what the last one asks for. */
@@ -308,7 +320,7 @@ static __attribute__((noinline)) void settle(struct x86_cpu *cpu, const struct x
 	hw_fetched_again(cpu->hw, done - 1);
 	cpu->steps += done;
 	cpu->instructions += done;
-	if (result == X86_DONE)
+	if (result == X86_DONE || result == X86_ATTEND)
 		return;
 
 	rip -= last->length;
@@ -331,14 +343,18 @@ static __attribute__((noinline)) void settle(struct x86_cpu *cpu, const struct x
 static enum x86_result run_insns(struct x86_cpu *cpu, const struct x86_insn *first, unsigned nr,
 				 uint64_t room)
 {
-	const struct x86_insn *next;
+	const struct x86_insn *insn = first, *end = first + (room < nr ? room : nr);
+	uint64_t rip = cpu->gpr[X86_RIP];
 	enum x86_result result;
-	uint64_t rip;
 
 	/* A repeated string instruction is the last of its block. */
 	cpu->rep_room = room >= nr ? room - nr + 1 : 1;
-	result = execute(cpu, first, first + (room < nr ? room : nr), &next, &rip);
-	settle(cpu, first, next, rip, result);
+	do {
+		rip += insn->length;
+		cpu->gpr[X86_RIP] = rip;
+		result = x86_execute_one(cpu, insn++);
+	} while (result == X86_DONE && !hw_public(cpu->hw)->attention && insn < end);
+	settle(cpu, first, insn, rip, result);
 	return result;
 }
 
@@ -423,10 +439,9 @@ static inline __attribute__((always_inline)) enum x86_result run_block(struct x8
 								       uint64_t room)
 {
 	uint64_t rip = cpu->gpr[X86_RIP];
-	const struct x86_insn *next;
+	const struct x86_insn *last;
 	const uint8_t *host;
 	struct block *block;
-	enum x86_result result;
 	unsigned nr;
 
 	if (__builtin_expect(cpu->code_mode != X86_CODE_64, 0))
@@ -446,15 +461,16 @@ static inline __attribute__((always_inline)) enum x86_result run_block(struct x8
 		return run_insns(cpu, block->insns, nr, room);
 	/* A repeated string instruction is the last of its block. */
 	cpu->rep_room = room - nr + 1;
-	result = execute(cpu, block->insns, block->insns + nr, &next, &rip);
-	if (__builtin_expect(result == X86_DONE && next == block->insns + nr, 1)) {
+	cpu->block_rip = rip;
+	last = block->insns->thread(cpu, block->insns);
+	if (__builtin_expect(cpu->result == X86_DONE, 1)) {
 		hw_fetched_again(cpu->hw, nr - 1);
 		cpu->steps += nr;
 		cpu->instructions += nr;
 	} else {
-		settle(cpu, block->insns, next, rip, result);
+		settle(cpu, block->insns, last + 1, rip + last->end, cpu->result);
 	}
-	return result;
+	return cpu->result;
 }
 
 /* Between two instructions: what the MMU or the VMM put off until now. */
@@ -489,7 +505,7 @@ static void run_blocks(struct x86_cpu *cpu, uint64_t deadline, uint64_t until_in
 			if (cpu->ended)
 				return;
 		}
-	} while ((result == X86_DONE || result == X86_AGAIN) && !*stop);
+	} while ((result == X86_DONE || result == X86_AGAIN || result == X86_ATTEND) && !*stop);
 }
 
 /* One instruction or REP iteration on its own: TF is set, or interrupts wait for it. */
