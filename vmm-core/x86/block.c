@@ -19,6 +19,9 @@
 #include "x86/mem.h"
 
 #define BLOCK_INSNS 64
+/* Blocks that follow each other by tail calls: a bound for compilers that make true calls of them.
+ */
+#define FOLLOW      64
 #define TABLE_BITS  14
 #define TABLE_SIZE  (1u << TABLE_BITS)
 #define ARENA_INSNS (1u << 18) /* about 10 MiB; when it is full everything is decoded anew */
@@ -54,6 +57,12 @@ struct x86_blocks {
 	struct x86_insn rep;
 
 	bool window; /* an interrupt waited for IF */
+
+	/* The block that is executed as a whole, NULL while single instructions are; until when
+	 * others may follow it, and how many. */
+	struct block *running;
+	uint64_t until_time, until_instruction;
+	unsigned follow;
 };
 
 int x86_blocks_create(struct x86_blocks **ret_blocks)
@@ -274,6 +283,20 @@ static void place_of_end(struct x86_cpu *cpu, uint64_t rip, unsigned length)
 	memcpy(cpu->end.bytes, cpu->blocks->fetched, length);
 }
 
+/* Executes @block, whose page is looked up and which is not longer than @room. */
+static inline __attribute__((always_inline)) const struct x86_insn *start(struct x86_cpu *cpu,
+									  struct block *block,
+									  const uint8_t *host,
+									  uint64_t room)
+{
+	cpu->blocks->running = block;
+	cpu->blocks->fetched = host;
+	/* A repeated string instruction is the last of its block. */
+	cpu->rep_room = room - block->nr + 1;
+	cpu->block_rip = cpu->gpr[X86_RIP];
+	return block->insns->thread(cpu, block->insns);
+}
+
 const struct x86_insn *x86_step(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	x86_set_rip(cpu, insn);
@@ -284,7 +307,7 @@ const struct x86_insn *x86_step(struct x86_cpu *cpu, const struct x86_insn *insn
 const struct x86_insn *x86_step_last(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	x86_set_rip(cpu, insn);
-	return x86_stop(cpu, insn, insn->exec(cpu, insn));
+	return x86_finish(cpu, insn, insn->exec(cpu, insn));
 }
 
 const struct x86_insn *x86_step_rip(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -296,7 +319,51 @@ const struct x86_insn *x86_step_rip(struct x86_cpu *cpu, const struct x86_insn *
 const struct x86_insn *x86_block_end(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	x86_set_rip(cpu, insn);
-	return x86_stop(cpu, insn, X86_DONE);
+	return x86_follow(cpu, insn);
+}
+
+/*
+ * The block is done. Counts it and goes on with the one at RIP if that needs no more than a look:
+ * in the lookaside, decoded, known to be up to date and short enough for what time is left.
+ */
+const struct x86_insn *x86_follow(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	struct x86_blocks *blocks = cpu->blocks;
+	struct hw_public *p = hw_public(cpu->hw);
+	struct block *block = blocks->running;
+	uint64_t rip = cpu->gpr[X86_RIP], page = rip >> PAGE_SHIFT, now, room;
+	struct hw_lookaside *entry = &p->fetch[cpu->cpl == 3][page % HW_LOOKASIDE_SETS];
+	const uint8_t *host;
+
+	cpu->result = X86_DONE;
+	if (!block)
+		return insn;
+	p->counters.tlb_hits[UMBRA_TLB_l1_instruction] += block->nr - 1u;
+	cpu->steps += block->nr;
+	cpu->instructions += block->nr;
+
+	if (__builtin_expect(p->attention || entry->page[0] != page ||
+				     cpu->code_mode != X86_CODE_64 || !blocks->follow,
+			     0))
+		return insn;
+	host = entry->host + (rip & PAGE_MASK);
+	block = slot_of(blocks, host);
+	now = x86_time(cpu);
+	if (__builtin_expect(block->host != host || block->mode != X86_CODE_64 ||
+				     block->epoch != blocks->epoch || !block->nr ||
+				     now >= blocks->until_time ||
+				     cpu->instructions >= blocks->until_instruction,
+			     0))
+		return insn;
+	room = blocks->until_time - now;
+	if (room > blocks->until_instruction - cpu->instructions)
+		room = blocks->until_instruction - cpu->instructions;
+	if (__builtin_expect(block->nr > room, 0))
+		return insn;
+
+	blocks->follow--;
+	p->counters.tlb_hits[UMBRA_TLB_l1_instruction]++;
+	return start(cpu, block, host, room);
 }
 
 enum x86_result x86_execute_one(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -304,6 +371,7 @@ enum x86_result x86_execute_one(struct x86_cpu *cpu, const struct x86_insn *insn
 	struct x86_insn block[] = {*insn, {.thread = x86_block_end}};
 
 	block[0].end = 0;
+	cpu->blocks->running = NULL;
 	cpu->block_rip = cpu->gpr[X86_RIP];
 	block[0].thread(cpu, block);
 	return cpu->result == X86_ATTEND ? X86_DONE : cpu->result;
@@ -434,19 +502,17 @@ faulted:
 	return X86_FAULT;
 }
 
-/* Fetches, decodes where needed and executes one block, cut to @room. */
-static inline __attribute__((always_inline)) enum x86_result run_block(struct x86_cpu *cpu,
-								       uint64_t room)
+/* Fetches and decodes where needed, and executes blocks for at most @room. */
+static enum x86_result run_block(struct x86_cpu *cpu, uint64_t room)
 {
-	uint64_t rip = cpu->gpr[X86_RIP];
+	struct x86_blocks *blocks = cpu->blocks;
 	const struct x86_insn *last;
 	const uint8_t *host;
 	struct block *block;
-	unsigned nr;
 
 	if (__builtin_expect(cpu->code_mode != X86_CODE_64, 0))
 		return run_legacy(cpu, room);
-	host = fetch(cpu, rip);
+	host = fetch(cpu, cpu->gpr[X86_RIP]);
 	if (__builtin_expect(!host, 0)) {
 		fault(cpu);
 		return X86_FAULT;
@@ -454,22 +520,15 @@ static inline __attribute__((always_inline)) enum x86_result run_block(struct x8
 	block = find_block(cpu, host);
 	if (__builtin_expect(!block || !block->nr, 0))
 		return run_single(cpu, host);
-
-	nr = block->nr;
-	cpu->blocks->fetched = host;
-	if (__builtin_expect(nr > room, 0))
-		return run_insns(cpu, block->insns, nr, room);
-	/* A repeated string instruction is the last of its block. */
-	cpu->rep_room = room - nr + 1;
-	cpu->block_rip = rip;
-	last = block->insns->thread(cpu, block->insns);
-	if (__builtin_expect(cpu->result == X86_DONE, 1)) {
-		hw_fetched_again(cpu->hw, nr - 1);
-		cpu->steps += nr;
-		cpu->instructions += nr;
-	} else {
-		settle(cpu, block->insns, last + 1, rip + last->end, cpu->result);
+	if (__builtin_expect(block->nr > room, 0)) {
+		blocks->fetched = host;
+		return run_insns(cpu, block->insns, block->nr, room);
 	}
+	blocks->follow = FOLLOW;
+	last = start(cpu, block, host, room);
+	if (cpu->result != X86_DONE)
+		settle(cpu, blocks->running->insns, last + 1, cpu->block_rip + last->end,
+		       cpu->result);
 	return cpu->result;
 }
 
@@ -492,6 +551,8 @@ static void run_blocks(struct x86_cpu *cpu, uint64_t deadline, uint64_t until_in
 	enum x86_result result;
 	uint64_t now, room;
 
+	cpu->blocks->until_time = deadline;
+	cpu->blocks->until_instruction = until_instruction;
 	do {
 		now = x86_time(cpu);
 		if (now >= deadline || cpu->instructions >= until_instruction)
@@ -512,8 +573,10 @@ static void run_blocks(struct x86_cpu *cpu, uint64_t deadline, uint64_t until_in
 static void run_one(struct x86_cpu *cpu)
 {
 	bool single_step = cpu->rflags & RFLAGS_TF;
-	enum x86_result result = cpu->blocks->in_rep ? run_rep(cpu, 1) : run_block(cpu, 1);
+	enum x86_result result;
 
+	cpu->blocks->until_instruction = 0; /* nothing follows */
+	result = cpu->blocks->in_rep ? run_rep(cpu, 1) : run_block(cpu, 1);
 	attend(cpu);
 	/* INT n and exceptions clear TF: what they lead to is not stepped (SDM 3B 17.3.1.4). */
 	if (single_step && (cpu->rflags & RFLAGS_TF) && result != X86_FAULT && !cpu->ended) {

@@ -91,6 +91,14 @@ static inline __attribute__((always_inline)) const struct x86_insn *x86_go_on(
 /* block.c: threads that execute insn->exec, that set rip and go on with insn->behind, and the one
  * behind the last instruction of a block. */
 x86_thread x86_step, x86_step_last, x86_step_rip, x86_block_end;
+/* How the last instruction of a block ends when it retired: the next block may follow. */
+x86_thread x86_follow;
+
+static inline const struct x86_insn *x86_finish(struct x86_cpu *cpu, const struct x86_insn *insn,
+						enum x86_result result)
+{
+	return result == X86_DONE ? x86_follow(cpu, insn) : x86_stop(cpu, insn, result);
+}
 /* Executes one instruction alone, thread or not. */
 x86_exec x86_execute_one;
 

@@ -21,6 +21,22 @@ ALWAYS_INLINE enum x86_result branch(struct x86_cpu *cpu, uint64_t target)
 	return X86_DONE;
 }
 
+static __attribute__((noinline)) const struct x86_insn *refuse(struct x86_cpu *cpu,
+							       const struct x86_insn *insn)
+{
+	return x86_stop(cpu, insn, x86_raise_code(cpu, X86_GP, 0));
+}
+
+/* The same as the end of a thread. */
+ALWAYS_INLINE const struct x86_insn *jump(struct x86_cpu *cpu, const struct x86_insn *insn,
+					  uint64_t target)
+{
+	if (__builtin_expect(!target_allowed(cpu, target), 0))
+		return refuse(cpu, insn);
+	cpu->gpr[X86_RIP] = target;
+	return x86_follow(cpu, insn);
+}
+
 /* The target of a relative branch; outside 64-bit mode cut to the operand size. */
 ALWAYS_INLINE uint64_t relative(const struct x86_cpu *cpu, const struct x86_insn *insn)
 {
@@ -34,7 +50,7 @@ ALWAYS_INLINE uint64_t relative(const struct x86_cpu *cpu, const struct x86_insn
 static const struct x86_insn *exec_jmp(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	x86_set_rip(cpu, insn);
-	return x86_stop(cpu, insn, branch(cpu, relative(cpu, insn)));
+	return jump(cpu, insn, relative(cpu, insn));
 }
 
 static enum x86_result exec_jmp_rm(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -52,8 +68,8 @@ static enum x86_result exec_jmp_rm(struct x86_cpu *cpu, const struct x86_insn *i
 	{                                                                                          \
 		x86_set_rip(cpu, insn);                                                            \
 		if (!x86_condition(cpu, condition))                                                \
-			return x86_stop(cpu, insn, X86_DONE);                                      \
-		return x86_stop(cpu, insn, branch(cpu, relative(cpu, insn)));                      \
+			return x86_follow(cpu, insn);                                              \
+		return jump(cpu, insn, relative(cpu, insn));                                       \
 	}
 #define LIST_JCC(name, condition) [condition] = jcc_##name,
 
@@ -82,18 +98,18 @@ ALWAYS_INLINE enum x86_result call(struct x86_cpu *cpu, const struct x86_insn *i
 	return X86_DONE;
 }
 
-static __attribute__((noinline)) enum x86_result call_any(struct x86_cpu *cpu,
-							  const struct x86_insn *insn)
+static __attribute__((noinline)) const struct x86_insn *call_any(struct x86_cpu *cpu,
+								 const struct x86_insn *insn)
 {
-	return call(cpu, insn, relative(cpu, insn), WAY_ANY);
+	return x86_finish(cpu, insn, call(cpu, insn, relative(cpu, insn), WAY_ANY));
 }
 
 static const struct x86_insn *exec_call(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	x86_set_rip(cpu, insn);
 	if (__builtin_expect(call(cpu, insn, relative(cpu, insn), WAY_FAST) != X86_DONE, 0))
-		return x86_stop(cpu, insn, call_any(cpu, insn));
-	return x86_stop(cpu, insn, X86_DONE);
+		return call_any(cpu, insn);
+	return x86_follow(cpu, insn);
 }
 
 static enum x86_result exec_call_rm(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -106,8 +122,7 @@ static enum x86_result exec_call_rm(struct x86_cpu *cpu, const struct x86_insn *
 }
 
 /* imm: bytes of arguments to release. */
-static __attribute__((noinline)) enum x86_result ret_any(struct x86_cpu *cpu,
-							 const struct x86_insn *insn)
+static enum x86_result ret(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	uint64_t target, stack = cpu->gpr[X86_RSP];
 
@@ -123,6 +138,12 @@ static __attribute__((noinline)) enum x86_result ret_any(struct x86_cpu *cpu,
 	return X86_DONE;
 }
 
+static __attribute__((noinline)) const struct x86_insn *ret_any(struct x86_cpu *cpu,
+								const struct x86_insn *insn)
+{
+	return x86_finish(cpu, insn, ret(cpu, insn));
+}
+
 static const struct x86_insn *exec_ret(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	uint64_t target;
@@ -130,13 +151,13 @@ static const struct x86_insn *exec_ret(struct x86_cpu *cpu, const struct x86_ins
 
 	x86_set_rip(cpu, insn);
 	if (find_at(cpu, X86_SS, cpu->gpr[X86_RSP], 8, HW_READ, WAY_FAST, &host) != X86_DONE)
-		return x86_stop(cpu, insn, ret_any(cpu, insn));
+		return ret_any(cpu, insn);
 	target = x86_get(host, 8);
 	if (__builtin_expect(!x86_canonical(target), 0))
-		return x86_stop(cpu, insn, x86_raise_code(cpu, X86_GP, 0));
+		return refuse(cpu, insn);
 	cpu->gpr[X86_RSP] += 8 + (uint16_t)insn->imm;
 	cpu->gpr[X86_RIP] = target;
-	return x86_stop(cpu, insn, X86_DONE);
+	return x86_follow(cpu, insn);
 }
 
 static bool count_is_zero(const struct x86_cpu *cpu, const struct x86_insn *insn)
