@@ -67,7 +67,7 @@ int umbra_guest_create(const struct umbra_guest_config *config, struct umbra_cou
 		umbra_error_set(ret_error, error, config->name, NULL, "out of memory");
 		goto fail;
 	}
-	error = vmm_create(guest->hw, &guest->memory, config->mode, &guest->vmm, ret_error);
+	error = vmm_create(&guest->hw, 1, &guest->memory, config->mode, &guest->vmm, ret_error);
 	if (error)
 		goto fail;
 	*ret_guest = guest;

@@ -131,7 +131,7 @@ void x86_end_place(struct x86_cpu *cpu, uint64_t rip)
 	cpu->end.rip = rip;
 	cpu->end.nr_bytes = 0;
 	if (cpu->hw && x86_canonical(linear) && !hw_failed(cpu->hw))
-		host = hw_translate(cpu->hw, linear, HW_FETCH, cpu->cpl == 3);
+		host = hw_translate(cpu->hw, linear, HW_FETCH, cpu->privilege);
 	if (!host)
 		return;
 	if (len > in_page)
