@@ -40,6 +40,11 @@ static int check_config(const struct umbra_guest_config *config, const struct pr
 int umbra_guest_create(const struct umbra_guest_config *config, struct umbra_counters *counters,
 		       struct umbra_guest **ret_guest, struct umbra_error *ret_error)
 {
+	const struct machine_config machine_config = {
+		.console = config->console,
+		.memory_size = config->memory,
+		.nr_cpus = 1,
+	};
 	const struct processor *processor;
 	struct umbra_guest *guest;
 	int error = check_config(config, &processor, ret_error);
@@ -60,7 +65,7 @@ int umbra_guest_create(const struct umbra_guest_config *config, struct umbra_cou
 	error = hw_create(&guest->memory, config->cost ? config->cost : &umbra_cost_default,
 			  processor, &guest->hw);
 	if (!error)
-		error = machine_create(&config->console, config->memory, &guest->machine);
+		error = machine_create(&machine_config, &guest->machine);
 	if (!error)
 		error = x86_create(guest->hw, guest->machine, config->clock, &guest->cpu);
 	if (error) {

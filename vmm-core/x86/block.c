@@ -592,7 +592,7 @@ static bool take_interrupt(struct x86_cpu *cpu)
 {
 	struct x86_blocks *blocks = cpu->blocks;
 
-	if (!machine_interrupt_pending(cpu->machine)) {
+	if (!machine_interrupt_pending(cpu->machine, cpu->index)) {
 		blocks->window = false;
 		return false;
 	}
@@ -609,7 +609,8 @@ static bool take_interrupt(struct x86_cpu *cpu)
 	blocks->window = false;
 	blocks->in_rep = false;
 	cpu->halted = false;
-	x86_deliver(cpu, machine_interrupt_acknowledge(cpu->machine), X86_EVENT_EXTERNAL, false, 0);
+	x86_deliver(cpu, machine_interrupt_acknowledge(cpu->machine, cpu->index),
+		    X86_EVENT_EXTERNAL, false, 0);
 	attend(cpu);
 	return true;
 }

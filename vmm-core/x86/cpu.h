@@ -118,7 +118,8 @@ struct x86_cpu {
 	bool halted;
 
 	/* What stops the block: */
-	bool ended; /* the guest ended; see end */
+	bool ended;    /* the guest ended; see end */
+	uint8_t index; /* the vCPU's number and APIC ID; 0: the boot processor */
 	struct hw *hw;
 	struct machine *machine;
 	struct x86_blocks *blocks;
