@@ -200,7 +200,7 @@ static __attribute__((noinline)) const uint8_t *fetch_slow(struct x86_cpu *cpu, 
 {
 	const uint8_t *host;
 
-	if (cpu->code_mode == X86_CODE_64 ? !x86_canonical(rip)
+	if (cpu->code_mode == X86_CODE_64 ? !x86_canonical(cpu, rip)
 					  : rip > cpu->segment[X86_CS].limit) {
 		x86_raise_code(cpu, X86_GP, 0);
 		return NULL;
