@@ -25,6 +25,7 @@ struct guest_config {
 	enum policy_kind policy;
 	enum umbra_clock clock;
 	uint64_t memory;   /* bytes */
+	unsigned int cpus;
 	uint64_t interval; /* units of guest time; 0: that of [policy] */
 	bool console;      /* its output goes to umbrad's standard error */
 };
