@@ -82,8 +82,8 @@ static void tick(int signal)
 
 	if (!run)
 		return;
-	progress =
-		run->guest->cpu[0]->instructions + run->guest->cpu[0]->steps + run->guest->cpu[0]->idle_time;
+	progress = run->guest->cpu[0]->instructions + run->guest->cpu[0]->steps +
+		   run->guest->cpu[0]->idle_time;
 	stalled_ticks = progress == last_progress ? stalled_ticks + 1 : 0;
 	last_progress = progress;
 	if (stalled_ticks < STALLED_TICKS)

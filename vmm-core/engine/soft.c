@@ -11,11 +11,8 @@
 
 #include "engine/guest.h"
 
-#define MIN_MEMORY   (1ull << 20)
-#define MAX_MEMORY   (2ull << 30)
-
-static const char one_vcpu_only[] =
-	"shadow has one vCPU in this build and the guest has %u; use bare or ept";
+#define MIN_MEMORY (1ull << 20)
+#define MAX_MEMORY (2ull << 30)
 
 static int check_config(const struct umbra_guest_config *config, const struct processor **ret,
 			struct umbra_error *ret_error)
@@ -36,9 +33,6 @@ static int check_config(const struct umbra_guest_config *config, const struct pr
 	if (config->cpus > UMBRA_MAX_CPUS)
 		return umbra_error_set(ret_error, -EINVAL, config->name, "cpus",
 				       "%u vCPUs; expected 1 to %u", config->cpus, UMBRA_MAX_CPUS);
-	if (config->cpus > 1 && config->mode == UMBRA_MODE_SHADOW)
-		return umbra_error_set(ret_error, -EOPNOTSUPP, config->name, "mode",
-				       one_vcpu_only, config->cpus);
 	return 0;
 }
 
@@ -58,6 +52,7 @@ static int create_cpus(struct umbra_guest *guest, const struct umbra_guest_confi
 			break;
 		guest->cpu[i]->index = (uint8_t)i;
 		guest->cpu[i]->shares = guest->nr_cpus > 1;
+		guest->cpu[i]->halted = i > 0;
 	}
 	return error;
 }
@@ -98,7 +93,8 @@ int umbra_guest_create(const struct umbra_guest_config *config, struct umbra_cou
 		umbra_error_set(ret_error, error, config->name, NULL, "out of memory");
 		goto fail;
 	}
-	error = vmm_create(guest->hw[0], &guest->memory, config->mode, &guest->vmm, ret_error);
+	error = vmm_create(guest->hw, guest->nr_cpus, &guest->memory, config->mode, &guest->vmm,
+			   ret_error);
 	if (error)
 		goto fail;
 	guest_begin_turn(guest, 0);
@@ -148,20 +144,15 @@ void umbra_guest_kick(struct umbra_guest *guest)
 int umbra_guest_can_switch(const struct umbra_guest *guest, enum umbra_mode to,
 			   struct umbra_error *ret_error)
 {
-	if (to == UMBRA_MODE_SHADOW && guest->nr_cpus > 1)
-		return umbra_error_set(ret_error, -EOPNOTSUPP, "switch", umbra_mode_name(to),
-				       one_vcpu_only, guest->nr_cpus);
-	return 0;
+	return vmm_check(guest->vmm, to, ret_error);
 }
 
 int umbra_guest_switch(struct umbra_guest *guest, enum umbra_mode to,
 		       struct umbra_switch *ret_switch, struct umbra_error *ret_error)
 {
 	uint64_t now = umbra_guest_time(guest);
-	int error = umbra_guest_can_switch(guest, to, ret_error);
+	int error;
 
-	if (error)
-		return error;
 	guest_collect_counters(guest);
 	error = vmm_switch(guest->vmm, to, guest->counters.instructions[0], now, ret_error);
 	guest_set_clock(guest);

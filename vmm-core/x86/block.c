@@ -200,7 +200,7 @@ static __attribute__((noinline)) const uint8_t *fetch_slow(struct x86_cpu *cpu, 
 		x86_raise_code(cpu, X86_GP, 0);
 		return NULL;
 	}
-	host = hw_translate(cpu->hw, code_linear(cpu, rip), HW_FETCH, cpu->cpl == 3);
+	host = hw_translate(cpu->hw, code_linear(cpu, rip), HW_FETCH, cpu->privilege);
 	if (!host)
 		x86_raise_memory_fault(cpu);
 	return host;
@@ -211,7 +211,7 @@ static inline const uint8_t *fetch(struct x86_cpu *cpu, uint64_t rip)
 {
 	struct hw_public *p = hw_public(cpu->hw);
 	uint64_t page = rip >> PAGE_SHIFT;
-	struct hw_lookaside *entry = &p->fetch[cpu->cpl == 3][page % HW_LOOKASIDE_SETS];
+	struct hw_lookaside *entry = &p->fetch[cpu->privilege][page % HW_LOOKASIDE_SETS];
 
 	if (__builtin_expect(cpu->code_mode == X86_CODE_64 && entry->page[0] == page, 1)) {
 		p->counters.tlb_hits[UMBRA_TLB_l1_instruction]++;
@@ -554,8 +554,8 @@ static bool take_interrupt(struct x86_cpu *cpu)
 
 bool x86_can_run(const struct x86_cpu *cpu)
 {
-	return !cpu->halted || ((cpu->rflags & RFLAGS_IF) &&
-				machine_interrupt_pending(cpu->machine, cpu->index));
+	return !cpu->halted ||
+	       ((cpu->rflags & RFLAGS_IF) && machine_interrupt_pending(cpu->machine, cpu->index));
 }
 
 void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instruction,

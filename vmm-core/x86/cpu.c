@@ -131,7 +131,7 @@ void x86_end_place(struct x86_cpu *cpu, uint64_t rip)
 	cpu->end.rip = rip;
 	cpu->end.nr_bytes = 0;
 	if (cpu->hw && x86_canonical(linear) && !hw_failed(cpu->hw))
-		host = hw_translate(cpu->hw, linear, HW_FETCH, cpu->cpl == 3);
+		host = hw_translate(cpu->hw, linear, HW_FETCH, cpu->privilege);
 	if (!host)
 		return;
 	if (len > in_page)
@@ -147,8 +147,8 @@ void x86_end(struct x86_cpu *cpu, enum umbra_end_reason reason, const char *form
 	if (cpu->ended) /* the first reason is the true one */
 		return;
 	cpu->ended = true;
-	cpu->end = (struct umbra_end){
-		.reason = reason, .rip = cpu->gpr[X86_RIP], .cpu = cpu->index};
+	cpu->end =
+		(struct umbra_end){.reason = reason, .rip = cpu->gpr[X86_RIP], .cpu = cpu->index};
 	cpu->end.cpu_mode = code_mode_names[cpu->code_mode];
 	va_start(arguments, format);
 	vsnprintf(cpu->end.text, sizeof(cpu->end.text), format, arguments);

@@ -112,6 +112,7 @@ struct x86_cpu {
 	uint64_t cc_source;
 	uint8_t cc_op;
 	uint8_t cpl;
+	uint8_t privilege;     /* enum hw_privilege of explicit data accesses: CPL and AC */
 	uint8_t code_mode;     /* enum x86_code_mode */
 	bool interrupt_shadow; /* STI or MOV SS was the last instruction */
 	bool halted;

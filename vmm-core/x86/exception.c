@@ -274,6 +274,7 @@ static bool try_deliver(struct x86_cpu *cpu, const struct event *event)
 	x86_set_segment(&cpu->segment[X86_CS],
 			(uint16_t)((gate.selector & ~SELECTOR_RPL) | new_cpl), &code);
 	cpu->cpl = (uint8_t)new_cpl;
+	x86_update_privilege(cpu);
 	cpu->gpr[X86_RIP] = gate.offset;
 	cpu->interrupt_shadow = false;
 	cpu->halted = false;

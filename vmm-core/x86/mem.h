@@ -50,7 +50,7 @@ static inline __attribute__((always_inline)) bool x86_fast(struct x86_cpu *cpu, 
 	if (__builtin_expect(segment >= X86_FS, 0))
 		offset += cpu->segment[segment].base;
 	page = offset >> PAGE_SHIFT;
-	entry = &p->data[cpu->cpl == 3][page % HW_LOOKASIDE_SETS];
+	entry = &p->data[cpu->privilege][page % HW_LOOKASIDE_SETS];
 	if (__builtin_expect(entry->page[access == HW_WRITE] != page, 0) ||
 	    __builtin_expect((offset & PAGE_MASK) > PAGE_SIZE - size, 0))
 		return false;
