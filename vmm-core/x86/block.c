@@ -28,6 +28,12 @@
 #define DR6_BS      (1ull << 14)
 /* Faults take no guest time: after so many the caller gets a look around all the same. */
 #define MAX_ROUNDS 65536
+/*
+ * Faults whose handlers' first instructions fault again, without end: so many give the turn to the
+ * other vCPUs, and so many end the guest, for neither time nor instructions would ever stop it.
+ */
+#define BARREN_TURN 65536
+#define BARREN_END  (1u << 20)
 
 struct block {
 	const uint8_t *host; /* of the first byte; NULL: empty */
@@ -272,6 +278,16 @@ static __attribute__((noinline)) void fault(struct x86_cpu *cpu)
 	if (!cpu->ended)
 		x86_deliver(cpu, cpu->fault_vector, X86_EVENT_EXCEPTION, cpu->fault_has_code,
 			    cpu->fault_code);
+	if (cpu->barren_steps != cpu->steps) {
+		cpu->barren_steps = cpu->steps;
+		cpu->barren_faults = 0;
+	}
+	if (++cpu->barren_faults % BARREN_TURN)
+		return;
+	cpu->paused = cpu->shares;
+	if (cpu->barren_faults >= BARREN_END)
+		x86_end(cpu, UMBRA_END_ERROR, "%u faults in a row and no instruction between them",
+			BARREN_END);
 }
 
 static void place_of_end(struct x86_cpu *cpu, uint64_t rip, unsigned length)
@@ -615,6 +631,12 @@ static bool take_interrupt(struct x86_cpu *cpu)
 	return true;
 }
 
+bool x86_can_run(const struct x86_cpu *cpu)
+{
+	return !cpu->halted ||
+	       ((cpu->rflags & RFLAGS_IF) && machine_interrupt_pending(cpu->machine, cpu->index));
+}
+
 void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instruction,
 	     const volatile bool *stop)
 {
@@ -624,7 +646,7 @@ void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instructio
 	/* Loaders, devices and the VMM may have written to code since. */
 	cpu->blocks->epoch = hw_code_writes(cpu->hw);
 	attend(cpu);
-	while (!cpu->ended && !*stop && rounds++ < MAX_ROUNDS) {
+	while (!cpu->ended && !cpu->paused && !*stop && rounds++ < MAX_ROUNDS) {
 		now = x86_time(cpu);
 		if (now >= machine_next_event(cpu->machine))
 			machine_advance(cpu->machine, now);

@@ -151,7 +151,8 @@ void x86_end(struct x86_cpu *cpu, enum umbra_end_reason reason, const char *form
 	if (cpu->ended) /* the first reason is the true one */
 		return;
 	cpu->ended = true;
-	cpu->end = (struct umbra_end){.reason = reason, .rip = cpu->gpr[X86_RIP]};
+	cpu->end =
+		(struct umbra_end){.reason = reason, .rip = cpu->gpr[X86_RIP], .cpu = cpu->index};
 	cpu->end.cpu_mode = code_mode_names[cpu->code_mode];
 	va_start(arguments, format);
 	vsnprintf(cpu->end.text, sizeof(cpu->end.text), format, arguments);

@@ -118,6 +118,8 @@ struct x86_cpu {
 	uint8_t canonical_shift; /* 64 less the width of linear addresses, by CR4.LA57 */
 	bool interrupt_shadow;   /* STI or MOV SS was the last instruction */
 	bool halted;
+	bool shares; /* with other vCPUs, by turns: PAUSE gives the rest of a turn away */
+	bool paused; /* it did */
 
 	/* What stops the block: */
 	bool ended;    /* the guest ended; see end */
@@ -162,6 +164,10 @@ struct x86_cpu {
 	 */
 	uint64_t rep_room;
 
+	/* Faults in a row between which nothing was done, not even an iteration of a REP. */
+	uint64_t barren_steps;
+	uint32_t barren_faults;
+
 	/* The fault of the instruction that is executing, raised by x86_fault() and friends. */
 	uint8_t fault_vector;
 	bool fault_has_code;
@@ -192,11 +198,15 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry);
  * at the exact instruction or REP iteration under the instructions clock; under the cycles clock
  * time may be past
  * @until_time by what the last block cost), *stop becomes true, the CPU halts with nothing pending
- * (halted), or the guest ends. Delivers the machine's interrupts on the way. May return sooner: a
- * guest whose every instruction faults makes no progress in time nor instructions.
+ * (halted), gives its turn away (paused), or the guest ends. Delivers the machine's interrupts on
+ * the way. May return sooner: a guest whose every instruction faults makes no progress in time nor
+ * instructions.
  */
 void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instruction,
 	     const volatile bool *stop);
+
+/* Not halted, or something is there that ends the HLT. */
+bool x86_can_run(const struct x86_cpu *cpu);
 
 /* Guest time now, in the middle of a block too. */
 uint64_t x86_time(const struct x86_cpu *cpu);
