@@ -98,6 +98,7 @@ enum x86_code_mode { X86_CODE_32, X86_CODE_COMPAT_32, X86_CODE_64, X86_NR_CODE_M
 
 #define X86_NR_HINTS (1u << 14)
 
+struct x86_model;  /* model.h */
 struct x86_blocks; /* block.c: the cache of decoded code */
 
 struct x86_cpu {
@@ -112,9 +113,10 @@ struct x86_cpu {
 	uint64_t cc_source;
 	uint8_t cc_op;
 	uint8_t cpl;
-	uint8_t privilege;     /* enum hw_privilege of explicit data accesses: CPL and AC */
-	uint8_t code_mode;     /* enum x86_code_mode */
-	bool interrupt_shadow; /* STI or MOV SS was the last instruction */
+	uint8_t privilege;       /* enum hw_privilege of explicit data accesses: CPL and AC */
+	uint8_t code_mode;       /* enum x86_code_mode */
+	uint8_t canonical_shift; /* 64 less the width of linear addresses, by CR4.LA57 */
+	bool interrupt_shadow;   /* STI or MOV SS was the last instruction */
 	bool halted;
 	bool shares; /* with other vCPUs, by turns: PAUSE gives the rest of a turn away */
 	bool paused; /* it did */
@@ -125,8 +127,11 @@ struct x86_cpu {
 	struct hw *hw;
 	struct machine *machine;
 	struct x86_blocks *blocks;
+	const struct x86_model *model;
 
 	uint64_t cc_dest;
+	uint64_t block_rip; /* of the first instruction of the block that executes */
+	uint8_t result;     /* enum x86_result of the thread that stopped */
 
 	/* Clocks (DESIGN.md): whole counts, exact whenever a block is not executing. */
 	uint64_t instructions; /* retired; a REP counts once */
@@ -142,6 +147,7 @@ struct x86_cpu {
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t pat, misc_enable, tsc_offset;
+	uint64_t xcr0;
 
 	union x86_xmm xmm[16];
 	uint32_t mxcsr;
