@@ -399,7 +399,7 @@ static bool run_guest(struct bench *bench, const uint8_t *bytes, unsigned length
 	memcpy(cpu->gpr, state->gpr, sizeof(state->gpr));
 	x86_set_flags(cpu, state->flags);
 	cpu->gpr[X86_RIP] = 0x1000 + length;
-	result = insn.exec(cpu, &insn);
+	result = x86_execute_one(cpu, &insn);
 	assert_false(cpu->ended);
 	if (result == X86_FAULT) {
 		assert_int_equal(cpu->fault_vector, X86_DE);
@@ -541,7 +541,7 @@ static int setup(void **state)
 		return -1;
 	if (memory_create(&bench.memory, RAM_SIZE, true, 1, NULL) ||
 	    hw_create(&bench.memory, &umbra_cost_default, processor_find("skylake"), &bench.hw) ||
-	    vmm_create(bench.hw, &bench.memory, UMBRA_MODE_BARE, &bench.vmm, NULL) ||
+	    vmm_create(&bench.hw, 1, &bench.memory, UMBRA_MODE_BARE, &bench.vmm, NULL) ||
 	    hw_paging_changed(bench.hw, &unpaged) ||
 	    x86_create(bench.hw, NULL, UMBRA_CLOCK_INSTRUCTIONS, &bench.cpu))
 		return -1;
