@@ -145,6 +145,13 @@ struct umbra_registers {
 	uint64_t fs_base, gs_base;
 	uint64_t xmm[16][2];
 	uint32_t mxcsr;
+	uint16_t fcw, fsw, ftw; /* x87: control, status and (full) tag word */
+	uint16_t fop, fcs, fds; /* last opcode with an exception; selectors of fip and fdp */
+	uint64_t fip, fdp;
+	struct {
+		uint64_t significand; /* of an x87 register; an MMX register */
+		uint16_t exponent;    /* and sign */
+	} st[8];                      /* ST(0) first */
 };
 
 unsigned umbra_guest_cpus(const struct umbra_guest *guest);
