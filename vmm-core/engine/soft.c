@@ -28,6 +28,10 @@ static int check_config(const struct umbra_guest_config *config, const struct pr
 		return umbra_error_set(ret_error, -EOPNOTSUPP, config->name, "processor",
 				       "processor \"%s\" is not in this build; it has skylake",
 				       processor);
+	if (config->maxphyaddr && (config->maxphyaddr < 36 || config->maxphyaddr > 52))
+		return umbra_error_set(ret_error, -EINVAL, config->name, "maxphyaddr",
+				       "%u physical address bits; expected 36 to 52",
+				       config->maxphyaddr);
 	if (config->memory % PAGE_SIZE || config->memory < MIN_MEMORY ||
 	    config->memory > MAX_MEMORY)
 		return umbra_error_set(
@@ -61,6 +65,8 @@ int umbra_guest_create(const struct umbra_guest_config *config, struct umbra_cou
 		goto fail;
 	error = hw_create(&guest->memory, config->cost ? config->cost : &umbra_cost_default,
 			  processor, &guest->hw);
+	if (!error && config->maxphyaddr)
+		hw_set_maxphyaddr(guest->hw, config->maxphyaddr);
 	if (!error)
 		error = machine_create(&config->console, config->memory, &guest->machine);
 	if (!error)

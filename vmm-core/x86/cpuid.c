@@ -38,10 +38,11 @@ struct leaf {
 #define TEXT4(a, b, c, d)                                                                          \
 	((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
-#define LEAF_LAST          4u
-#define LEAF_HYPERVISOR    0x40000000u
-#define LEAF_EXTENDED      0x80000000u
-#define LEAF_EXTENDED_LAST 0x80000008u
+#define LEAF_LAST           4u
+#define LEAF_HYPERVISOR     0x40000000u
+#define LEAF_EXTENDED       0x80000000u
+#define LEAF_ADDRESS_WIDTHS 0x80000008u
+#define LEAF_EXTENDED_LAST  LEAF_ADDRESS_WIDTHS
 
 /* Leaves that are not listed, up to the last one of their range, are all zero. */
 static const struct leaf leaves[] = {
@@ -57,7 +58,7 @@ static const struct leaf leaves[] = {
 	{0x80000001u, 0, 0, F8_ECX_LAHF64, F8_EDX_SYSCALL | F8_EDX_NX | F8_EDX_LM},
 	{0x80000002u, TEXT4('U', 'm', 'b', 'r'), TEXT4('a', ' ', 's', 'o'),
 	 TEXT4('f', 't', ' ', 'C'), TEXT4('P', 'U', 0, 0)},
-	{0x80000008u, X86_MAXPHYADDR | LINEAR_WIDTH << 8, 0, 0, 0},
+	{LEAF_ADDRESS_WIDTHS, LINEAR_WIDTH << 8, 0, 0, 0},
 };
 
 static const struct leaf *find_leaf(uint32_t number)
@@ -89,6 +90,8 @@ enum x86_result x86_exec_cpuid(struct x86_cpu *cpu, const struct x86_insn *insn)
 	cpu->gpr[X86_RBX] = leaf->ebx;
 	cpu->gpr[X86_RCX] = leaf->ecx;
 	cpu->gpr[X86_RDX] = leaf->edx;
+	if (number == LEAF_ADDRESS_WIDTHS)
+		cpu->gpr[X86_RAX] |= hw_maxphyaddr(cpu->hw);
 	/* SYSCALL exists in 64-bit mode only, and only there the bit is set. */
 	if (number == 0x80000001u && cpu->code_mode != X86_CODE_64)
 		cpu->gpr[X86_RDX] &= ~(uint64_t)F8_EDX_SYSCALL;
