@@ -399,7 +399,7 @@ static bool run_guest(struct bench *bench, const uint8_t *bytes, unsigned length
 	memcpy(cpu->gpr, state->gpr, sizeof(state->gpr));
 	x86_set_flags(cpu, state->flags);
 	cpu->gpr[X86_RIP] = 0x1000 + length;
-	result = insn.exec(cpu, &insn);
+	result = x86_execute_one(cpu, &insn);
 	assert_false(cpu->ended);
 	if (result == X86_FAULT) {
 		assert_int_equal(cpu->fault_vector, X86_DE);

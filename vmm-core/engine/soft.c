@@ -57,8 +57,6 @@ int umbra_guest_create(const struct umbra_guest_config *config, struct umbra_cou
 	guest->published = counters;
 	guest->interval = guest->next_interval = config->interval;
 	guest->pace = config->pace;
-	guest->memory.frames.base = (void *)-1;
-	guest->memory.frames.fd = -1;
 	error = memory_create(&guest->memory, config->memory, config->mode == UMBRA_MODE_BARE,
 			      config->seed, ret_error);
 	if (error)

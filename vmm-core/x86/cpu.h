@@ -124,6 +124,8 @@ struct x86_cpu {
 	struct x86_blocks *blocks;
 
 	uint64_t cc_dest;
+	uint64_t block_rip; /* of the first instruction of the block that executes */
+	uint8_t result;     /* enum x86_result of the thread that stopped */
 
 	/* Clocks (DESIGN.md): whole counts, exact whenever a block is not executing. */
 	uint64_t instructions; /* retired; a REP counts once */
