@@ -67,6 +67,11 @@ void hw_fail(struct hw *hw, const char *text)
 	snprintf(hw->error_text, sizeof(hw->error_text), "%s", text);
 }
 
+const struct processor *hw_processor(const struct hw *hw)
+{
+	return hw->processor;
+}
+
 bool hw_failed(const struct hw *hw)
 {
 	return hw->failed;

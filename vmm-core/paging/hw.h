@@ -169,6 +169,10 @@ void hw_event(struct hw *hw, enum umbra_exit_reason reason);
 /* Call between two instructions (or REP iterations) when attention is set. Clears it. */
 void hw_attend(struct hw *hw);
 
+/* The processor whose TLB this is (tlb.h). */
+struct processor;
+const struct processor *hw_processor(const struct hw *hw);
+
 /* True once memory for tables or frames ran out: the guest must end; see hw_error_text(). */
 bool hw_failed(const struct hw *hw);
 const char *hw_error_text(const struct hw *hw);

@@ -28,6 +28,12 @@
 #define DR6_BS      (1ull << 14)
 /* Faults take no guest time: after so many the caller gets a look around all the same. */
 #define MAX_ROUNDS 65536
+/*
+ * Faults whose handlers' first instructions fault again, without end: so many give the turn to the
+ * other vCPUs, and so many end the guest, for neither time nor instructions would ever stop it.
+ */
+#define BARREN_TURN 65536
+#define BARREN_END  (1u << 20)
 
 struct block {
 	const uint8_t *host; /* of the first byte; NULL: empty */
@@ -200,7 +206,7 @@ static __attribute__((noinline)) const uint8_t *fetch_slow(struct x86_cpu *cpu, 
 {
 	const uint8_t *host;
 
-	if (cpu->code_mode == X86_CODE_64 ? !x86_canonical(rip)
+	if (cpu->code_mode == X86_CODE_64 ? !x86_canonical(cpu, rip)
 					  : rip > cpu->segment[X86_CS].limit) {
 		x86_raise_code(cpu, X86_GP, 0);
 		return NULL;
@@ -272,6 +278,16 @@ static __attribute__((noinline)) void fault(struct x86_cpu *cpu)
 	if (!cpu->ended)
 		x86_deliver(cpu, cpu->fault_vector, X86_EVENT_EXCEPTION, cpu->fault_has_code,
 			    cpu->fault_code);
+	if (cpu->barren_steps != cpu->steps) {
+		cpu->barren_steps = cpu->steps;
+		cpu->barren_faults = 0;
+	}
+	if (++cpu->barren_faults % BARREN_TURN)
+		return;
+	cpu->paused = cpu->shares;
+	if (cpu->barren_faults >= BARREN_END)
+		x86_end(cpu, UMBRA_END_ERROR, "%u faults in a row and no instruction between them",
+			BARREN_END);
 }
 
 static void place_of_end(struct x86_cpu *cpu, uint64_t rip, unsigned length)
@@ -332,7 +348,7 @@ const struct x86_insn *x86_follow(struct x86_cpu *cpu, const struct x86_insn *in
 	struct hw_public *p = hw_public(cpu->hw);
 	struct block *block = blocks->running;
 	uint64_t rip = cpu->gpr[X86_RIP], page = rip >> PAGE_SHIFT, now, room;
-	struct hw_lookaside *entry = &p->fetch[cpu->cpl == 3][page % HW_LOOKASIDE_SETS];
+	struct hw_lookaside *entry = &p->fetch[cpu->privilege][page % HW_LOOKASIDE_SETS];
 	const uint8_t *host;
 
 	cpu->result = X86_DONE;
@@ -592,7 +608,7 @@ static bool take_interrupt(struct x86_cpu *cpu)
 {
 	struct x86_blocks *blocks = cpu->blocks;
 
-	if (!machine_interrupt_pending(cpu->machine)) {
+	if (!machine_interrupt_pending(cpu->machine, cpu->index)) {
 		blocks->window = false;
 		return false;
 	}
@@ -609,9 +625,16 @@ static bool take_interrupt(struct x86_cpu *cpu)
 	blocks->window = false;
 	blocks->in_rep = false;
 	cpu->halted = false;
-	x86_deliver(cpu, machine_interrupt_acknowledge(cpu->machine), X86_EVENT_EXTERNAL, false, 0);
+	x86_deliver(cpu, machine_interrupt_acknowledge(cpu->machine, cpu->index),
+		    X86_EVENT_EXTERNAL, false, 0);
 	attend(cpu);
 	return true;
+}
+
+bool x86_can_run(const struct x86_cpu *cpu)
+{
+	return !cpu->halted ||
+	       ((cpu->rflags & RFLAGS_IF) && machine_interrupt_pending(cpu->machine, cpu->index));
 }
 
 void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instruction,
@@ -623,7 +646,7 @@ void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instructio
 	/* Loaders, devices and the VMM may have written to code since. */
 	cpu->blocks->epoch = hw_code_writes(cpu->hw);
 	attend(cpu);
-	while (!cpu->ended && !*stop && rounds++ < MAX_ROUNDS) {
+	while (!cpu->ended && !cpu->paused && !*stop && rounds++ < MAX_ROUNDS) {
 		now = x86_time(cpu);
 		if (now >= machine_next_event(cpu->machine))
 			machine_advance(cpu->machine, now);

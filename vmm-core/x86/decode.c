@@ -205,7 +205,9 @@ enum x86_place x86_decode(const struct x86_decoders *decoders, enum x86_code_mod
 	take_operands(&decoded, operands, &insn);
 
 	/* 16-bit addressing is of a world that ended before this CPU's begins. */
-	if (insn.address_size != sizeof(uint16_t)) {
+	if (!x86_isa_offered(decoded.meta.isa_set)) {
+		exec = exec_undefined;
+	} else if (insn.address_size != sizeof(uint16_t)) {
 		exec = x86_select_integer(&decoded, operands, &insn);
 		if (!exec)
 			exec = x86_select_string(&decoded, operands, &insn);

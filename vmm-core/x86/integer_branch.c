@@ -9,7 +9,7 @@
 ALWAYS_INLINE bool target_allowed(struct x86_cpu *cpu, uint64_t target)
 {
 	if (__builtin_expect(cpu->code_mode == X86_CODE_64, 1))
-		return x86_canonical(target);
+		return x86_canonical(cpu, target);
 	return target <= cpu->segment[X86_CS].limit;
 }
 
@@ -153,7 +153,7 @@ static const struct x86_insn *exec_ret(struct x86_cpu *cpu, const struct x86_ins
 	if (find_at(cpu, X86_SS, cpu->gpr[X86_RSP], 8, HW_READ, WAY_FAST, &host) != X86_DONE)
 		return ret_any(cpu, insn);
 	target = x86_get(host, 8);
-	if (__builtin_expect(!x86_canonical(target), 0))
+	if (__builtin_expect(!x86_canonical(cpu, target), 0))
 		return refuse(cpu, insn);
 	cpu->gpr[X86_RSP] += 8 + (uint16_t)insn->imm;
 	cpu->gpr[X86_RIP] = target;

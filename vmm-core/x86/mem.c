@@ -63,7 +63,7 @@ static bool linear_of(struct x86_cpu *cpu, unsigned segment, uint64_t offset, un
 	if (cpu->code_mode == X86_CODE_64) {
 		uint64_t linear = segment >= X86_FS ? offset + s->base : offset;
 
-		if (!x86_canonical(linear) || !x86_canonical(linear + size - 1))
+		if (!x86_canonical(cpu, linear) || !x86_canonical(cpu, linear + size - 1))
 			return raise_segment(cpu, segment);
 		*ret_linear = linear;
 		return true;
@@ -127,7 +127,7 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 	if (__builtin_expect(cpu->code_mode == X86_CODE_64, 1)) {
 		if (segment >= X86_FS)
 			linear += cpu->segment[segment].base;
-		if (!x86_canonical(linear) || !x86_canonical(linear + size - 1)) {
+		if (!x86_canonical(cpu, linear) || !x86_canonical(cpu, linear + size - 1)) {
 			raise_segment(cpu, segment);
 			return NULL;
 		}
@@ -204,7 +204,7 @@ bool x86_store_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsi
 /* A system structure that reaches past the canonical addresses: #GP(0). */
 static bool system_canonical(struct x86_cpu *cpu, uint64_t linear, unsigned size)
 {
-	if (x86_canonical(linear) && x86_canonical(linear + size - 1))
+	if (x86_canonical(cpu, linear) && x86_canonical(cpu, linear + size - 1))
 		return true;
 	x86_raise_code(cpu, X86_GP, 0);
 	return false;
