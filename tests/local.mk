@@ -26,20 +26,21 @@ tests_unit_test_paging_tlb_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_tlb_LDADD = $(paging_test_ldadd)
 
 INTEGRATION_TESTS = \
+	tests/integration/test_boot_images.py \
 	tests/integration/test_docs.py \
 	tests/integration/test_explain.py \
 	tests/integration/test_law.py \
 	tests/integration/test_memtest.py \
 	tests/style/test_style.sh
 TESTS += $(INTEGRATION_TESTS)
-EXTRA_DIST += $(INTEGRATION_TESTS)
+EXTRA_DIST += $(INTEGRATION_TESTS) tests/integration/images.py tests/integration/tap.py
 
 # A few law runs and all unit and property tests: what runs under the sanitizers in every run.
 print-sanitizer-tests:
 	@for test in $(check_PROGRAMS); do \
 		case $$test in tests/unit/*|tests/fuzz/*) echo $$test ;; esac; \
 	done; \
-	echo tests/integration/test_explain.py tests/integration/test_client_status.py
+	echo tests/integration/test_boot_images.py tests/integration/test_explain.py tests/integration/test_client_status.py
 
 # What needs a machine of its own: quickstart in a fresh Debian root. Root, debootstrap, a mirror.
 lab:
