@@ -95,7 +95,8 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry)
 
 	cpu->canonical_shift = 64 - 48;
 	x86_update_code_mode(cpu);
-	paging = (struct hw_paging){cpu->cr0, cpu->cr3, cpu->cr4, cpu->efer};
+	paging = (struct hw_paging){
+		.cr0 = cpu->cr0, .cr3 = cpu->cr3, .cr4 = cpu->cr4, .efer = cpu->efer};
 	return hw_paging_changed(cpu->hw, &paging);
 }
 

@@ -37,6 +37,7 @@ struct umbra_guest_config {
 	enum umbra_mode mode; /* at start */
 	enum umbra_clock clock;
 	const char *processor; /* NULL: "skylake", the only one of this build */
+	uint8_t maxphyaddr;    /* physical address bits, 36 ... 52; 0: the processor's */
 	unsigned cpus;         /* vCPUs, 1 ... UMBRA_MAX_CPUS; 0: one; shadow has but one */
 	uint64_t memory;       /* bytes of RAM, a multiple of 4096, 1 MiB ... 2 GiB */
 	uint64_t interval;     /* units of guest time between UMBRA_EVENT_INTERVALs; 0: none */
