@@ -93,7 +93,7 @@ static inline void box_create(struct box *box, enum umbra_mode mode, enum umbra_
 	assert_int_equal(
 		hw_create(&box->memory, &umbra_cost_default, processor_find("skylake"), &box->hw),
 		0);
-	assert_int_equal(vmm_create(box->hw, &box->memory, mode, &box->vmm, NULL), 0);
+	assert_int_equal(vmm_create(&box->hw, 1, &box->memory, mode, &box->vmm, NULL), 0);
 	assert_int_equal(machine_create(&machine, &box->machine), 0);
 	assert_int_equal(x86_create(box->hw, box->machine, clock, &box->cpu), 0);
 

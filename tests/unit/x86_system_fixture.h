@@ -183,6 +183,7 @@ static inline void to_user(struct x86_box *b)
 	bool long_mode = x86_long_mode(cpu);
 
 	cpu->cpl = 3;
+	x86_update_privilege(cpu);
 	cpu->segment[X86_CS] = (struct x86_segment){
 		.limit = UINT32_MAX,
 		.selector = long_mode ? USER_CODE_64 : USER_CODE_32,

@@ -310,6 +310,7 @@ int machine_create(const struct machine_config *config, struct machine **ret_mac
 	machine = calloc(1, sizeof(*machine));
 	if (!machine)
 		return -ENOMEM;
+	machine->nr_cpus = (uint8_t)config->nr_cpus;
 	i8259_init(&machine->pic);
 	i8254_init(&machine->pit);
 	ns16550_init(&machine->uart, &config->console);
@@ -330,4 +331,9 @@ int machine_create(const struct machine_config *config, struct machine **ret_mac
 void machine_destroy(struct machine *machine)
 {
 	free(machine);
+}
+
+unsigned machine_cpus(const struct machine *machine)
+{
+	return machine->nr_cpus;
 }

@@ -30,6 +30,8 @@ enum machine_signal { MACHINE_NONE, MACHINE_NMI, MACHINE_INIT, MACHINE_SIPI };
 /* -EINVAL: nr_cpus; -ENOMEM. */
 int machine_create(const struct machine_config *config, struct machine **ret_machine);
 void machine_destroy(struct machine *machine);
+/* As configured. */
+unsigned machine_cpus(const struct machine *machine);
 
 /* IN and OUT. @size: 1, 2 or 4 bytes. A port that nobody claims reads all ones. @now: guest time.
  */
