@@ -334,5 +334,5 @@ void machine_destroy(struct machine *machine)
 
 unsigned machine_cpus(const struct machine *machine)
 {
-	return machine->apics.nr_cpus;
+	return machine->apics.nr_lapics;
 }
