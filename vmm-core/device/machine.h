@@ -57,7 +57,7 @@ bool machine_msr_read(struct machine *machine, unsigned cpu, uint32_t msr, uint6
 bool machine_msr_write(struct machine *machine, unsigned cpu, uint32_t msr, uint64_t value,
 		       uint64_t now);
 /* The TSC of @cpu is guest time plus @offset from now on: the TSC-deadline timer compares it. */
-void machine_set_tsc_offset(struct machine *machine, unsigned cpu, uint64_t offset);
+void machine_set_tsc_offset(struct machine *machine, unsigned cpu, uint64_t offset, uint64_t now);
 
 /* CR8: bits 7:4 of the task priority (SDM 3A 10.8.6). */
 uint8_t machine_tpr(const struct machine *machine, unsigned cpu);

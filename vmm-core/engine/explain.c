@@ -51,8 +51,8 @@ int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_expl
 {
 	struct recorder recorder = {.explanation = calloc(1, sizeof(struct umbra_explanation))};
 	struct umbra_explanation *explanation = recorder.explanation;
-	struct hw *hw = guest->hw;
-	enum hw_privilege privilege = guest->cpu->privilege;
+	struct hw *hw = guest->hw[0];
+	enum hw_privilege privilege = guest->cpu[0]->privilege;
 	struct umbra_step last = {.kind = UMBRA_STEP_TRANSLATED};
 	uint8_t *host;
 

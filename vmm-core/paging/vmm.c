@@ -74,7 +74,7 @@ int vmm_create(struct hw *const hw[], unsigned nr_hw, struct memory *memory, enu
 			.paging_changed = on_paging_changed,
 			.attend = on_attend,
 		};
-	error = vmm->ops->check ? vmm->ops->check(vmm, ret_error) : 0;
+	error = vmm_check(vmm, mode, ret_error);
 	if (error) {
 		vmm_destroy(vmm);
 		return error;
@@ -105,6 +105,11 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int vmm_check(const struct vmm *vmm, enum umbra_mode mode, struct umbra_error *ret_error)
+{
+	return mode_table[mode]->check ? mode_table[mode]->check(vmm, ret_error) : 0;
+}
+
 int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64_t time,
 	       struct umbra_error *ret_error)
 {
@@ -121,7 +126,7 @@ int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64
 	if (from == to)
 		return umbra_error_set(ret_error, -EALREADY, "switch", umbra_mode_name(to),
 				       "the mode is on already");
-	error = mode_table[to]->check ? mode_table[to]->check(vmm, ret_error) : 0;
+	error = vmm_check(vmm, to, ret_error);
 	if (error)
 		return error;
 	/* An emulated table write of the last instruction is finished first. */

@@ -50,6 +50,8 @@ int vmm_create(struct hw *const hw[], unsigned nr_hw, struct memory *memory, enu
 	       struct vmm **ret_vmm, struct umbra_error *ret_error);
 void vmm_destroy(struct vmm *vmm);
 
+/* Whether the guest as it is can run in @mode: 0, or -EOPNOTSUPP and what stands against it. */
+int vmm_check(const struct vmm *vmm, enum umbra_mode mode, struct umbra_error *ret_error);
 /* See umbra_guest_switch(). */
 int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64_t time,
 	       struct umbra_error *ret_error);

@@ -58,7 +58,7 @@ static enum x86_result gp(struct x86_cpu *cpu)
 
 enum x86_result x86_update_paging(struct x86_cpu *cpu)
 {
-	struct hw_paging paging = {cpu->cr0, cpu->cr3, cpu->cr4, cpu->efer};
+	struct hw_paging paging = {cpu->cr0, cpu->cr3, cpu->cr4, cpu->efer, cpu->pkru};
 	int error;
 
 	cpu->canonical_shift = cpu->cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
@@ -161,7 +161,7 @@ static enum x86_result write_cr3(struct x86_cpu *cpu, uint64_t value)
 		value &= ~CR3_NOFLUSH;
 	if (x86_long_mode(cpu) && value >> x86_maxphyaddr(cpu))
 		return gp(cpu);
-	error = hw_load_cr3(cpu->hw, value);
+	error = hw_load_cr3(cpu->hw, value, keep);
 	if (error == -EINVAL)
 		return gp(cpu);
 	cpu->cr3 = value;

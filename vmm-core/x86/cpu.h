@@ -65,12 +65,22 @@ union x86_xmm {
 	double f64[2];
 } __attribute__((aligned(16)));
 
-/* The x87 state as FNSAVE stores it in protected mode with 32-bit operands (SDM 1 8.1.10). */
+/* The ten bytes of an x87 register, whose significand is an MMX register too. */
+struct x86_x87_register {
+	uint64_t significand;
+	uint16_t exponent; /* bit 15: the sign */
+} __attribute__((aligned(16)));
+
 struct x86_x87 {
-	uint32_t control, status, tag;
-	uint32_t ip, ip_selector, dp, dp_selector; /* always 0: only unmasked faults need them */
-	uint8_t st[8][10];                         /* ST(0) first */
-} __attribute__((packed, aligned(4)));
+	struct x86_x87_register r[8]; /* R0 ... R7: ST(i) is R(TOP + i) */
+	uint16_t control;
+	uint16_t status; /* without TOP */
+	uint8_t top;
+	uint8_t used;    /* bit i: Ri is not empty, as in FXSAVE's abridged tag word */
+	uint16_t opcode; /* FOP, of the last instruction with an unmasked exception */
+	uint16_t cs, ds; /* FCS, FDS */
+	uint64_t ip, dp; /* FIP, FDP: offsets */
+};
 
 /* SDM 3A 6.3.1 */
 enum x86_vector {
@@ -121,6 +131,8 @@ struct x86_cpu {
 	uint8_t canonical_shift; /* 64 less the width of linear addresses, by CR4.LA57 */
 	bool interrupt_shadow;   /* STI or MOV SS was the last instruction */
 	bool halted;
+	bool shares; /* with other vCPUs, by turns: PAUSE gives the rest of a turn away */
+	bool paused; /* it did */
 
 	/* What stops the block: */
 	bool ended;    /* the guest ended; see end */
@@ -131,6 +143,8 @@ struct x86_cpu {
 	const struct x86_model *model;
 
 	uint64_t cc_dest;
+	uint64_t block_rip; /* of the first instruction of the block that executes */
+	uint8_t result;     /* enum x86_result of the thread that stopped */
 
 	/* Clocks (DESIGN.md): whole counts, exact whenever a block is not executing. */
 	uint64_t instructions; /* retired; a REP counts once */
@@ -148,6 +162,7 @@ struct x86_cpu {
 	uint64_t pat, misc_enable, bios_sign_id, mcg_status, syscfg;
 	uint64_t tsc_adjust, tsc_aux;
 	uint64_t xcr0;
+	uint32_t pkru;
 	struct {
 		uint64_t def_type, fixed[X86_NR_FIXED_MTRRS];
 		uint64_t variable[2 * X86_NR_VARIABLE_MTRRS]; /* base, mask, base, ... */
@@ -167,6 +182,10 @@ struct x86_cpu {
 	/* REP iterations that the string instruction may do before the run loop looks around; >= 1.
 	 */
 	uint64_t rep_room;
+
+	/* Faults in a row between which nothing was done, not even an iteration of a REP. */
+	uint64_t barren_steps;
+	uint32_t barren_faults;
 
 	/* The fault of the instruction that is executing, raised by x86_fault() and friends. */
 	uint8_t fault_vector;
@@ -198,11 +217,15 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry);
  * at the exact instruction or REP iteration under the instructions clock; under the cycles clock
  * time may be past
  * @until_time by what the last block cost), *stop becomes true, the CPU halts with nothing pending
- * (halted), or the guest ends. Delivers the machine's interrupts on the way. May return sooner: a
- * guest whose every instruction faults makes no progress in time nor instructions.
+ * (halted), gives its turn away (paused), or the guest ends. Delivers the machine's interrupts on
+ * the way. May return sooner: a guest whose every instruction faults makes no progress in time nor
+ * instructions.
  */
 void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instruction,
 	     const volatile bool *stop);
+
+/* Not halted, or something is there that ends the HLT. */
+bool x86_can_run(const struct x86_cpu *cpu);
 
 /* Guest time now, in the middle of a block too. */
 uint64_t x86_time(const struct x86_cpu *cpu);

@@ -61,7 +61,7 @@ static inline bool x86_offers(const struct x86_cpu *cpu, enum x86_feature featur
 /* The width of physical addresses; bits beyond it are reserved. */
 static inline unsigned x86_maxphyaddr(const struct x86_cpu *cpu)
 {
-	return X86_MAXPHYADDR;
+	return hw_maxphyaddr(cpu->hw);
 }
 
 #endif

@@ -68,6 +68,9 @@ static const struct row rows[] = {
 	ROW_EXTRA(WRGSBASE, wrbase, X86_GS),
 	ROW(STAC, stac),
 	ROW(CLAC, clac),
+	ROW(RDPKRU, rdpkru),
+	ROW(WRPKRU, wrpkru),
+	ROW(INVPCID, invpcid),
 
 	ROW(LMSW, lmsw),
 	ROW(SMSW, smsw),

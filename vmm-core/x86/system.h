@@ -38,11 +38,14 @@ x86_exec x86_exec_clts;
 
 /* invalidate.c */
 x86_exec x86_exec_invlpg;
+x86_exec x86_exec_invpcid;
 x86_exec x86_exec_cache_privileged;
 
 /* protection.c */
 x86_exec x86_exec_stac;
 x86_exec x86_exec_clac;
+x86_exec x86_exec_rdpkru;
+x86_exec x86_exec_wrpkru;
 
 /* xcr.c */
 x86_exec x86_exec_xgetbv;
