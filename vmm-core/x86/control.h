@@ -78,6 +78,8 @@
 #define MSR_HWCR             0xc0010015
 #define MSR_DE_CFG           0xc0011029
 
+#define APIC_BASE_EN         (1ull << 11)
+
 /* IA32_MISC_ENABLE: fast strings; no branch trace store, no PEBS. */
 #define MISC_ENABLE_FAST_STRINGS     (1ull << 0)
 #define MISC_ENABLE_LIMIT_CPUID      (1ull << 22)

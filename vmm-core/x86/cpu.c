@@ -16,7 +16,6 @@
 #include "x86/msr.h"
 #include "x86/segment.h"
 #include "x86/x87.h"
-#include "x86/xcr.h"
 
 #define MXCSR_AT_RESET 0x1f80u
 #define DR6_AT_RESET   0xffff0ff0ull
@@ -89,7 +88,6 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry)
 	}
 	cpu->dr[6] = DR6_AT_RESET;
 	cpu->dr[7] = DR7_AT_RESET;
-	cpu->xcr0 = XCR0_X87;
 	x86_msrs_init(cpu);
 	cpu->mxcsr = MXCSR_AT_RESET;
 	x86_x87_init(&cpu->x87);

@@ -7,6 +7,7 @@
 #include "x86/mem.h"
 #include "x86/model.h"
 #include "x86/system.h"
+#include "x86/xcr.h"
 
 #define INTEL  (1u << X86_VENDOR_INTEL)
 #define AMD    (1u << X86_VENDOR_AMD)
@@ -129,6 +130,12 @@ static const struct row *find_row(const struct x86_cpu *cpu, uint32_t msr)
 
 void x86_msrs_init(struct x86_cpu *cpu)
 {
+	cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = cpu->kernel_gs_base = 0;
+	cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
+	cpu->bios_sign_id = cpu->mcg_status = cpu->syscfg = 0;
+	cpu->tsc_adjust = cpu->tsc_aux = 0;
+	cpu->xcr0 = XCR0_X87;
+	cpu->pkru = 0;
 	cpu->misc_enable = X86_MISC_ENABLE;
 	x86_memory_types_init(cpu);
 }
@@ -219,5 +226,7 @@ enum x86_result x86_exec_wrmsr(struct x86_cpu *cpu, const struct x86_insn *insn)
 		hw_event(cpu->hw, UMBRA_EXIT_wrmsr);
 	if (!row || !write_row(cpu, row, msr, value))
 		return cpu->ended ? X86_FAULT : gp(cpu);
+	if (row->kind == MACHINE)
+		x86_take_machine_end(cpu, insn);
 	return X86_LEAVE; /* mapping, timers or interrupts may have changed */
 }

@@ -64,7 +64,8 @@ x86_exec x86_exec_rdtscp;
 x86_exec x86_exec_rdpid;
 x86_exec x86_exec_rdpmc;
 
-/* io.c */
+/* io.c: a device may have ended the guest with what it was given. The instruction retires. */
+void x86_take_machine_end(struct x86_cpu *cpu, const struct x86_insn *insn);
 x86_exec x86_exec_in;
 x86_exec x86_exec_out;
 x86_exec x86_exec_ins;
