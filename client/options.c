@@ -10,6 +10,7 @@
 #include <sysexits.h>
 
 #include "client/options.h"
+#include "umbra/guest.h"
 
 #define DEFAULT_MEMORY   (128ull << 20)
 #define DEFAULT_INTERVAL 10000000ull
@@ -204,9 +205,10 @@ PARSER(cpus)
 {
 	uint64_t cpus;
 
-	if (number(value, 1, 256, &cpus))
+	if (number(value, 1, UMBRA_MAX_CPUS, &cpus))
 		return MALFORMED;
-	return cpus == 1 ? 0 : LACKING;
+	options->cpus = cpus;
+	return 0;
 }
 
 PARSER(memory)
@@ -307,7 +309,7 @@ static const struct option_row rows[] = {
 	{"modes", VERB_COMPARE, false, parse_modes, "a list of bare, brute, shadow, ept, auto"},
 	{"clock", ALL, false, parse_clock, "cycles or instructions"},
 	{"processor", ALL, false, parse_processor, "skylake"},
-	{"cpus", ALL, false, parse_cpus, "a number of processors"},
+	{"cpus", ALL, false, parse_cpus, "a number of processors, 1 to 8"},
 	{"memory", ALL, false, parse_memory, "a size such as 64M"},
 	{"backing", ALL, false, parse_page_size, "4k, 2m or 1g"},
 	{"guest-page", VERB_EXPLAIN, false, parse_page_size, "4k, 2m or 1g"},
@@ -353,6 +355,13 @@ static int check(const struct options *options)
 {
 	const struct mode_choice *choice = &options->choices[0];
 
+	for (unsigned int i = 0; options->cpus > 1 && i < options->nr_choices; i++) {
+		if (options->choices[i].mode == UMBRA_MODE_SHADOW)
+			return options_refuse(options, LACKING,
+					      "--cpus %u: not with mode shadow in this build; use "
+					      "bare, ept or auto",
+					      options->cpus);
+	}
 	if (options->switch_every &&
 	    (choice->policy == POLICY_AUTO || choice->mode == UMBRA_MODE_BARE))
 		return options_refuse(options, MALFORMED,
@@ -385,6 +394,7 @@ static int parse(struct options *ret_options, unsigned int verb, int argc, char 
 		.verb = argv[0],
 		.choices = {{UMBRA_MODE_EPT, POLICY_AUTO}},
 		.nr_choices = 1,
+		.cpus = 1,
 		.memory = DEFAULT_MEMORY,
 		.max_instructions = UINT64_MAX,
 		.interval = DEFAULT_INTERVAL,

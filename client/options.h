@@ -34,6 +34,7 @@ struct options {
 	unsigned int nr_choices;
 	bool modes_given;
 	enum umbra_clock clock;
+	unsigned int cpus;
 	uint64_t memory;           /* bytes */
 	uint64_t max_instructions; /* UINT64_MAX: no limit */
 	double max_seconds;        /* 0: no limit */

@@ -136,6 +136,7 @@ int session_create(const struct session_config *config, struct session **ret_ses
 		.mode = config->choice.mode,
 		.clock = options->clock,
 		.memory = options->memory,
+		.cpus = options->cpus,
 		.interval = options->interval,
 		.console = config->console,
 	};
@@ -216,22 +217,26 @@ static void schedule_next(struct session *session)
 static int scheduled_switch(struct session *session)
 {
 	static const enum umbra_mode modes[] = {UMBRA_MODE_EPT, UMBRA_MODE_SHADOW};
-	const unsigned int nr = sizeof(modes) / sizeof(modes[0]);
+	enum umbra_mode possible[sizeof(modes) / sizeof(modes[0])];
 	enum umbra_mode on = umbra_guest_mode(session->guest);
 	struct umbra_error error = {0};
-	unsigned int next = 0;
+	unsigned int nr = 0, next = 0;
 	int err;
 
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (modes[i] == on || !umbra_guest_can_switch(session->guest, modes[i], NULL))
+			possible[nr++] = modes[i];
+	}
 	if (session->config.options->seeded) {
 		next = random_next(session) % nr;
 	} else {
-		while (modes[next] != on)
+		while (possible[next] != on)
 			next++;
 		next = (next + 1) % nr;
 	}
-	/* The random target may be the mode that is on: then nothing happens this time. */
-	if (modes[next] != on) {
-		err = pilot_switch(session->pilot, modes[next], "schedule", &error);
+	/* The target may be the mode that is on: then nothing happens this time. */
+	if (possible[next] != on) {
+		err = pilot_switch(session->pilot, possible[next], "schedule", &error);
 		if (err)
 			return complain(session->config.options, EX_SOFTWARE, &error);
 	}
@@ -354,7 +359,7 @@ uint64_t session_wall_ns(const struct session *session)
 
 json_t *session_json(struct session *session)
 {
-	struct umbra_registers registers;
+	struct umbra_registers registers[UMBRA_MAX_CPUS];
 	char hash[33];
 	struct guest_view view = {
 		.guest = session->name,
@@ -366,11 +371,13 @@ json_t *session_json(struct session *session)
 		.counters = umbra_guest_counters(session->guest),
 		.end = umbra_guest_end(session->guest),
 		.memory_hash = hash,
-		.registers = &registers,
+		.cpus = umbra_guest_cpus(session->guest),
+		.registers = registers,
 	};
 
 	umbra_guest_memory_hash(session->guest, hash);
-	umbra_guest_registers(session->guest, &registers);
+	for (unsigned int i = 0; i < view.cpus; i++)
+		umbra_guest_registers(session->guest, i, &registers[i]);
 	view.nr_switches = pilot_switches(session->pilot, &view.switches);
 	view.nr_decisions = pilot_decisions(session->pilot, &view.decisions);
 	return web_encode_guest(&view, true);

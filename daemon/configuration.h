@@ -24,7 +24,8 @@ struct guest_config {
 	enum umbra_mode mode; /* at start */
 	enum policy_kind policy;
 	enum umbra_clock clock;
-	uint64_t memory;   /* bytes */
+	uint64_t memory; /* bytes */
+	unsigned int cpus;
 	uint64_t interval; /* units of guest time; 0: that of [policy] */
 	bool console;      /* its output goes to umbrad's standard error */
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/configuration_values.h"
+#include "umbra/guest.h"
 
 enum { MIB = 1024 * 1024 };
 
@@ -23,6 +24,7 @@ void config_guest_init(struct guest_config *guest, const char *name)
 		.policy = POLICY_AUTO,
 		.clock = UMBRA_CLOCK_CYCLES,
 		.memory = memory_default,
+		.cpus = 1,
 	};
 	snprintf(guest->name, sizeof(guest->name), "%s", name);
 }
@@ -157,11 +159,10 @@ static int parse_cpus(const struct config_place *place, const char *value, char 
 	uint64_t cpus;
 	char *end;
 
-	if (parse_number(value, &cpus, &end) || *end || !cpus)
+	if (parse_number(value, &cpus, &end) || *end || !cpus || cpus > UMBRA_MAX_CPUS)
 		return -EINVAL;
-	if (cpus > 1)
-		snprintf(why, size, "more than one CPU is not in this build; 1 was expected");
-	return cpus > 1 ? -EINVAL : 0;
+	place->guest->cpus = (unsigned int)cpus;
+	return 0;
 }
 
 static int parse_append(const struct config_place *place, const char *value, char *why, size_t size)
@@ -230,7 +231,7 @@ const struct config_key config_guest_keys[] = {
 	{"engine", parse_engine, "soft was expected"},
 	{"mode", parse_mode, "bare, shadow, ept or auto was expected"},
 	{"memory", parse_memory, "1M to 2G, a multiple of 4096 bytes, was expected"},
-	{"cpus", parse_cpus, "1 was expected"},
+	{"cpus", parse_cpus, "1 to 8 was expected"},
 	{"append", parse_append, "a command line was expected"},
 	{"initrd", parse_initrd, "an initrd is not in this build"},
 	{"processor", parse_processor, "skylake was expected, the only one in this build"},

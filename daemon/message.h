@@ -18,7 +18,7 @@
 
 enum {
 	MESSAGE_MAGIC = 0x41524255, /* "UBRA" */
-	MESSAGE_VERSION = 1,
+	MESSAGE_VERSION = 2,
 	MESSAGE_NAME_MAX = 128,
 	MESSAGE_APPEND_MAX = 2048,
 	MESSAGE_REASON_MAX = 32,
@@ -56,6 +56,8 @@ struct message_start {
 	uint64_t interval;
 	uint32_t mode, clock, policy;
 	uint32_t console; /* 1: the guest's output goes to standard error */
+	uint32_t cpus;
+	uint32_t reserved;
 };
 
 struct message_change {
@@ -95,7 +97,7 @@ struct message_decision {
 struct message_ended {
 	struct umbra_end end; /* its cpu_mode is a pointer: NULL here */
 	char cpu_mode[MESSAGE_REASON_MAX];
-	struct umbra_registers registers;
+	struct umbra_registers registers[UMBRA_MAX_CPUS]; /* of as many as were asked for */
 	char memory_hash[33];
 };
 

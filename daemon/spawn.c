@@ -45,6 +45,7 @@ static void fill_start(struct message *message, const struct guest_config *confi
 		 slash ? slash + 1 : config->image);
 	snprintf(start->append, sizeof(start->append), "%s", config->append);
 	start->memory = config->memory;
+	start->cpus = config->cpus;
 	start->interval = config->interval ? config->interval : default_interval;
 	start->mode = config->mode;
 	start->clock = config->clock;

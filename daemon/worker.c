@@ -171,7 +171,8 @@ static void send_ended(struct worker *worker)
 	if (ended->end.cpu_mode)
 		snprintf(ended->cpu_mode, sizeof(ended->cpu_mode), "%s", ended->end.cpu_mode);
 	ended->end.cpu_mode = NULL;
-	umbra_guest_registers(worker->guest, &ended->registers);
+	for (unsigned int i = 0; i < umbra_guest_cpus(worker->guest); i++)
+		umbra_guest_registers(worker->guest, i, &ended->registers[i]);
 	umbra_guest_memory_hash(worker->guest, ended->memory_hash);
 	send_or_die(worker, MESSAGE_ENDED, &message);
 }
@@ -243,6 +244,7 @@ static int create_guest(struct worker *worker, int image, struct umbra_error *re
 		.mode = start->mode,
 		.clock = start->clock,
 		.memory = start->memory,
+		.cpus = start->cpus,
 		.interval = start->interval,
 		.pace = true,
 		.console = {.write = start->console ? console_write : NULL,

@@ -2,6 +2,7 @@
 PAGING_TESTS = \
 	tests/unit/test_paging_law \
 	tests/unit/test_paging_shadow \
+	tests/unit/test_paging_smp \
 	tests/unit/test_paging_tlb
 check_PROGRAMS += $(PAGING_TESTS)
 TESTS += $(PAGING_TESTS)
@@ -13,6 +14,9 @@ tests_unit_test_paging_law_LDADD = $(paging_test_ldadd)
 tests_unit_test_paging_shadow_SOURCES = tests/unit/test_paging_shadow.c tests/unit/paging_fixture.h
 tests_unit_test_paging_shadow_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_shadow_LDADD = $(paging_test_ldadd)
+tests_unit_test_paging_smp_SOURCES = tests/unit/test_paging_smp.c tests/unit/paging_fixture.h
+tests_unit_test_paging_smp_CPPFLAGS = $(paging_test_cppflags)
+tests_unit_test_paging_smp_LDADD = $(paging_test_ldadd)
 tests_unit_test_paging_tlb_SOURCES = tests/unit/test_paging_tlb.c tests/unit/paging_fixture.h
 tests_unit_test_paging_tlb_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_tlb_LDADD = $(paging_test_ldadd)

@@ -9,6 +9,11 @@
 /* Guest page numbers fit in 28 bits (MAXPHYADDR 40); this one is none of them. */
 #define GFN_NONE UINT32_MAX
 
+/* vCPUs of one guest. */
+#define MEMORY_MAX_HW 8
+
+struct hw;
+
 struct memory {
 	struct frames frames;
 	uint64_t size;      /* bytes of RAM */
@@ -19,6 +24,9 @@ struct memory {
 	uint32_t tables;    /* frames handed out by memory_table_alloc() */
 	uint32_t max_tables;
 	uint32_t ones; /* a frame of all ones: what reads where nobody answers */
+	/* The MMUs that translate into this memory: each must notice writes to marked frames. */
+	struct hw *hw[MEMORY_MAX_HW];
+	unsigned nr_hw;
 };
 
 int memory_create(struct memory *memory, uint64_t size, bool contiguous, uint64_t seed,

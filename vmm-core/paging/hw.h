@@ -19,6 +19,12 @@ enum hw_access {
 	HW_FETCH,
 };
 
+/*
+ * With what rights (SDM 3A 4.6): an explicit access with EFLAGS.AC set is one that SMAP lets pass;
+ * implicit ones (to descriptor tables and TSS) are HW_SUPERVISOR whatever AC and CPL are.
+ */
+enum hw_privilege { HW_SUPERVISOR, HW_USER, HW_SUPERVISOR_AC, HW_PRIVILEGES };
+
 /* SDM 3A 4.7: error code of a page fault. */
 #define PF_P              (1u << 0)
 #define PF_W              (1u << 1)
@@ -40,8 +46,8 @@ struct hw_lookaside {
 };
 
 struct hw_public {
-	struct hw_lookaside data[2][HW_LOOKASIDE_SETS];  /* [user] */
-	struct hw_lookaside fetch[2][HW_LOOKASIDE_SETS]; /* [user] */
+	struct hw_lookaside data[HW_PRIVILEGES][HW_LOOKASIDE_SETS];
+	struct hw_lookaside fetch[HW_PRIVILEGES][HW_LOOKASIDE_SETS];
 	/*
 	 * Something happened that the CPU must look at before its next instruction: code was
 	 * written, the TLB was flushed by the VMM, an emulated table write waits for its end.
@@ -63,27 +69,29 @@ static inline struct hw_public *hw_public(struct hw *hw)
 }
 
 /* The slow half of hw_translate(): TLB, walk, exits. */
-uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access, bool user);
+uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
+			   enum hw_privilege privilege);
 
 /*
- * The host byte of @gva for one access that lies within a 4K page; user: the access has user
- * rights (CPL 3 and not implicit supervisor). Counts one TLB look-up. NULL: #PF with fault_address
- * (for CR2) and fault_code. The pointer holds until the next call into hw.
+ * The host byte of @gva for one access that lies within a 4K page. Counts one TLB look-up. NULL:
+ * #PF with fault_address (for CR2) and fault_code. The pointer holds until the next call into hw.
  * @gva is canonical (the CPU checks: #GP or #SS is its business).
  */
-static inline uint8_t *hw_translate(struct hw *hw, uint64_t gva, enum hw_access access, bool user)
+static inline uint8_t *hw_translate(struct hw *hw, uint64_t gva, enum hw_access access,
+				    enum hw_privilege privilege)
 {
 	struct hw_public *p = hw_public(hw);
 	uint64_t page = gva >> 12;
-	struct hw_lookaside *entry = access == HW_FETCH ? &p->fetch[user][page % HW_LOOKASIDE_SETS]
-							: &p->data[user][page % HW_LOOKASIDE_SETS];
+	struct hw_lookaside *entry = access == HW_FETCH
+					     ? &p->fetch[privilege][page % HW_LOOKASIDE_SETS]
+					     : &p->data[privilege][page % HW_LOOKASIDE_SETS];
 
 	if (__builtin_expect(entry->page[access == HW_WRITE] == page, 1)) {
 		p->counters.tlb_hits[access == HW_FETCH ? UMBRA_TLB_l1_instruction
 							: UMBRA_TLB_l1_data]++;
 		return entry->host + (gva & 0xfff);
 	}
-	return hw_translate_slow(hw, gva, access, user);
+	return hw_translate_slow(hw, gva, access, privilege);
 }
 
 /* @n more instruction look-ups in the page fetched last: they hit its first-level set's newest
@@ -130,6 +138,10 @@ void hw_event(struct hw *hw, enum umbra_exit_reason reason);
 
 /* Call between two instructions (or REP iterations) when attention is set. Clears it. */
 void hw_attend(struct hw *hw);
+
+/* The processor whose TLB this is (tlb.h). */
+struct processor;
+const struct processor *hw_processor(const struct hw *hw);
 
 /* True once memory for tables or frames ran out: the guest must end; see hw_error_text(). */
 bool hw_failed(const struct hw *hw);

@@ -25,7 +25,7 @@ struct hw_exit {
 			 bit 8) */
 	uint32_t error_code; /* page_fault: as the hardware saw it */
 	enum hw_access access;
-	bool user;
+	enum hw_privilege privilege;
 };
 
 /* How the hardware goes on after the VMM handled such an exit. */
@@ -40,12 +40,12 @@ enum hw_resume {
 /* The VMM, as the hardware knows it: the place it exits to. */
 struct hw_vmm_entry {
 	void *vmm;
-	enum hw_resume (*memory_exit)(void *vmm, const struct hw_exit *exit, uint64_t *ret_hpa,
-				      uint32_t *ret_error_code);
-	int (*cr3_load)(void *vmm, uint64_t cr3);
-	void (*invlpg)(void *vmm, uint64_t gva);
-	int (*paging_changed)(void *vmm);
-	void (*attend)(void *vmm);
+	enum hw_resume (*memory_exit)(void *vmm, struct hw *hw, const struct hw_exit *exit,
+				      uint64_t *ret_hpa, uint32_t *ret_error_code);
+	int (*cr3_load)(void *vmm, struct hw *hw, uint64_t cr3);
+	void (*invlpg)(void *vmm, struct hw *hw, uint64_t gva);
+	int (*paging_changed)(void *vmm, struct hw *hw);
+	void (*attend)(void *vmm, struct hw *hw);
 };
 
 /* One step of an explanation; hooks are there only while one is being made. */
@@ -78,6 +78,8 @@ struct hw {
 	void *trace_context;
 };
 
+/* One vCPU's MMU. @memory knows of it until hw_destroy(). -ENOMEM, -E2BIG: more than MEMORY_MAX_HW.
+ */
 int hw_create(struct memory *memory, const struct umbra_cost *cost,
 	      const struct processor *processor, struct hw **ret_hw);
 void hw_destroy(struct hw *hw);
@@ -87,8 +89,10 @@ void hw_destroy(struct hw *hw);
 void hw_flush(struct hw *hw);
 /* What INVLPG does in hardware, without cost or exit. */
 void hw_invalidate_page(struct hw *hw, uint64_t gva);
-/* The frame got a flag: writes to it must come by the slow path from now on. */
-void hw_watch_frame(struct hw *hw, uint64_t hpa);
+/* The frame got a flag: every vCPU's writes to it must come by the slow path from now on. */
+void hw_watch_frame(struct memory *memory, uint64_t hpa);
+/* What was written may be code, and any vCPU may have it cached: each looks before it goes on. */
+void hw_attention_all(struct memory *memory);
 
 /* Charges @cycles that are no instruction's. */
 static inline void hw_charge(struct hw *hw, uint64_t cycles)
@@ -117,7 +121,7 @@ struct walk {
 	uint32_t error_code; /* FAULT */
 };
 
-enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access, bool user,
-			 struct walk *ret_walk);
+enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
+			 enum hw_privilege privilege, struct walk *ret_walk);
 
 #endif

@@ -121,7 +121,7 @@ static void set_accessed_dirty(struct hw *hw, uint64_t *entries[LEVELS], unsigne
 		*entry |= bits;
 		frames_written(&hw->memory->frames,
 			       (uint64_t)((uint8_t *)entry - hw->memory->frames.base));
-		hw->public.attention = true; /* code may lie there too */
+		hw_attention_all(hw->memory); /* code may lie there too */
 		hw->public.counters.walk_references_ad[0]++;
 		hw_charge(hw, hw->cost.walk_reference);
 		hw->public.counters.walk_cycles[0] += hw->cost.walk_reference;
@@ -150,13 +150,13 @@ static void note_table(struct hw *hw, uint64_t hpa, unsigned level)
 
 	if ((frame->flags & flag) != flag) {
 		frame->flags |= flag;
-		hw_watch_frame(hw, hpa);
+		hw_watch_frame(hw->memory, hpa);
 	}
 }
 
-static uint32_t fault_code(const struct hw *hw, enum hw_access access, bool user)
+static uint32_t fault_code(const struct hw *hw, enum hw_access access, enum hw_privilege privilege)
 {
-	return (access == HW_WRITE ? PF_W : 0) | (user ? PF_U : 0) |
+	return (access == HW_WRITE ? PF_W : 0) | (privilege == HW_USER ? PF_U : 0) |
 	       (access == HW_FETCH && hw->nxe ? PF_I : 0);
 }
 
@@ -174,13 +174,13 @@ static enum walk_status violation(struct walk *walk, uint64_t gpa, bool table)
 }
 
 static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw_access access,
-				    bool user, struct walk *ret)
+				    enum hw_privilege privilege, struct walk *ret)
 {
 	struct hw *hw = walker->hw;
 	bool shadow = hw->intercepts & INTERCEPT_CR3; /* CR3 points at tables of the VMM */
 	struct rights rights = {true, true, true};
 	uint64_t *entries[LEVELS] = {0};
-	uint32_t code = fault_code(hw, access, user);
+	uint32_t code = fault_code(hw, access, privilege);
 	uint64_t table_gpa = hw->cr3 & ENTRY_ADDRESS;
 	uint64_t entry, known; /* known: the table's HPA where table_known */
 	bool table_known;
@@ -232,7 +232,8 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 		known = (known & ~PAGE_MASK) | rights_flags(rights);
 		fill_later(walker, hw->tlb.linear, hw->tlb.linear_epoch, gva, level - 1, known);
 	}
-	if (!rights_allow(rights, access == HW_WRITE, access == HW_FETCH, user, hw->wp)) {
+	if (!rights_allow(rights, access == HW_WRITE, access == HW_FETCH, privilege == HW_USER,
+			  hw->wp)) {
 		ret->error_code = code | PF_P;
 		return WALK_FAULT;
 	}
@@ -269,8 +270,8 @@ static enum walk_status walk_unpaged(struct walker *walker, uint64_t gva, enum h
 	return WALK_OK;
 }
 
-enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access, bool user,
-			 struct walk *ret_walk)
+enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
+			 enum hw_privilege privilege, struct walk *ret_walk)
 {
 	struct walker walker;
 	struct umbra_counters *counters = &hw->public.counters;
@@ -280,7 +281,7 @@ enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access, boo
 	walker.hw = hw;
 	walker.nr_fills = 0;
 	walker.references_guest = walker.references_nested = walker.cache_hits = 0;
-	status = hw->paged ? walk_tables(&walker, gva, access, user, ret_walk)
+	status = hw->paged ? walk_tables(&walker, gva, access, privilege, ret_walk)
 			   : walk_unpaged(&walker, gva, access, ret_walk);
 	if (status == WALK_FAULT && walker.cache_hits) {
 		/*
@@ -289,7 +290,7 @@ enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access, boo
 		 */
 		walk_caches_remove(&hw->tlb, gva);
 		walker.nr_fills = 0;
-		status = walk_tables(&walker, gva, access, user, ret_walk);
+		status = walk_tables(&walker, gva, access, privilege, ret_walk);
 	}
 	if (status == WALK_OK) {
 		for (unsigned i = 0; i < walker.nr_fills; i++) {

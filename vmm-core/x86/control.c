@@ -30,6 +30,7 @@ enum x86_result x86_update_paging(struct x86_cpu *cpu)
 {
 	struct hw_paging paging = {cpu->cr0, cpu->cr3, cpu->cr4, cpu->efer};
 
+	cpu->canonical_shift = cpu->cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
 	if (hw_paging_changed(cpu->hw, &paging) < 0) {
 		x86_end(cpu, UMBRA_END_ERROR, "%s", hw_error_text(cpu->hw));
 		return X86_FAULT;
@@ -252,7 +253,7 @@ enum x86_result x86_exec_invlpg(struct x86_cpu *cpu, const struct x86_insn *insn
 		return gp(cpu);
 	hw_public(cpu->hw)->counters.guest_invlpgs[0]++;
 	linear = x86_linear(cpu, insn->segment, x86_effective_address(cpu, insn));
-	if (x86_canonical(linear)) /* else nothing can be cached of it */
+	if (x86_canonical(cpu, linear)) /* else nothing can be cached of it */
 		hw_invlpg(cpu->hw, linear);
 	return X86_LEAVE;
 }

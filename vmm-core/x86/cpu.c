@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "paging/tlb.h"
 #include "x86/block.h"
 #include "x86/control.h"
 #include "x86/cpu.h"
 #include "x86/flags.h"
 #include "x86/insn.h"
+#include "x86/model.h"
 #include "x86/segment.h"
 #include "x86/x87.h"
 
@@ -32,6 +34,7 @@ int x86_create(struct hw *hw, struct machine *machine, enum umbra_clock clock,
 	cpu->hw = hw;
 	cpu->machine = machine;
 	cpu->clock = clock;
+	cpu->model = x86_model_find(hw_processor(hw)->name);
 	error = x86_blocks_create(&cpu->blocks);
 	if (error < 0) {
 		free(cpu);
@@ -90,6 +93,7 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry)
 	cpu->mxcsr = MXCSR_AT_RESET;
 	x86_x87_init(&cpu->x87);
 
+	cpu->canonical_shift = 64 - 48;
 	x86_update_code_mode(cpu);
 	paging = (struct hw_paging){cpu->cr0, cpu->cr3, cpu->cr4, cpu->efer};
 	return hw_paging_changed(cpu->hw, &paging);
@@ -130,8 +134,8 @@ void x86_end_place(struct x86_cpu *cpu, uint64_t rip)
 
 	cpu->end.rip = rip;
 	cpu->end.nr_bytes = 0;
-	if (cpu->hw && x86_canonical(linear) && !hw_failed(cpu->hw))
-		host = hw_translate(cpu->hw, linear, HW_FETCH, cpu->cpl == 3);
+	if (cpu->hw && x86_canonical(cpu, linear) && !hw_failed(cpu->hw))
+		host = hw_translate(cpu->hw, linear, HW_FETCH, cpu->privilege);
 	if (!host)
 		return;
 	if (len > in_page)
@@ -147,7 +151,8 @@ void x86_end(struct x86_cpu *cpu, enum umbra_end_reason reason, const char *form
 	if (cpu->ended) /* the first reason is the true one */
 		return;
 	cpu->ended = true;
-	cpu->end = (struct umbra_end){.reason = reason, .rip = cpu->gpr[X86_RIP]};
+	cpu->end =
+		(struct umbra_end){.reason = reason, .rip = cpu->gpr[X86_RIP], .cpu = cpu->index};
 	cpu->end.cpu_mode = code_mode_names[cpu->code_mode];
 	va_start(arguments, format);
 	vsnprintf(cpu->end.text, sizeof(cpu->end.text), format, arguments);

@@ -98,6 +98,7 @@ enum x86_code_mode { X86_CODE_32, X86_CODE_COMPAT_32, X86_CODE_64, X86_NR_CODE_M
 
 #define X86_NR_HINTS (1u << 14)
 
+struct x86_model;  /* model.h */
 struct x86_blocks; /* block.c: the cache of decoded code */
 
 struct x86_cpu {
@@ -112,17 +113,25 @@ struct x86_cpu {
 	uint64_t cc_source;
 	uint8_t cc_op;
 	uint8_t cpl;
-	uint8_t code_mode;     /* enum x86_code_mode */
-	bool interrupt_shadow; /* STI or MOV SS was the last instruction */
+	uint8_t privilege;       /* enum hw_privilege of explicit data accesses: CPL and AC */
+	uint8_t code_mode;       /* enum x86_code_mode */
+	uint8_t canonical_shift; /* 64 less the width of linear addresses, by CR4.LA57 */
+	bool interrupt_shadow;   /* STI or MOV SS was the last instruction */
 	bool halted;
+	bool shares; /* with other vCPUs, by turns: PAUSE gives the rest of a turn away */
+	bool paused; /* it did */
 
 	/* What stops the block: */
-	bool ended; /* the guest ended; see end */
+	bool ended;    /* the guest ended; see end */
+	uint8_t index; /* the vCPU's number and APIC ID; 0: the boot processor */
 	struct hw *hw;
 	struct machine *machine;
 	struct x86_blocks *blocks;
+	const struct x86_model *model;
 
 	uint64_t cc_dest;
+	uint64_t block_rip; /* of the first instruction of the block that executes */
+	uint8_t result;     /* enum x86_result of the thread that stopped */
 
 	/* Clocks (DESIGN.md): whole counts, exact whenever a block is not executing. */
 	uint64_t instructions; /* retired; a REP counts once */
@@ -138,6 +147,7 @@ struct x86_cpu {
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t pat, misc_enable, tsc_offset;
+	uint64_t xcr0;
 
 	union x86_xmm xmm[16];
 	uint32_t mxcsr;
@@ -153,6 +163,10 @@ struct x86_cpu {
 	/* REP iterations that the string instruction may do before the run loop looks around; >= 1.
 	 */
 	uint64_t rep_room;
+
+	/* Faults in a row between which nothing was done, not even an iteration of a REP. */
+	uint64_t barren_steps;
+	uint32_t barren_faults;
 
 	/* The fault of the instruction that is executing, raised by x86_fault() and friends. */
 	uint8_t fault_vector;
@@ -184,11 +198,15 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry);
  * at the exact instruction or REP iteration under the instructions clock; under the cycles clock
  * time may be past
  * @until_time by what the last block cost), *stop becomes true, the CPU halts with nothing pending
- * (halted), or the guest ends. Delivers the machine's interrupts on the way. May return sooner: a
- * guest whose every instruction faults makes no progress in time nor instructions.
+ * (halted), gives its turn away (paused), or the guest ends. Delivers the machine's interrupts on
+ * the way. May return sooner: a guest whose every instruction faults makes no progress in time nor
+ * instructions.
  */
 void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instruction,
 	     const volatile bool *stop);
+
+/* Not halted, or something is there that ends the HLT. */
+bool x86_can_run(const struct x86_cpu *cpu);
 
 /* Guest time now, in the middle of a block too. */
 uint64_t x86_time(const struct x86_cpu *cpu);

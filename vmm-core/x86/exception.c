@@ -106,7 +106,7 @@ static bool read_target(struct x86_cpu *cpu, const struct event *event, const st
 	if (x86_long_mode(cpu)) {
 		if (!(ret_code->rights & SEG_L) || (ret_code->rights & SEG_DB))
 			return fail(cpu, X86_GP, error);
-		if (!x86_canonical(gate->offset))
+		if (!x86_canonical(cpu, gate->offset))
 			return fail(cpu, X86_GP, event->ext);
 		return true;
 	}
@@ -205,7 +205,7 @@ static bool push_frame(struct x86_cpu *cpu, const struct event *event, unsigned 
 	stack->pointer -= len;
 	if (long_mode) {
 		linear = stack->pointer;
-		if (!x86_canonical(linear) || !x86_canonical(linear + len - 1))
+		if (!x86_canonical(cpu, linear) || !x86_canonical(cpu, linear + len - 1))
 			return fail(cpu, X86_SS_FAULT, stack_error);
 	} else {
 		stack->pointer = (uint32_t)stack->pointer;
@@ -274,6 +274,7 @@ static bool try_deliver(struct x86_cpu *cpu, const struct event *event)
 	x86_set_segment(&cpu->segment[X86_CS],
 			(uint16_t)((gate.selector & ~SELECTOR_RPL) | new_cpl), &code);
 	cpu->cpl = (uint8_t)new_cpl;
+	x86_update_privilege(cpu);
 	cpu->gpr[X86_RIP] = gate.offset;
 	cpu->interrupt_shadow = false;
 	cpu->halted = false;

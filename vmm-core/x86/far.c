@@ -45,7 +45,7 @@ static bool check_code(struct x86_cpu *cpu, uint16_t selector, uint64_t rip,
 		gp(cpu, selector);
 		return false;
 	}
-	if (to_64 ? !x86_canonical(rip) : rip > d->limit) {
+	if (to_64 ? !x86_canonical(cpu, rip) : rip > d->limit) {
 		gp(cpu, 0);
 		return false;
 	}
@@ -110,6 +110,7 @@ static enum x86_result enter(struct x86_cpu *cpu, uint16_t selector,
 	x86_set_segment(&cpu->segment[X86_CS], (uint16_t)((selector & ~SELECTOR_RPL) | cpl), code);
 	cpu->gpr[X86_RIP] = rip;
 	cpu->cpl = (uint8_t)cpl;
+	x86_update_privilege(cpu);
 	x86_update_code_mode(cpu);
 	return cpu->ended ? X86_FAULT : X86_LEAVE;
 }

@@ -28,10 +28,19 @@ uint64_t x86_flags(const struct x86_cpu *cpu)
 	       RFLAGS_ONE;
 }
 
+void x86_update_privilege(struct x86_cpu *cpu)
+{
+	if (cpu->cpl == 3)
+		cpu->privilege = HW_USER;
+	else
+		cpu->privilege = cpu->rflags & RFLAGS_AC ? HW_SUPERVISOR_AC : HW_SUPERVISOR;
+}
+
 void x86_set_flags(struct x86_cpu *cpu, uint64_t flags)
 {
 	cpu->rflags = flags;
 	cpu->cc_op = X86_CC_FLAGS;
+	x86_update_privilege(cpu);
 }
 
 void x86_change_flags(struct x86_cpu *cpu, uint64_t mask, uint64_t flags)

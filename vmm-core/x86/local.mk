@@ -31,9 +31,13 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/cpu.c \
 	vmm-core/x86/cpuid.c \
 	vmm-core/x86/exception.c \
+	vmm-core/x86/features.def \
 	vmm-core/x86/far.c \
 	vmm-core/x86/interrupt.c \
 	vmm-core/x86/io.c \
+	vmm-core/x86/model.c \
+	vmm-core/x86/model.h \
+	vmm-core/x86/isa.c \
 	vmm-core/x86/msr.c \
 	vmm-core/x86/segment.c \
 	vmm-core/x86/segment.h \
@@ -47,15 +51,19 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/system.c \
 	vmm-core/x86/system.h \
 	vmm-core/x86/table.c \
+	vmm-core/x86/xcr.c \
+	vmm-core/x86/xcr.h \
 	vmm-core/x86/x87.c \
 	vmm-core/x86/x87.h
 
 check_PROGRAMS += \
+	tests/unit/test_x86_cpuid \
 	tests/unit/test_x86_exception \
 	tests/unit/test_x86_segment \
 	tests/unit/test_x86_sse \
 	tests/unit/test_x86_system
 TESTS += \
+	tests/unit/test_x86_cpuid \
 	tests/unit/test_x86_exception \
 	tests/unit/test_x86_segment \
 	tests/unit/test_x86_sse \
@@ -63,6 +71,9 @@ TESTS += \
 x86_test_fixture = tests/unit/x86_system_fixture.h tests/unit/paging_fixture.h
 x86_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 x86_test_ldadd = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_x86_cpuid_SOURCES = tests/unit/test_x86_cpuid.c $(x86_test_fixture)
+tests_unit_test_x86_cpuid_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_cpuid_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_exception_SOURCES = tests/unit/test_x86_exception.c $(x86_test_fixture)
 tests_unit_test_x86_exception_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_exception_LDADD = $(x86_test_ldadd)

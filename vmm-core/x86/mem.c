@@ -63,7 +63,7 @@ static bool linear_of(struct x86_cpu *cpu, unsigned segment, uint64_t offset, un
 	if (cpu->code_mode == X86_CODE_64) {
 		uint64_t linear = segment >= X86_FS ? offset + s->base : offset;
 
-		if (!x86_canonical(linear) || !x86_canonical(linear + size - 1))
+		if (!x86_canonical(cpu, linear) || !x86_canonical(cpu, linear + size - 1))
 			return raise_segment(cpu, segment);
 		*ret_linear = linear;
 		return true;
@@ -82,13 +82,13 @@ static uint64_t next_page(const struct x86_cpu *cpu, uint64_t linear)
 }
 
 static bool translate(struct x86_cpu *cpu, uint64_t linear, unsigned size, enum hw_access access,
-		      bool user, struct span *ret)
+		      enum hw_privilege privilege, struct span *ret)
 {
 	ret->first = PAGE_SIZE - (linear & PAGE_MASK);
 	ret->host[1] = NULL;
-	ret->host[0] = hw_translate(cpu->hw, linear, access, user);
+	ret->host[0] = hw_translate(cpu->hw, linear, access, privilege);
 	if (ret->host[0] && ret->first < size) {
-		ret->host[1] = hw_translate(cpu->hw, next_page(cpu, linear), access, user);
+		ret->host[1] = hw_translate(cpu->hw, next_page(cpu, linear), access, privilege);
 		if (!ret->host[1])
 			ret->host[0] = NULL;
 	}
@@ -127,7 +127,7 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 	if (__builtin_expect(cpu->code_mode == X86_CODE_64, 1)) {
 		if (segment >= X86_FS)
 			linear += cpu->segment[segment].base;
-		if (!x86_canonical(linear) || !x86_canonical(linear + size - 1)) {
+		if (!x86_canonical(cpu, linear) || !x86_canonical(cpu, linear + size - 1)) {
 			raise_segment(cpu, segment);
 			return NULL;
 		}
@@ -138,7 +138,7 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 		hint = &cpu->hints[(linear >> PAGE_SHIFT) % X86_NR_HINTS];
 		if (hint->page == linear >> PAGE_SHIFT)
 			__builtin_prefetch(hint->host + (linear & PAGE_MASK));
-		host = hw_translate(cpu->hw, linear, access, cpu->cpl == 3);
+		host = hw_translate(cpu->hw, linear, access, cpu->privilege);
 		if (__builtin_expect(!host, 0)) {
 			x86_raise_memory_fault(cpu);
 			return NULL;
@@ -146,7 +146,7 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 		*hint = (struct x86_hint){linear >> PAGE_SHIFT, host - (linear & PAGE_MASK)};
 		return host;
 	}
-	if (!translate(cpu, linear, size, access, cpu->cpl == 3, &span))
+	if (!translate(cpu, linear, size, access, cpu->privilege, &span))
 		return NULL;
 	copy_in(&span, size, split->bytes);
 	split->host[0] = span.host[0];
@@ -204,7 +204,7 @@ bool x86_store_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsi
 /* A system structure that reaches past the canonical addresses: #GP(0). */
 static bool system_canonical(struct x86_cpu *cpu, uint64_t linear, unsigned size)
 {
-	if (x86_canonical(linear) && x86_canonical(linear + size - 1))
+	if (x86_canonical(cpu, linear) && x86_canonical(cpu, linear + size - 1))
 		return true;
 	x86_raise_code(cpu, X86_GP, 0);
 	return false;
@@ -215,7 +215,7 @@ bool x86_load_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, void *
 	struct span span;
 
 	if (!system_canonical(cpu, linear, size) ||
-	    !translate(cpu, linear, size, HW_READ, false, &span))
+	    !translate(cpu, linear, size, HW_READ, HW_SUPERVISOR, &span))
 		return false;
 	copy_in(&span, size, ret);
 	return true;
@@ -226,7 +226,7 @@ bool x86_store_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, const
 	struct span span;
 
 	if (!system_canonical(cpu, linear, size) ||
-	    !translate(cpu, linear, size, HW_WRITE, false, &span))
+	    !translate(cpu, linear, size, HW_WRITE, HW_SUPERVISOR, &span))
 		return false;
 	copy_out(&span, size, bytes);
 	return true;

@@ -20,6 +20,8 @@
 struct umbra_guest;
 struct umbra_cost;
 
+#define UMBRA_MAX_CPUS 8
+
 /* The guest's serial console. */
 struct umbra_console {
 	/* The guest wrote @len bytes. */
@@ -35,6 +37,7 @@ struct umbra_guest_config {
 	enum umbra_mode mode; /* at start */
 	enum umbra_clock clock;
 	const char *processor; /* NULL: "skylake", the only one of this build */
+	unsigned cpus;         /* vCPUs, 1 ... UMBRA_MAX_CPUS; 0: one; shadow has but one */
 	uint64_t memory;       /* bytes of RAM, a multiple of 4096, 1 MiB ... 2 GiB */
 	uint64_t interval;     /* units of guest time between UMBRA_EVENT_INTERVALs; 0: none */
 	const struct umbra_cost *cost; /* NULL: the default cost table (cost/cost.h); copied */
@@ -69,8 +72,8 @@ enum umbra_event {
 
 /*
  * Runs until the next event, which falls at an instruction boundary. @until_instruction: stop when
- * that many instructions in all have retired (UINT64_MAX: never). Publishes the counters at least
- * every few milliseconds.
+ * that many instructions of all vCPUs have retired (UINT64_MAX: never). Publishes the counters at
+ * least every few milliseconds.
  */
 enum umbra_event umbra_guest_run(struct umbra_guest *guest, uint64_t until_instruction);
 
@@ -90,8 +93,14 @@ struct umbra_switch {
 };
 
 /*
+ * Whether @to can run this guest as it is now: 0, or -EOPNOTSUPP and what stands against it
+ * (several vCPUs in shadow).
+ */
+int umbra_guest_can_switch(const struct umbra_guest *guest, enum umbra_mode to,
+			   struct umbra_error *ret_error);
+/*
  * Switches between shadow and ept at the present instruction boundary. -EPERM: the guest is bare,
- * or @to is. -EALREADY: @to is on. ret_switch may be NULL.
+ * or @to is. -EALREADY: @to is on. -EOPNOTSUPP: see above. ret_switch may be NULL.
  */
 int umbra_guest_switch(struct umbra_guest *guest, enum umbra_mode to,
 		       struct umbra_switch *ret_switch, struct umbra_error *ret_error);
@@ -100,7 +109,7 @@ const struct umbra_switch *umbra_guest_last_switch(const struct umbra_guest *gue
 
 enum umbra_mode umbra_guest_mode(const struct umbra_guest *guest);
 const char *umbra_guest_processor(const struct umbra_guest *guest);
-/* The guest thread's own counters, up to date after umbra_guest_run() returned. */
+/* The guest thread's own counters, of all vCPUs, up to date after umbra_guest_run() returned. */
 const struct umbra_counters *umbra_guest_counters(const struct umbra_guest *guest);
 uint64_t umbra_guest_time(const struct umbra_guest *guest);
 /* Guest time of the next timer event of an idle guest. */
@@ -120,7 +129,10 @@ struct umbra_registers {
 	uint32_t mxcsr;
 };
 
-void umbra_guest_registers(const struct umbra_guest *guest, struct umbra_registers *ret_registers);
+unsigned umbra_guest_cpus(const struct umbra_guest *guest);
+/* Those of vCPU @cpu, 0 ... umbra_guest_cpus() - 1. */
+void umbra_guest_registers(const struct umbra_guest *guest, unsigned cpu,
+			   struct umbra_registers *ret_registers);
 
 /* XXH3-128 over RAM in GPA order, untouched pages as zeros: 32 hexadecimal digits and a NUL. */
 void umbra_guest_memory_hash(const struct umbra_guest *guest, char ret_hash[33]);
