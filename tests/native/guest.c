@@ -252,9 +252,9 @@ static void load(struct native_guest *g, const struct native_case *c)
 	memcpy(g->edge, before->edge, NATIVE_EDGE_SIZE);
 	memcpy(cpu->gpr, before->gpr, sizeof(before->gpr));
 	cpu->gpr[X86_RIP] = c->at;
-	x86_set_flags(cpu, before->rflags);
 	memcpy(cpu->segment, g->segment[c->mode], sizeof(cpu->segment));
 	cpu->cpl = 3;
+	x86_set_flags(cpu, before->rflags);
 	cpu->halted = false;
 	cpu->interrupt_shadow = false;
 	x86_update_code_mode(cpu);
