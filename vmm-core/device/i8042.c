@@ -135,7 +135,7 @@ static bool data_out(struct i8042 *kbc, uint8_t value)
 	case WRITE_AS_AUX: answer(kbc, value, STATUS_AUX); break;
 	case WRITE_OUTPUT: kbc->output_port = value; return !(value & OUTPUT_NO_RESET);
 	default: /* WRITE_RAM */
-		kbc->ram[command - WRITE_RAM] = value;
+		kbc->ram[command % sizeof(kbc->ram)] = value;
 		if (command != WRITE_RAM)
 			break;
 		kbc->status &= ~STATUS_SYSTEM;
