@@ -121,10 +121,6 @@ static void other_msrs_do_not_exist(void **state)
 		write_msr(b, msrs[i], 0);
 		assert_handler(b, X86_GP);
 	}
-	if (!x86_offers(b->cpu, X86_FEATURE_APIC)) {
-		read_msr(b, MSR_APIC_BASE);
-		assert_handler(b, X86_GP);
-	}
 	read_msr(b, MSR_BIOS_UPDT_TRIG); /* write-only */
 	assert_handler(b, X86_GP);
 }
@@ -185,6 +181,40 @@ static void amd_has_msrs_of_its_own(void **state)
 	assert_int_equal(msr_value(b, MSR_HWCR), 1 << 24);
 	assert_int_equal(msr_value(b, MSR_DE_CFG), 2);
 	assert_int_equal(msr_value(b, MSR_BIOS_SIGN_ID), 0);
+}
+
+static bool offers_apic(struct x86_box *b)
+{
+	b->cpu->gpr[X86_RAX] = 1;
+	RUN(b, "\x0f\xa2");
+	return b->cpu->gpr[X86_RDX] >> 9 & 1;
+}
+
+/* SDM 3A 10.4.3, 10.4.4, 10.12: IA32_APIC_BASE switches the APIC and CPUID's bit, x2APIC its MSRs.
+ */
+static void the_local_apic_is_switched_by_its_base_msr(void **state)
+{
+	static const struct msr_case cases[] = {
+		{MSR_APIC_BASE, 0xfee00900, false},
+		{MSR_APIC_BASE, 0xfee00901, true},
+		{MSR_APIC_BASE, 0xfee00500, true}, /* EXTD without EN */
+		{MSR_APIC_BASE, 1ull << 62 | 0xfee00900, true},
+		{0x808, 0x20, true}, /* x2APIC's MSRs do not exist yet */
+		{MSR_APIC_BASE, 0xfee00d00, false},
+		{0x808, 0x20, false},
+		{0x808, 0x100, true},
+		{0x802, 0, true},                  /* the APIC ID is read-only */
+		{MSR_APIC_BASE, 0xfee00900, true}, /* not back to xAPIC */
+		{MSR_APIC_BASE, 0xfee00100, false},
+	};
+	struct x86_box *b = *state;
+
+	assert_int_equal(msr_value(b, MSR_APIC_BASE), 0xfee00900);
+	assert_true(offers_apic(b));
+	CHECK(b, cases);
+	assert_false(offers_apic(b));
+	write_msr(b, MSR_TSC_DEADLINE, 0);
+	assert_completed(b, "\x0f\x30");
 }
 
 static void some_msrs_pass_the_vmm_by(void **state)
@@ -287,6 +317,7 @@ int main(void)
 		TEST(other_msrs_do_not_exist),
 		TEST(memory_types_are_checked),
 		TEST(amd_has_msrs_of_its_own),
+		TEST(the_local_apic_is_switched_by_its_base_msr),
 		TEST(some_msrs_pass_the_vmm_by),
 		TEST(the_time_stamp_counter_counts_instructions_and_can_be_set),
 		TEST(tsc_adjust_is_what_software_has_added),

@@ -190,7 +190,10 @@ static bool write_row(struct x86_cpu *cpu, const struct row *row, uint32_t msr, 
 	case IGNORED:
 	case TRIGGER: return true;
 	case FUNCTION: return row->write(cpu, msr, value);
-	case MACHINE: return machine_msr_write(cpu->machine, cpu->index, msr, value, x86_time(cpu));
+	case MACHINE:
+		if (msr == MSR_APIC_BASE && value >> x86_maxphyaddr(cpu))
+			return false;
+		return machine_msr_write(cpu->machine, cpu->index, msr, value, x86_time(cpu));
 	default: return false;
 	}
 }

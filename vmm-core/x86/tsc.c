@@ -13,7 +13,7 @@ static uint64_t tsc(const struct x86_cpu *cpu)
 static void adjust(struct x86_cpu *cpu, uint64_t value)
 {
 	cpu->tsc_adjust = value;
-	machine_set_tsc_offset(cpu->machine, cpu->index, value, x86_time(cpu));
+	machine_set_tsc_offset(cpu->machine, cpu->index, value);
 }
 
 bool x86_msr_read_tsc(struct x86_cpu *cpu, uint32_t msr, uint64_t *ret_value)
