@@ -106,7 +106,7 @@ enum x86_vector {
 /* Execution mode, as far as decoding depends on it; indexes decoders and tags blocks. */
 enum x86_code_mode { X86_CODE_32, X86_CODE_COMPAT_32, X86_CODE_64, X86_NR_CODE_MODES };
 
-#define X86_NR_HINTS (1u << 14)
+#define X86_NR_HINTS (1u << 13)
 
 struct x86_model;  /* model.h */
 struct x86_blocks; /* block.c: the cache of decoded code */

@@ -203,6 +203,9 @@ enum x86_place x86_decode(const struct x86_decoders *decoders, enum x86_code_mod
 	insn.lock = decoded.attributes & ZYDIS_ATTRIB_HAS_LOCK;
 	insn.rep = repeat_prefix(&decoded);
 	take_operands(&decoded, operands, &insn);
+	insn.flat =
+		mode == X86_CODE_64 &&
+		(!insn.memory || (insn.address_size == sizeof(uint64_t) && insn.segment < X86_FS));
 
 	/* 16-bit addressing is of a world that ended before this CPU's begins. */
 	if (!x86_isa_offered(decoded.meta.isa_set)) {

@@ -53,27 +53,35 @@ static inline bool x86_canonical_base(const struct x86_cpu *cpu, uint64_t addres
  * False: not known there, or not within one page, or a segment must be checked: take the slow way,
  * nothing has been counted. A page in the lookaside is canonical.
  */
+static inline __attribute__((always_inline)) bool x86_fast_linear(struct x86_cpu *cpu,
+								  uint64_t linear, unsigned size,
+								  enum hw_access access,
+								  uint8_t **ret_host)
+{
+	struct hw_public *p = hw_public(cpu->hw);
+	struct hw_lookaside *entry =
+		&p->data[cpu->privilege][(linear >> PAGE_SHIFT) % HW_LOOKASIDE_SETS];
+
+	/* The page of its last byte: where that is another one than the first's, it has another
+	 * slot. */
+	if (__builtin_expect(entry->page[access == HW_WRITE] != (linear + size - 1) >> PAGE_SHIFT,
+			     0))
+		return false;
+	p->counters.tlb_hits[UMBRA_TLB_l1_data]++;
+	*ret_host = entry->host + (linear & PAGE_MASK);
+	return true;
+}
+
 static inline __attribute__((always_inline)) bool x86_fast(struct x86_cpu *cpu, unsigned segment,
 							   uint64_t offset, unsigned size,
 							   enum hw_access access,
 							   uint8_t **ret_host)
 {
-	struct hw_public *p = hw_public(cpu->hw);
-	struct hw_lookaside *entry;
-	uint64_t page;
-
 	if (__builtin_expect(cpu->code_mode != X86_CODE_64, 0))
 		return false;
 	if (__builtin_expect(segment >= X86_FS, 0))
 		offset += cpu->segment[segment].base;
-	page = offset >> PAGE_SHIFT;
-	entry = &p->data[cpu->privilege][page % HW_LOOKASIDE_SETS];
-	if (__builtin_expect(entry->page[access == HW_WRITE] != page, 0) ||
-	    __builtin_expect((offset & PAGE_MASK) > PAGE_SIZE - size, 0))
-		return false;
-	p->counters.tlb_hits[UMBRA_TLB_l1_data]++;
-	*ret_host = entry->host + (offset & PAGE_MASK);
-	return true;
+	return x86_fast_linear(cpu, offset, size, access, ret_host);
 }
 
 static inline __attribute__((always_inline)) uint64_t x86_get(const uint8_t *host, unsigned size)
