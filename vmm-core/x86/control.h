@@ -15,6 +15,8 @@
 #define CR0_CD         (1ull << 30)
 #define CR0_PG         (1ull << 31)
 
+#define CR4_VME        (1ull << 0)
+#define CR4_PVI        (1ull << 1)
 #define CR4_TSD        (1ull << 2)
 #define CR4_DE         (1ull << 3)
 #define CR4_PSE        (1ull << 4)
@@ -51,10 +53,6 @@
 #define MISC_ENABLE_PEBS_UNAVAILABLE (1ull << 12)
 #define X86_MISC_ENABLE                                                                            \
 	(MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_BTS_UNAVAILABLE | MISC_ENABLE_PEBS_UNAVAILABLE)
-
-/* DR7: the bits that enable breakpoints or general detect (SDM 3B 17.2.4). */
-#define DR7_ENABLES 0x00ffull
-#define DR7_GD      (1ull << 13)
 
 /* Physical address width of the only processor of this build; bits above are reserved in entries.
  */

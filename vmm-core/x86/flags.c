@@ -2,6 +2,9 @@
 /* Computes the lazy arithmetic flags where an instruction wants all of them. */
 #include "x86/flags.h"
 
+#include "x86/control.h"
+#include "x86/debug.h"
+
 uint64_t x86_arithmetic_flags(const struct x86_cpu *cpu)
 {
 	uint64_t flags = 0;
@@ -28,10 +31,19 @@ uint64_t x86_flags(const struct x86_cpu *cpu)
 	       RFLAGS_ONE;
 }
 
+void x86_update_privilege(struct x86_cpu *cpu)
+{
+	bool aligned = cpu->cpl == 3 && (cpu->rflags & RFLAGS_AC) && (cpu->cr0 & CR0_AM);
+
+	if (__builtin_expect(aligned != !!(cpu->watch & X86_WATCH_ALIGNMENT), 0))
+		x86_set_watch(cpu, X86_WATCH_ALIGNMENT, aligned);
+}
+
 void x86_set_flags(struct x86_cpu *cpu, uint64_t flags)
 {
 	cpu->rflags = flags;
 	cpu->cc_op = X86_CC_FLAGS;
+	x86_update_privilege(cpu);
 }
 
 void x86_change_flags(struct x86_cpu *cpu, uint64_t mask, uint64_t flags)

@@ -40,6 +40,7 @@ enum x86_result x86_exec_syscall(struct x86_cpu *cpu, const struct x86_insn *ins
 	set_flat(&cpu->segment[X86_CS], selector, 0, SEG_CODE | SEG_READABLE | SEG_L);
 	set_flat(&cpu->segment[X86_SS], selector + SYSRET_SS, 0, SEG_WRITABLE | SEG_DB);
 	cpu->cpl = 0;
+	x86_update_privilege(cpu);
 	x86_update_code_mode(cpu);
 	return X86_LEAVE;
 }
@@ -56,13 +57,13 @@ enum x86_result x86_exec_sysret(struct x86_cpu *cpu, const struct x86_insn *insn
 		return x86_raise(cpu, X86_UD);
 	if (cpu->cpl || (to_64 && !x86_canonical(rip)))
 		return x86_raise_code(cpu, X86_GP, 0);
-	if (x86_write_flags(cpu, cpu->gpr[X86_R11], mask, 3) == X86_FAULT)
-		return X86_FAULT;
+	x86_write_flags(cpu, cpu->gpr[X86_R11], mask);
 	cpu->gpr[X86_RIP] = to_64 ? rip : (uint32_t)rip;
 	set_flat(&cpu->segment[X86_CS], (base + (to_64 ? SYSRET_CS_64 : 0)) | 3, 3,
 		 SEG_CODE | SEG_READABLE | (to_64 ? SEG_L : SEG_DB));
 	set_flat(&cpu->segment[X86_SS], (base + SYSRET_SS) | 3, 3, SEG_WRITABLE | SEG_DB);
 	cpu->cpl = 3;
+	x86_update_privilege(cpu);
 	x86_update_code_mode(cpu);
 	return X86_LEAVE;
 }
