@@ -167,11 +167,12 @@ static void print_decisions(const struct column *column)
 	}
 }
 
-static void print_table(const char *image, const struct column *columns, unsigned int nr)
+static void print_table(const struct options *options, const struct column *columns,
+			unsigned int nr)
 {
 	uint64_t best = best_cycles(columns, nr);
 
-	printf("%-32s", image);
+	printf("%-32s", options->image);
 	for (unsigned int i = 0; i < nr; i++)
 		printf(" %17s", columns[i].name);
 	putchar('\n');
@@ -190,6 +191,8 @@ static void print_table(const char *image, const struct column *columns, unsigne
 		printf("%s ended: %s\n", columns[i].name, columns[i].end);
 		print_decisions(&columns[i]);
 	}
+	if (options->cpus > 1)
+		printf("%u vCPUs: shadow has but one in this build\n", options->cpus);
 	for (unsigned int i = 1; i < nr; i++) {
 		if (strcmp(columns[i].hash, columns[0].hash))
 			printf("memory at the end differs between %s and %s\n", columns[0].name,
@@ -209,8 +212,7 @@ static int run_column(const struct options *options, const struct mode_choice *c
 	column->name = mode_choice_name(choice);
 	column->status = session_run(column->session);
 	column->counters = umbra_guest_counters(session_guest(column->session));
-	report_end(umbra_guest_end(session_guest(column->session)), column->end,
-		   sizeof(column->end));
+	report_end(session_guest(column->session), column->end, sizeof(column->end));
 	umbra_guest_memory_hash(session_guest(column->session), column->hash);
 	return 0;
 }
@@ -248,8 +250,11 @@ int client_compare(int argc, char **argv)
 	if (!options_parse(&options, VERB_COMPARE, argc, argv, &status))
 		return status;
 	if (!options.modes_given) {
-		options.nr_choices = sizeof(usual) / sizeof(usual[0]);
-		memcpy(options.choices, usual, sizeof(usual));
+		options.nr_choices = 0;
+		for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+			if (options.cpus == 1 || usual[i].mode != UMBRA_MODE_SHADOW)
+				options.choices[options.nr_choices++] = usual[i];
+		}
 	}
 	status = session_open_json(&options, &json);
 	if (status)
@@ -261,7 +266,7 @@ int client_compare(int argc, char **argv)
 			status = columns[nr].status;
 	}
 	if (!status) {
-		print_table(options.image, columns, nr);
+		print_table(&options, columns, nr);
 		for (unsigned int i = 0; i < nr && !status; i++)
 			status = columns[i].status;
 		if (json) {

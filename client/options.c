@@ -10,6 +10,7 @@
 #include <sysexits.h>
 
 #include "client/options.h"
+#include "umbra/guest.h"
 
 #define DEFAULT_MEMORY   (128ull << 20)
 #define DEFAULT_INTERVAL 10000000ull
@@ -204,9 +205,10 @@ PARSER(cpus)
 {
 	uint64_t cpus;
 
-	if (number(value, 1, 256, &cpus))
+	if (number(value, 1, UMBRA_MAX_CPUS, &cpus))
 		return MALFORMED;
-	return cpus == 1 ? 0 : LACKING;
+	options->cpus = cpus;
+	return 0;
 }
 
 PARSER(memory)
@@ -230,9 +232,22 @@ PARSER(append)
 	return 0;
 }
 
-PARSER(lacking)
+PARSER(initrd)
 {
-	return LACKING;
+	options->initrd = value;
+	return *value ? 0 : MALFORMED;
+}
+
+PARSER(module)
+{
+	if (!*value || *value == ' ')
+		return MALFORMED;
+	if (options->nr_modules == UMBRA_MODULES_MAX) {
+		complaint->text = "a module too many; at most 64 expected";
+		return MALFORMED;
+	}
+	options->modules[options->nr_modules++] = value;
+	return 0;
 }
 
 PARSER(max_seconds)
@@ -307,14 +322,15 @@ static const struct option_row rows[] = {
 	{"modes", VERB_COMPARE, false, parse_modes, "a list of bare, brute, shadow, ept, auto"},
 	{"clock", ALL, false, parse_clock, "cycles or instructions"},
 	{"processor", ALL, false, parse_processor, "skylake"},
-	{"cpus", ALL, false, parse_cpus, "a number of processors"},
+	{"cpus", ALL, false, parse_cpus, "a number of processors, 1 to 8"},
 	{"memory", ALL, false, parse_memory, "a size such as 64M"},
 	{"backing", ALL, false, parse_page_size, "4k, 2m or 1g"},
 	{"guest-page", VERB_EXPLAIN, false, parse_page_size, "4k, 2m or 1g"},
 	{"levels", VERB_EXPLAIN, false, parse_levels, "4 or 5"},
 	{"append", ALL, false, parse_append, "a command line"},
-	{"initrd", ALL, false, parse_lacking, "a file"},
-	{"module", ALL, false, parse_lacking, "a file"},
+	{"initrd", ALL, false, parse_initrd, "a file (for a Linux kernel)"},
+	{"module", ALL, false, parse_module,
+	 "a file, or \"FILE STRING\" (multiboot, ELF64; repeatable)"},
 	{"max-seconds", ALL, false, parse_max_seconds, "a number above 0"},
 	{"max-instructions", ALL, false, parse_max_instructions, "a whole number above 0"},
 	{"switch-every", VERB_RUN, false, parse_switch_every, "a whole number above 0"},
@@ -353,6 +369,13 @@ static int check(const struct options *options)
 {
 	const struct mode_choice *choice = &options->choices[0];
 
+	for (unsigned int i = 0; options->cpus > 1 && i < options->nr_choices; i++) {
+		if (options->choices[i].mode == UMBRA_MODE_SHADOW)
+			return options_refuse(options, LACKING,
+					      "--cpus %u: not with mode shadow in this build; use "
+					      "bare, ept or auto",
+					      options->cpus);
+	}
 	if (options->switch_every &&
 	    (choice->policy == POLICY_AUTO || choice->mode == UMBRA_MODE_BARE))
 		return options_refuse(options, MALFORMED,
@@ -385,6 +408,7 @@ static int parse(struct options *ret_options, unsigned int verb, int argc, char 
 		.verb = argv[0],
 		.choices = {{UMBRA_MODE_EPT, POLICY_AUTO}},
 		.nr_choices = 1,
+		.cpus = 1,
 		.memory = DEFAULT_MEMORY,
 		.max_instructions = UINT64_MAX,
 		.interval = DEFAULT_INTERVAL,

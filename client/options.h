@@ -8,6 +8,7 @@
 
 #include "policy/policy.h"
 #include "umbra/explain.h"
+#include "umbra/guest.h"
 #include "umbra/mode.h"
 
 /* Which verb takes an option; a set. */
@@ -34,6 +35,7 @@ struct options {
 	unsigned int nr_choices;
 	bool modes_given;
 	enum umbra_clock clock;
+	unsigned int cpus;
 	uint64_t memory;           /* bytes */
 	uint64_t max_instructions; /* UINT64_MAX: no limit */
 	double max_seconds;        /* 0: no limit */
@@ -42,6 +44,9 @@ struct options {
 	bool seeded;
 	uint64_t interval;                 /* units of guest time */
 	const char *append, *json, *image; /* NULL: not given */
+	const char *initrd;
+	const char *modules[UMBRA_MODULES_MAX]; /* as given: FILE, or FILE and its string */
+	unsigned int nr_modules;
 	uint64_t gva;
 	bool gva_given;
 	enum umbra_explain_access access;

@@ -56,8 +56,9 @@ double report_percent(uint64_t part, uint64_t whole)
 	return whole ? 100.0 * part / whole : 0;
 }
 
-void report_end(const struct umbra_end *end, char *buffer, size_t size)
+void report_end(const struct umbra_guest *guest, char *buffer, size_t size)
 {
+	const struct umbra_end *end = umbra_guest_end(guest);
 	size_t used;
 
 	if (!end) {
@@ -69,6 +70,8 @@ void report_end(const struct umbra_end *end, char *buffer, size_t size)
 		used += snprintf(buffer + used, size - used, " %" PRIu32, end->value);
 	if (end->text[0] && used < size)
 		used += snprintf(buffer + used, size - used, ": %s", end->text);
+	if (umbra_guest_cpus(guest) > 1 && used < size)
+		used += snprintf(buffer + used, size - used, ", vCPU %u", end->cpu);
 	if (end->reason == UMBRA_END_UNIMPLEMENTED_OPCODE && used < size) {
 		used += snprintf(buffer + used, size - used, ", at 0x%" PRIx64 " in %s mode, bytes",
 				 end->rip, end->cpu_mode ? end->cpu_mode : "an unknown");
@@ -127,10 +130,10 @@ void report_run(FILE *file, struct session *session)
 		lookups += c->tlb_lookups[i];
 		misses += c->tlb_misses[i];
 	}
-	report_end(umbra_guest_end(guest), end, sizeof(end));
-	fprintf(file, "umbra: %s; mode %s, policy %s, processor %s\n", end,
+	report_end(guest, end, sizeof(end));
+	fprintf(file, "umbra: %s; mode %s, policy %s, %u x %s\n", end,
 		umbra_mode_name(umbra_guest_mode(guest)),
-		policy_kind_name(pilot_policy(session_pilot(session))),
+		policy_kind_name(pilot_policy(session_pilot(session))), umbra_guest_cpus(guest),
 		umbra_guest_processor(guest));
 	line(file, "instructions", c->instructions[0], "%.1f million a second",
 	     seconds > 0 ? c->instructions[0] / seconds / 1e6 : 0);

@@ -19,7 +19,7 @@ unsigned int report_exits_by_count(const struct umbra_counters *counters,
 /* @part of @whole in percent, 0 of nothing. */
 double report_percent(uint64_t part, uint64_t whole);
 /* How a guest ended, in words. */
-void report_end(const struct umbra_end *end, char *buffer, size_t size);
+void report_end(const struct umbra_guest *guest, char *buffer, size_t size);
 
 void report_run(FILE *file, struct session *session);
 

@@ -20,11 +20,13 @@ enum { CONFIG_NAME_MAX = 40, CONFIG_PATH_MAX = 4096, CONFIG_APPEND_MAX = 2048 };
 struct guest_config {
 	char name[CONFIG_NAME_MAX + 1];
 	char image[CONFIG_PATH_MAX];
+	char initrd[CONFIG_PATH_MAX]; /* empty: none */
 	char append[CONFIG_APPEND_MAX];
 	enum umbra_mode mode; /* at start */
 	enum policy_kind policy;
 	enum umbra_clock clock;
-	uint64_t memory;   /* bytes */
+	uint64_t memory; /* bytes */
+	unsigned int cpus;
 	uint64_t interval; /* units of guest time; 0: that of [policy] */
 	bool console;      /* its output goes to umbrad's standard error */
 };

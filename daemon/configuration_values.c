@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/configuration_values.h"
+#include "umbra/guest.h"
 
 enum { MIB = 1024 * 1024 };
 
@@ -23,6 +24,7 @@ void config_guest_init(struct guest_config *guest, const char *name)
 		.policy = POLICY_AUTO,
 		.clock = UMBRA_CLOCK_CYCLES,
 		.memory = memory_default,
+		.cpus = 1,
 	};
 	snprintf(guest->name, sizeof(guest->name), "%s", name);
 }
@@ -90,7 +92,8 @@ static int parse_socket(const struct config_place *place, const char *value, cha
 }
 
 /* A path that is not absolute starts where the configuration file is. */
-static int parse_image(const struct config_place *place, const char *value, char *why, size_t size)
+static int copy_path(const struct config_place *place, char ret[CONFIG_PATH_MAX], const char *value,
+		     char *why, size_t size)
 {
 	const char *slash = strrchr(place->file, '/');
 	char path[CONFIG_PATH_MAX];
@@ -102,7 +105,12 @@ static int parse_image(const struct config_place *place, const char *value, char
 	else
 		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - place->file), place->file,
 			 value);
-	return copy_text(place->guest->image, sizeof(place->guest->image), path, why, size);
+	return copy_text(ret, CONFIG_PATH_MAX, path, why, size);
+}
+
+static int parse_image(const struct config_place *place, const char *value, char *why, size_t size)
+{
+	return copy_path(place, place->guest->image, value, why, size);
 }
 
 static int parse_engine(const struct config_place *place, const char *value, char *why, size_t size)
@@ -157,11 +165,10 @@ static int parse_cpus(const struct config_place *place, const char *value, char 
 	uint64_t cpus;
 	char *end;
 
-	if (parse_number(value, &cpus, &end) || *end || !cpus)
+	if (parse_number(value, &cpus, &end) || *end || !cpus || cpus > UMBRA_MAX_CPUS)
 		return -EINVAL;
-	if (cpus > 1)
-		snprintf(why, size, "more than one CPU is not in this build; 1 was expected");
-	return cpus > 1 ? -EINVAL : 0;
+	place->guest->cpus = (unsigned int)cpus;
+	return 0;
 }
 
 static int parse_append(const struct config_place *place, const char *value, char *why, size_t size)
@@ -171,7 +178,7 @@ static int parse_append(const struct config_place *place, const char *value, cha
 
 static int parse_initrd(const struct config_place *place, const char *value, char *why, size_t size)
 {
-	return -EINVAL;
+	return copy_path(place, place->guest->initrd, value, why, size);
 }
 
 static int parse_processor(const struct config_place *place, const char *value, char *why,
@@ -230,9 +237,9 @@ const struct config_key config_guest_keys[] = {
 	{"engine", parse_engine, "soft was expected"},
 	{"mode", parse_mode, "bare, shadow, ept or auto was expected"},
 	{"memory", parse_memory, "1M to 2G, a multiple of 4096 bytes, was expected"},
-	{"cpus", parse_cpus, "1 was expected"},
+	{"cpus", parse_cpus, "1 to 8 was expected"},
 	{"append", parse_append, "a command line was expected"},
-	{"initrd", parse_initrd, "an initrd is not in this build"},
+	{"initrd", parse_initrd, "the path of an initrd was expected"},
 	{"processor", parse_processor, "skylake was expected, the only one in this build"},
 	{"restart", parse_restart, "no was expected"},
 	{"clock", parse_clock, "cycles or instructions was expected"},

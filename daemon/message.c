@@ -187,7 +187,8 @@ static int check_ended(struct message_ended *message)
 	message->end.cpu_mode = NULL;
 	if (message->end.reason == UMBRA_END_NONE ||
 	    (unsigned int)message->end.reason >= UMBRA_END_REASON_COUNT ||
-	    message->end.nr_bytes > sizeof(message->end.bytes))
+	    message->end.nr_bytes > sizeof(message->end.bytes) ||
+	    message->end.cpu >= UMBRA_MAX_CPUS)
 		return -EBADMSG;
 	return 0;
 }

@@ -18,7 +18,7 @@
 
 enum {
 	MESSAGE_MAGIC = 0x41524255, /* "UBRA" */
-	MESSAGE_VERSION = 1,
+	MESSAGE_VERSION = 2,
 	MESSAGE_NAME_MAX = 128,
 	MESSAGE_APPEND_MAX = 2048,
 	MESSAGE_REASON_MAX = 32,
@@ -27,7 +27,7 @@ enum {
 
 enum message_type {
 	/* umbrad to worker */
-	MESSAGE_START, /* with two descriptors: the shared counters and the image */
+	MESSAGE_START, /* with descriptors: the shared counters, the image, the initrd if any */
 	MESSAGE_CHANGE,
 	MESSAGE_STOP,
 	/* worker to umbrad */
@@ -50,12 +50,15 @@ struct message_header {
 
 struct message_start {
 	char name[MESSAGE_NAME_MAX];
-	char image[MESSAGE_NAME_MAX]; /* its file's name, for messages and the command line */
+	char image[MESSAGE_NAME_MAX];  /* its file's name, for messages and the command line */
+	char initrd[MESSAGE_NAME_MAX]; /* likewise; empty: none */
 	char append[MESSAGE_APPEND_MAX];
 	uint64_t memory;
 	uint64_t interval;
 	uint32_t mode, clock, policy;
 	uint32_t console; /* 1: the guest's output goes to standard error */
+	uint32_t cpus;
+	uint32_t reserved;
 };
 
 struct message_change {
@@ -95,7 +98,7 @@ struct message_decision {
 struct message_ended {
 	struct umbra_end end; /* its cpu_mode is a pointer: NULL here */
 	char cpu_mode[MESSAGE_REASON_MAX];
-	struct umbra_registers registers;
+	struct umbra_registers registers[UMBRA_MAX_CPUS]; /* of as many as were asked for */
 	char memory_hash[33];
 };
 
@@ -112,7 +115,7 @@ struct message {
 	};
 };
 
-enum { MESSAGE_FDS_MAX = 2 };
+enum { MESSAGE_FDS_MAX = 3 };
 
 /* The size of a message of this type, or 0: there is no such type. */
 size_t message_size(unsigned int type);

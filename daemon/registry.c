@@ -145,7 +145,7 @@ static void take_end(struct guest *guest, const struct message_ended *message)
 	memcpy(guest->cpu_mode, message->cpu_mode, sizeof(guest->cpu_mode));
 	guest->end.cpu_mode = NULL;
 	guest->has_registers = true;
-	guest->registers = message->registers;
+	memcpy(guest->registers, message->registers, sizeof(guest->registers));
 	memcpy(guest->memory_hash, message->memory_hash, sizeof(guest->memory_hash));
 }
 

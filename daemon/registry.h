@@ -37,7 +37,7 @@ struct guest {
 	struct umbra_end end;
 	char cpu_mode[MESSAGE_REASON_MAX];
 	bool has_registers;
-	struct umbra_registers registers;
+	struct umbra_registers registers[UMBRA_MAX_CPUS];
 	char memory_hash[33]; /* empty: not computed */
 
 	/* Rings: element i of the n-th record ever is n % KEPT. */

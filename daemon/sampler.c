@@ -70,10 +70,10 @@ static int copy_end(struct snapshot *snapshot, const struct guest *guest, struct
 		view->memory_hash = snapshot_strdup(snapshot, guest->memory_hash);
 	if (!guest->has_registers)
 		return 0;
-	registers = snapshot_alloc(snapshot, sizeof(*registers));
+	registers = snapshot_alloc(snapshot, sizeof(guest->registers));
 	if (!registers)
 		return -1;
-	*registers = guest->registers;
+	memcpy(registers, guest->registers, sizeof(guest->registers));
 	view->registers = registers;
 	return 0;
 }
@@ -88,6 +88,7 @@ static int copy_guest(struct snapshot *snapshot, const struct guest *guest, stru
 	view->pid = guest->pid;
 	view->engine = "soft";
 	view->processor = "skylake";
+	view->cpus = guest->config->cpus;
 	view->mode = guest->mode;
 	view->policy = guest->policy;
 	view->clock = guest->config->clock;

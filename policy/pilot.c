@@ -165,6 +165,9 @@ static void interval(struct pilot *pilot)
 	pilot->before = *now;
 	refresh_last_switch(pilot);
 	policy_inputs_fill(&delta, mode, !pilot->config.no_model, inputs);
+	for (int i = 0; i < UMBRA_MODE_COUNT; i++)
+		policy_set_possible(pilot->policy, i,
+				    !umbra_guest_can_switch(pilot->guest, i, NULL));
 	decision = policy_decide(pilot->policy, umbra_guest_time(pilot->guest),
 				 now->instructions[0], mode, inputs);
 	records_add(&pilot->decisions, decision);
@@ -172,7 +175,7 @@ static void interval(struct pilot *pilot)
 		amend(pilot, amended);
 	if (pilot->config.decision)
 		pilot->config.decision(pilot->config.context, decision);
-	/* The guest lives and is shadow or ept, so this fails only where it cannot go on anyhow. */
+	/* The switch is possible, so this fails only where the guest cannot go on anyhow. */
 	if (decision->action != POLICY_STAY)
 		pilot_switch(pilot, decision->target,
 			     decision->action == POLICY_ROLLBACK ? "rollback" : "policy", NULL);

@@ -96,6 +96,7 @@ static const struct field end_fields[] = {
 	FIELD("rip", HEX, false, "Address of the instruction that ended it"),
 	FIELD("bytes", STRING, false, "Its opcode bytes, as two hexadecimal digits each"),
 	FIELD("cpu_mode", STRING, false, "Operating mode of the CPU then"),
+	FIELD("cpu", COUNT, false, "Number of the vCPU that executed it, or ran last"),
 	FIELD("text", STRING, false, "The same for people"),
 	{.key = NULL},
 };
@@ -198,6 +199,15 @@ static const struct field registers_fields[] = {
 	REGISTER("gs_base", "Base of GS"),
 	FIELD("xmm", STRINGS, true, "XMM0 to XMM15, 32 hexadecimal digits each, highest first"),
 	REGISTER("mxcsr", "MXCSR"),
+	REGISTER("fcw", "x87 control word"),
+	REGISTER("fsw", "x87 status word"),
+	REGISTER("ftw", "x87 tag word"),
+	REGISTER("fop", "Opcode of the last x87 instruction with an unmasked exception"),
+	REGISTER("fip", "Offset of the last x87 instruction"),
+	REGISTER("fcs", "Its selector"),
+	REGISTER("fdp", "Offset of the last x87 operand in memory"),
+	REGISTER("fds", "Its selector"),
+	FIELD("st", STRINGS, true, "ST(0) to ST(7), 20 hexadecimal digits each, highest first"),
 	{.key = NULL},
 };
 
@@ -213,6 +223,7 @@ static const struct field guest_fields[] = {
 	FIELD("policy", ENUM, true, "Who decides the mode", .names = &policy_names),
 	FIELD("clock", ENUM, true, "What guest time counts", .names = &clock_names),
 	FIELD("processor", STRING, true, "Processor whose TLB and costs are modelled"),
+	FIELD("cpus", COUNT, true, "Its vCPUs; all counts are sums over them"),
 	FIELD("end", OBJECT, false, "How it ended; absent: it lives", .type = "end"),
 	FIELD("switches", LIST, false, "Its latest live switches, oldest first", .type = "switch"),
 	FIELD("decisions", LIST, false, "Its latest decisions, oldest first", .type = "decision"),

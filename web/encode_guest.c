@@ -60,6 +60,7 @@ static json_t *encode_end(const struct umbra_end *end)
 	if (end->cpu_mode) {
 		set(object, "rip", hex(end->rip), &failed);
 		set(object, "cpu_mode", json_string(end->cpu_mode), &failed);
+		set(object, "cpu", json_integer(end->cpu), &failed);
 	}
 	for (unsigned int i = 0; i < end->nr_bytes && i < sizeof(end->bytes); i++)
 		snprintf(bytes + 3 * i, sizeof(bytes) - 3 * i,
@@ -82,9 +83,14 @@ static json_t *encode_registers(const struct umbra_registers *registers)
 		{"cr3", registers->cr3},         {"cr4", registers->cr4},
 		{"efer", registers->efer},       {"fs_base", registers->fs_base},
 		{"gs_base", registers->gs_base}, {"mxcsr", registers->mxcsr},
+		{"fcw", registers->fcw},         {"fsw", registers->fsw},
+		{"ftw", registers->ftw},         {"fop", registers->fop},
+		{"fip", registers->fip},         {"fcs", registers->fcs},
+		{"fdp", registers->fdp},         {"fds", registers->fds},
 	};
 	json_t *object = json_object();
 	json_t *xmm = json_array();
+	json_t *st = json_array();
 	bool failed = false;
 
 	for (size_t i = 0; i < ARRAY_SIZE(registers->gpr); i++)
@@ -98,6 +104,11 @@ static json_t *encode_registers(const struct umbra_registers *registers)
 								  registers->xmm[i][1],
 								  registers->xmm[i][0])) != 0;
 	set(object, "xmm", xmm, &failed);
+	for (size_t i = 0; i < ARRAY_SIZE(registers->st); i++)
+		failed |= json_array_append_new(
+				  st, json_sprintf("%04x%016" PRIx64, registers->st[i].exponent,
+						   registers->st[i].significand)) != 0;
+	set(object, "st", st, &failed);
 	return or_null(object, failed);
 }
 
@@ -202,6 +213,7 @@ static void set_lists(json_t *guest, const struct guest_view *view, bool *failed
 {
 	json_t *switches = json_array();
 	json_t *decisions = json_array();
+	json_t *registers;
 
 	for (size_t i = 0; i < view->nr_switches; i++)
 		*failed |=
@@ -211,9 +223,13 @@ static void set_lists(json_t *guest, const struct guest_view *view, bool *failed
 						 web_encode_decision(&view->decisions[i])) != 0;
 	set(guest, "switches", switches, failed);
 	set(guest, "decisions", decisions, failed);
-	if (view->registers)
-		set(guest, "registers", json_pack("[o]", encode_registers(view->registers)),
-		    failed);
+	if (!view->registers)
+		return;
+	registers = json_array();
+	for (unsigned int i = 0; i < view->cpus; i++)
+		*failed |= json_array_append_new(registers,
+						 encode_registers(&view->registers[i])) != 0;
+	set(guest, "registers", registers, failed);
 }
 
 json_t *web_encode_guest(const struct guest_view *view, bool lists)
@@ -233,6 +249,7 @@ json_t *web_encode_guest(const struct guest_view *view, bool lists)
 	set(guest, "policy", json_string(policy_kind_name(view->policy)), &failed);
 	set(guest, "clock", json_string(umbra_clock_name(view->clock)), &failed);
 	set(guest, "processor", json_string(view->processor), &failed);
+	set(guest, "cpus", json_integer(view->cpus), &failed);
 	if (view->counters)
 		set_metrics(guest, view->counters, &failed);
 	if (view->end)

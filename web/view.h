@@ -27,6 +27,7 @@ struct guest_view {
 	enum policy_kind policy;
 	enum umbra_clock clock;
 	const char *processor;
+	unsigned int cpus;
 	const struct umbra_counters *counters;
 	const struct umbra_end *end;          /* NULL: alive */
 	const struct switch_record *switches; /* oldest first */
@@ -34,7 +35,7 @@ struct guest_view {
 	const struct policy_decision *decisions; /* oldest first */
 	size_t nr_decisions;
 	const char *memory_hash;                 /* NULL: not computed */
-	const struct umbra_registers *registers; /* NULL: not read */
+	const struct umbra_registers *registers; /* of each vCPU; NULL: not read */
 };
 
 /* The guest object of DESIGN.md's "JSON of a run"; @lists: with switches, decisions, registers.

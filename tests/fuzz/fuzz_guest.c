@@ -82,8 +82,8 @@ static void tick(int signal)
 
 	if (!run)
 		return;
-	progress =
-		run->guest->cpu->instructions + run->guest->cpu->steps + run->guest->cpu->idle_time;
+	progress = run->guest->cpu[0]->instructions + run->guest->cpu[0]->steps +
+		   run->guest->cpu[0]->idle_time;
 	stalled_ticks = progress == last_progress ? stalled_ticks + 1 : 0;
 	last_progress = progress;
 	if (stalled_ticks < STALLED_TICKS)
@@ -172,7 +172,7 @@ static void start(struct run *run, enum umbra_mode mode)
 	run->console_in = program.seed;
 	if (umbra_guest_create(&config, &run->counters, &run->guest, &error) < 0)
 		die("cannot create a guest", &error);
-	cpu = run->guest->cpu;
+	cpu = run->guest->cpu[0];
 	if (memory_write(&run->guest->memory, 0, program.low, sizeof(program.low)) < 0 ||
 	    x86_start(cpu, &entry) < 0)
 		die("cannot load a guest", &error);
@@ -229,8 +229,8 @@ static void finish(const struct run *run, struct outcome *ret)
 	memset(ret, 0, sizeof(*ret));
 	ret->reason = end ? end->reason : UMBRA_END_NONE;
 	ret->value = end ? end->value : 0;
-	umbra_guest_registers(run->guest, &ret->registers);
-	ret->instructions = run->guest->cpu->instructions;
+	umbra_guest_registers(run->guest, 0, &ret->registers);
+	ret->instructions = run->guest->cpu[0]->instructions;
 	ret->time = umbra_guest_time(run->guest);
 	ret->console_hash = run->console_hash;
 	umbra_guest_memory_hash(run->guest, ret->hash);
@@ -273,7 +273,7 @@ static bool invalidates(const struct run *run)
 	uint8_t bytes[2] = {0};
 
 	/* Code of these guests is mapped to itself. */
-	umbra_guest_memory_read(run->guest, run->guest->cpu->gpr[X86_RIP], bytes, 2);
+	umbra_guest_memory_read(run->guest, run->guest->cpu[0]->gpr[X86_RIP], bytes, 2);
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		if (!memcmp(bytes, ways[i], 2))
 			return true;
@@ -286,7 +286,7 @@ static void print_registers(const char *name, const struct run *run)
 	static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"};
 	struct umbra_registers r;
 
-	umbra_guest_registers(run->guest, &r);
+	umbra_guest_registers(run->guest, 0, &r);
 	printf("# %-8s rip %" PRIx64 " rflags %" PRIx64 " cr0 %" PRIx64 " cr2 %" PRIx64
 	       " cr3 %" PRIx64 " cs %x\n#  ",
 	       name, r.rip, r.rflags, r.cr0, r.cr2, r.cr3, r.selector[1]);
@@ -328,7 +328,7 @@ static bool trace(const struct plan *plan)
 	if (plan->step)
 		stop = 1 + fuzz_below(&random, plan->step);
 	for (;;) {
-		uint64_t rip = ept.guest->cpu->gpr[X86_RIP];
+		uint64_t rip = ept.guest->cpu[0]->gpr[X86_RIP];
 		bool pending;
 
 		history[at % NR_HISTORY] = rip;
@@ -386,7 +386,7 @@ static bool trace(const struct plan *plan)
 	}
 	if (a.reason == UMBRA_END_ERROR || b.reason == UMBRA_END_ERROR)
 		printf("# %s\n",
-		       (a.reason == UMBRA_END_ERROR ? &ept : &other)->guest->cpu->end.text);
+		       (a.reason == UMBRA_END_ERROR ? &ept : &other)->guest->cpu[0]->end.text);
 	umbra_guest_destroy(ept.guest);
 	umbra_guest_destroy(other.guest);
 	return dirty_at;

@@ -82,7 +82,7 @@ static inline void box_create(struct box *box, enum umbra_mode mode)
 	assert_int_equal(
 		hw_create(&box->memory, &umbra_cost_default, processor_find("skylake"), &box->hw),
 		0);
-	assert_int_equal(vmm_create(box->hw, &box->memory, mode, &box->vmm, NULL), 0);
+	assert_int_equal(vmm_create(&box->hw, 1, &box->memory, mode, &box->vmm, NULL), 0);
 	box->next_table = 256;
 	box->regs.cr3 = box_table(box);
 	for (uint64_t gpa = 0; gpa < RAM_SIZE; gpa += PAGE_SIZE)

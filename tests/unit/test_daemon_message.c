@@ -161,6 +161,9 @@ static void workers_end_is_checked(void **state)
 	assert_null(message.ended.end.cpu_mode);
 	message.ended.end.nr_bytes = 16;
 	assert_int_equal(message_check(&message), -EBADMSG);
+	message.ended.end.nr_bytes = 0;
+	message.ended.end.cpu = UMBRA_MAX_CPUS;
+	assert_int_equal(message_check(&message), -EBADMSG);
 }
 
 static void commands_of_umbrad_are_not_taken_from_a_worker(void **state)

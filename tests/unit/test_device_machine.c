@@ -14,9 +14,9 @@ static struct machine *machine;
 
 static int setup(void **state)
 {
-	struct umbra_console console = {NULL, NULL, NULL};
+	const struct machine_config config = {.memory_size = 64 << 20, .nr_cpus = 1};
 
-	return machine_create(&console, 64 << 20, &machine);
+	return machine_create(&config, &machine);
 }
 
 static int teardown(void **state)
@@ -169,7 +169,7 @@ static void a_new_machine_has_nothing_planned(void **state)
 {
 	assert_int_equal(machine_next_event(machine), UINT64_MAX);
 	machine_advance(machine, UINT64_MAX / 2);
-	assert_false(machine_interrupt_pending(machine));
+	assert_false(machine_interrupt_pending(machine, 0));
 }
 
 static void timer_interrupts_come_at_the_planned_time(void **state)
@@ -182,11 +182,11 @@ static void timer_interrupts_come_at_the_planned_time(void **state)
 		due = machine_next_event(machine);
 		assert_int_equal(due, at(1 + i * 1193));
 		machine_advance(machine, due - 1);
-		assert_false(machine_interrupt_pending(machine));
+		assert_false(machine_interrupt_pending(machine, 0));
 		machine_advance(machine, due);
-		assert_true(machine_interrupt_pending(machine));
-		assert_int_equal(machine_interrupt_acknowledge(machine), 0x20);
-		assert_false(machine_interrupt_pending(machine));
+		assert_true(machine_interrupt_pending(machine, 0));
+		assert_int_equal(machine_interrupt_acknowledge(machine, 0), 0x20);
+		assert_false(machine_interrupt_pending(machine, 0));
 		out(0x20, 0x20, due);
 	}
 }
@@ -200,8 +200,8 @@ static void a_masked_timer_plans_nothing_but_its_edge_is_there_later(void **stat
 	out(0x20, 0x0a, at(5000));
 	assert_int_equal(in(0x20, at(5000)), 0x01); /* IRR */
 	out(0x21, 0xfe, at(5000));
-	assert_true(machine_interrupt_pending(machine));
-	assert_int_equal(machine_interrupt_acknowledge(machine), 0x20);
+	assert_true(machine_interrupt_pending(machine, 0));
+	assert_int_equal(machine_interrupt_acknowledge(machine, 0), 0x20);
 	assert_int_equal(machine_next_event(machine), at(1 + 5 * 1193));
 }
 
@@ -210,7 +210,7 @@ static void a_timer_without_an_edge_to_come_plans_nothing(void **state)
 	initialise_pic(0xfe, 0);
 	program_timer(0, 100, 0);
 	machine_advance(machine, at(101));
-	assert_true(machine_interrupt_pending(machine));
+	assert_true(machine_interrupt_pending(machine, 0));
 	assert_int_equal(machine_next_event(machine), UINT64_MAX);
 }
 
@@ -219,8 +219,8 @@ static void uart_interrupts_on_irq_4(void **state)
 	initialise_pic(0xef, 0);
 	out(0x3fc, 0x08, 0);
 	out(0x3f9, 0x02, 0);
-	assert_true(machine_interrupt_pending(machine));
-	assert_int_equal(machine_interrupt_acknowledge(machine), 0x24);
+	assert_true(machine_interrupt_pending(machine, 0));
+	assert_int_equal(machine_interrupt_acknowledge(machine, 0), 0x24);
 }
 
 static void port_61_gates_counter_2_and_shows_its_output(void **state)

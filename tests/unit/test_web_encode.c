@@ -29,7 +29,8 @@ static const struct switch_record switches[] = {
 	{{.instruction = 7, .from = UMBRA_MODE_EPT, .to = UMBRA_MODE_SHADOW}, "policy"},
 };
 static struct policy_decision decisions[2];
-static const struct umbra_registers registers = {.rip = 0x1234, .xmm = {{0x1, 0x2}}};
+static const struct umbra_registers registers[] = {{.rip = 0x1234, .xmm = {{0x1, 0x2}}},
+						   {.rip = 0x5678}};
 
 static struct guest_view make_view(void)
 {
@@ -61,7 +62,8 @@ static struct guest_view make_view(void)
 		.decisions = decisions,
 		.nr_decisions = 2,
 		.memory_hash = "00",
-		.registers = &registers,
+		.cpus = 2,
+		.registers = registers,
 	};
 }
 

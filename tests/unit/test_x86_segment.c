@@ -42,6 +42,7 @@ static void check_loads(struct x86_box *b, const struct load *loads, size_t coun
 		assert_int_equal(pushed_code(b), loads[i].selector & ~3u);
 		/* Back to where the next case expects it. */
 		b->cpu->cpl = 0;
+		x86_update_privilege(b->cpu);
 		b->cpu->segment[X86_SS] = (struct x86_segment){
 			.limit = UINT32_MAX,
 			.selector = KERNEL_DATA,

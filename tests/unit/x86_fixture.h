@@ -77,7 +77,7 @@ static inline uint64_t box_handler(unsigned vector)
 
 static inline void box_create(struct box *box, enum umbra_mode mode, enum umbra_clock clock)
 {
-	const struct umbra_console console = {0};
+	const struct machine_config machine = {.memory_size = RAM_SIZE, .nr_cpus = 1};
 	struct boot_entry entry = {.long_mode = true,
 				   .rip = CODE,
 				   .rsp = STACK,
@@ -93,8 +93,8 @@ static inline void box_create(struct box *box, enum umbra_mode mode, enum umbra_
 	assert_int_equal(
 		hw_create(&box->memory, &umbra_cost_default, processor_find("skylake"), &box->hw),
 		0);
-	assert_int_equal(vmm_create(box->hw, &box->memory, mode, &box->vmm, NULL), 0);
-	assert_int_equal(machine_create(&console, RAM_SIZE, &box->machine), 0);
+	assert_int_equal(vmm_create(&box->hw, 1, &box->memory, mode, &box->vmm, NULL), 0);
+	assert_int_equal(machine_create(&machine, &box->machine), 0);
 	assert_int_equal(x86_create(box->hw, box->machine, clock, &box->cpu), 0);
 
 	box_write64(box, PML4, PDPT | PTE_P | PTE_W | PTE_U);

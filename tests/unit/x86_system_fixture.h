@@ -127,7 +127,7 @@ static inline void put_gate_32(struct x86_box *b, unsigned vector, unsigned righ
 
 static inline void x86_box_create(struct x86_box *b, bool long_mode)
 {
-	const struct umbra_console console = {};
+	const struct machine_config machine = {.memory_size = RAM_SIZE, .nr_cpus = 1};
 	struct boot_entry entry = {
 		.long_mode = long_mode,
 		.rip = CODE,
@@ -144,7 +144,7 @@ static inline void x86_box_create(struct x86_box *b, bool long_mode)
 	for (uint64_t gpa = 0; gpa < 1 << 20; gpa += PAGE_SIZE)
 		box_map(&b->box, gpa, gpa, PTE_P | PTE_W | PTE_U | PTE_A | PTE_D);
 	entry.cr3 = b->box.regs.cr3;
-	assert_int_equal(machine_create(&console, RAM_SIZE, &b->machine), 0);
+	assert_int_equal(machine_create(&machine, &b->machine), 0);
 	assert_int_equal(x86_create(b->box.hw, b->machine, UMBRA_CLOCK_INSTRUCTIONS, &b->cpu), 0);
 	assert_int_equal(x86_start(b->cpu, &entry), 0);
 	fill_gdt(b);
@@ -183,6 +183,7 @@ static inline void to_user(struct x86_box *b)
 	bool long_mode = x86_long_mode(cpu);
 
 	cpu->cpl = 3;
+	x86_update_privilege(cpu);
 	cpu->segment[X86_CS] = (struct x86_segment){
 		.limit = UINT32_MAX,
 		.selector = long_mode ? USER_CODE_64 : USER_CODE_32,

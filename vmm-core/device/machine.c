@@ -1,65 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The wires between a machine's chips, its CPUs and its memory. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "device/i8254.h"
-#include "device/i8259.h"
-#include "device/machine.h"
-#include "device/mc146818.h"
-#include "device/ns16550.h"
-#include "device/pci.h"
+#include "device/machine_private.h"
 
-#define IRQ_TIMER        0
-#define IRQ_UART         4
+#define BOOT_CPU         0 /* whose LINT0 the 8259s drive */
+#define IOAPIC_PIN_TIMER 2 /* ISA interrupt 0; the others are wired to pins of their number */
 
-#define PORT_DEBUG_EXIT  0xf4
-#define PORT_PIC_SLAVE   0xa0
-#define PORT_ELCR_MASTER 0x4d0
+#define MSR_APIC_BASE    0x1bu
+#define MSR_TSC_DEADLINE 0x6e0u
+#define MSR_X2APIC       0x800u
+#define MSR_X2APIC_LAST  0x8ffu
 
-/* Port 0x61 */
-#define PORT_B_GATE2   (1u << 0)
-#define PORT_B_SPEAKER (1u << 1)
-#define PORT_B_CHECKS  0x0cu /* enables of NMI sources that this machine lacks */
-#define PORT_B_REFRESH (1u << 4)
-#define PORT_B_OUT2    (1u << 5)
-#define REFRESH_TICKS  18 /* counter 1's period: each refresh request turns the bit over */
-
-/* Port 0x64 as written; there is no keyboard controller, but its reset line is used by many. */
-#define KEYBOARD_PULSE_RESET 0xfe
-
-/* Port 0x92 */
-#define PORT_A_RESET (1u << 0)
-#define PORT_A_A20   (1u << 1)
-
-/* Port 0xcf9 */
-#define RESET_SYSTEM    (1u << 1)
-#define RESET_CPU       (1u << 2)
-#define RESET_FULL      (1u << 3)
-
-#define SPEAKER_COUNTER 2
-
-struct machine {
-	struct i8259 pic;
-	struct i8254 pit;
-	struct ns16550 uart;
-	struct mc146818 rtc;
-	struct pci pci;
-	uint8_t port_a, port_b, reset_control;
-	uint64_t next_event;
-	struct umbra_end end;
-};
-
-/* A device's ports; wider accesses are split into ones of @width, as the bus does. */
-struct port_range {
-	uint16_t first, last;
-	uint8_t width;
-	uint32_t (*in)(struct machine *machine, uint16_t port, uint64_t now); /* NULL: all ones */
-	void (*out)(struct machine *machine, uint16_t port, uint32_t value, uint64_t now);
-};
-
-static void end_guest(struct machine *machine, enum umbra_end_reason reason, uint32_t value,
-		      const char *text)
+void machine_end_guest(struct machine *machine, enum umbra_end_reason reason, uint32_t value,
+		       const char *text)
 {
 	if (machine->end.reason != UMBRA_END_NONE)
 		return;
@@ -68,222 +24,193 @@ static void end_guest(struct machine *machine, enum umbra_end_reason reason, uin
 	snprintf(machine->end.text, sizeof(machine->end.text), "%s", text);
 }
 
-static uint32_t uart_in(struct machine *machine, uint16_t port, uint64_t now)
+static unsigned ioapic_pin(unsigned irq)
 {
-	uint8_t value = ns16550_in(&machine->uart, port & 7);
-
-	i8259_set_line(&machine->pic, IRQ_UART, ns16550_interrupt(&machine->uart));
-	return value;
+	return irq == IRQ_TIMER ? IOAPIC_PIN_TIMER : irq;
 }
 
-static void uart_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
+void machine_set_irq(struct machine *machine, unsigned irq, bool level)
 {
-	ns16550_out(&machine->uart, port & 7, (uint8_t)value);
-	i8259_set_line(&machine->pic, IRQ_UART, ns16550_interrupt(&machine->uart));
-}
-
-static uint32_t pic_in(struct machine *machine, uint16_t port, uint64_t now)
-{
-	return i8259_in(&machine->pic, port >= PORT_PIC_SLAVE, port & 1);
-}
-
-static void pic_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
-{
-	i8259_out(&machine->pic, port >= PORT_PIC_SLAVE, port & 1, (uint8_t)value);
-}
-
-static uint32_t elcr_in(struct machine *machine, uint16_t port, uint64_t now)
-{
-	return i8259_elcr_in(&machine->pic, port - PORT_ELCR_MASTER);
-}
-
-static void elcr_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
-{
-	i8259_elcr_out(&machine->pic, port - PORT_ELCR_MASTER, (uint8_t)value);
-}
-
-static uint32_t pit_in(struct machine *machine, uint16_t port, uint64_t now)
-{
-	return i8254_in(&machine->pit, port & 3, now);
-}
-
-static void pit_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
-{
-	i8254_out(&machine->pit, port & 3, (uint8_t)value, now);
-}
-
-static uint32_t port_b_in(struct machine *machine, uint16_t port, uint64_t now)
-{
-	uint8_t value = machine->port_b;
-
-	if (i8254_ticks(now) / REFRESH_TICKS % 2)
-		value |= PORT_B_REFRESH;
-	if (i8254_out_level(&machine->pit, SPEAKER_COUNTER, now))
-		value |= PORT_B_OUT2;
-	return value;
-}
-
-static void port_b_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
-{
-	machine->port_b = value & (PORT_B_GATE2 | PORT_B_SPEAKER | PORT_B_CHECKS);
-	i8254_set_gate(&machine->pit, SPEAKER_COUNTER, value & PORT_B_GATE2, now);
-}
-
-static void keyboard_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
-{
-	if (value == KEYBOARD_PULSE_RESET)
-		end_guest(machine, UMBRA_END_RESET, 0, "reset by port 0x64");
-}
-
-static uint32_t rtc_in(struct machine *machine, uint16_t port, uint64_t now)
-{
-	return mc146818_in(&machine->rtc, port & 1, now);
-}
-
-static void rtc_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
-{
-	mc146818_out(&machine->rtc, port & 1, (uint8_t)value, now);
-}
-
-static uint32_t port_a_in(struct machine *machine, uint16_t port, uint64_t now)
-{
-	return machine->port_a;
-}
-
-static void port_a_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
-{
-	/* Address line 20 is never cut off; the bit remembers what the guest wished. */
-	machine->port_a = value & PORT_A_A20;
-	if (value & PORT_A_RESET)
-		end_guest(machine, UMBRA_END_RESET, 0, "reset by port 0x92");
-}
-
-static void debug_exit_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
-{
-	end_guest(machine, UMBRA_END_DEBUG_EXIT, value, "");
-}
-
-static uint32_t reset_in(struct machine *machine, uint16_t port, uint64_t now)
-{
-	return machine->reset_control;
-}
-
-static void reset_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
-{
-	bool rises = (value & RESET_CPU) && !(machine->reset_control & RESET_CPU);
-
-	machine->reset_control = value & (RESET_SYSTEM | RESET_CPU | RESET_FULL);
-	if (rises)
-		end_guest(machine, UMBRA_END_RESET, 0, "reset by port 0xcf9");
-}
-
-static uint32_t pci_address_read(struct machine *machine, uint16_t port, uint64_t now)
-{
-	return pci_address_in(&machine->pci);
-}
-
-static void pci_address_write(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
-{
-	pci_address_out(&machine->pci, value);
-}
-
-static uint32_t pci_data_read(struct machine *machine, uint16_t port, uint64_t now)
-{
-	return pci_data_in(&machine->pci);
-}
-
-/*
- * Rows are tried in order. One whose width is more than that of the access does not claim it:
- * CONFIG_ADDRESS is a 32-bit register, and the reset control lies in the middle of it.
- */
-static const struct port_range port_ranges[] = {
-	{0x3f8, 0x3ff, 1, uart_in, uart_out},
-	{0x020, 0x021, 1, pic_in, pic_out},
-	{0x0a0, 0x0a1, 1, pic_in, pic_out},
-	{0x040, 0x043, 1, pit_in, pit_out},
-	{0x061, 0x061, 1, port_b_in, port_b_out},
-	{0x064, 0x064, 1, NULL, keyboard_out},
-	{0x070, 0x071, 1, rtc_in, rtc_out},
-	{0x092, 0x092, 1, port_a_in, port_a_out},
-	{0x4d0, 0x4d1, 1, elcr_in, elcr_out},
-	{0xcf8, 0xcf8, 4, pci_address_read, pci_address_write},
-	{0xcf9, 0xcf9, 1, reset_in, reset_out},
-	{0xcfc, 0xcff, 1, pci_data_read, NULL},
-};
-
-static uint32_t all_ones(unsigned size)
-{
-	return size == 4 ? UINT32_MAX : (1u << 8 * size) - 1;
-}
-
-static const struct port_range *find(uint16_t port, unsigned size)
-{
-	for (size_t i = 0; i < sizeof(port_ranges) / sizeof(port_ranges[0]); i++) {
-		const struct port_range *range = &port_ranges[i];
-
-		if (port >= range->first && port <= range->last && range->width <= size)
-			return range;
-	}
-	return NULL;
+	i8259_set_line(&machine->pic, irq, level);
+	ioapic_set_line(&machine->apics.ioapic, ioapic_pin(irq), level);
 }
 
 static void run_timers(struct machine *machine, uint64_t now)
 {
 	if (i8254_advance(&machine->pit, now)) {
-		i8259_set_line(&machine->pic, IRQ_TIMER, false);
-		i8259_set_line(&machine->pic, IRQ_TIMER, true);
+		machine_set_irq(machine, IRQ_TIMER, false);
+		machine_set_irq(machine, IRQ_TIMER, true);
 	}
+	for (unsigned i = 0; i < machine->apics.nr_lapics; i++)
+		lapic_advance(&machine->apics.lapic[i], now);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* An interrupt that nobody would see: masked at the 8259s and at the I/O APIC. */
+static bool unheard(const struct machine *machine, unsigned irq)
+{
+	return i8259_masked(&machine->pic, irq) &&
+	       ioapic_masked(&machine->apics.ioapic, ioapic_pin(irq));
 }
 
 /*
- * A masked timer needs nobody's attention: the edges that it has had by then are found when the
- * guest looks at the PIC or unmasks it, for every access runs the timers first.
+ * After anything may have changed: passes INTR of the 8259s on, plans the next event. A masked
+ * timer needs nobody's attention: the edges that it has had by then are found when the guest looks
+ * at the PIC or unmasks it, for every access runs the timers first.
  */
-static void plan(struct machine *machine)
+static void settle(struct machine *machine)
 {
-	machine->next_event = i8259_masked(&machine->pic, IRQ_TIMER)
-				      ? UINT64_MAX
-				      : i8254_next_edge(&machine->pit);
+	uint64_t next = UINT64_MAX;
+
+	lapic_set_lint(&machine->apics.lapic[BOOT_CPU], 0, i8259_pending(&machine->pic));
+	if (!unheard(machine, IRQ_TIMER))
+		next = i8254_next_edge(&machine->pit);
+	for (unsigned i = 0; i < machine->apics.nr_lapics; i++)
+		next = earlier(next, lapic_next_event(&machine->apics.lapic[i]));
+	machine->next_event = next;
 }
 
 uint32_t machine_in(struct machine *machine, uint16_t port, unsigned size, uint64_t now)
 {
-	const struct port_range *range = find(port, size);
-	uint32_t value = all_ones(size);
+	uint32_t value;
 
 	run_timers(machine, now);
-	if (range && range->width == size) {
-		if (range->in)
-			value = range->in(machine, port, now);
-	} else if (size > 1) {
-		value = machine_in(machine, port, size / 2, now);
-		value |= machine_in(machine, (uint16_t)(port + size / 2), size / 2, now)
-			 << 8 * (size / 2);
-	}
-	plan(machine);
-	return value & all_ones(size);
+	value = machine_port_in(machine, port, size, now);
+	settle(machine);
+	return value;
 }
 
 void machine_out(struct machine *machine, uint16_t port, unsigned size, uint32_t value,
 		 uint64_t now)
 {
-	const struct port_range *range;
+	run_timers(machine, now);
+	machine_port_out(machine, port, size, value, now);
+	run_timers(machine, now); /* a control word may have raised OUT 0 */
+	settle(machine);
+}
+
+/* The 32-bit register in which @gpa lies; all ones where there is none. */
+static uint32_t register_read(struct machine *machine, unsigned cpu, uint64_t gpa, uint64_t now)
+{
+	struct lapic *lapic = &machine->apics.lapic[cpu];
+
+	if (gpa - LAPIC_BASE < LAPIC_SIZE && lapic_has_mmio(lapic))
+		return lapic_read(lapic, (uint32_t)(gpa - LAPIC_BASE), now);
+	if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
+		return ioapic_read(&machine->apics.ioapic, (uint32_t)(gpa - IOAPIC_BASE));
+	return UINT32_MAX;
+}
+
+static void register_write(struct machine *machine, unsigned cpu, uint64_t gpa, uint32_t value,
+			   uint64_t now)
+{
+	struct lapic *lapic = &machine->apics.lapic[cpu];
+
+	if (gpa - LAPIC_BASE < LAPIC_SIZE && lapic_has_mmio(lapic))
+		lapic_write(lapic, (uint32_t)(gpa - LAPIC_BASE), value, now);
+	else if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
+		ioapic_write(&machine->apics.ioapic, (uint32_t)(gpa - IOAPIC_BASE), value);
+}
+
+uint64_t machine_mmio_read(struct machine *machine, unsigned cpu, uint64_t gpa, unsigned size,
+			   uint64_t now)
+{
+	uint64_t value, aligned = gpa & ~3ull;
 
 	run_timers(machine, now);
-	value &= all_ones(size);
-	range = find(port, size);
-	if (port == PORT_DEBUG_EXIT) { /* takes any size whole */
-		debug_exit_out(machine, port, value, now);
-	} else if (range && range->width == size) {
-		if (range->out)
-			range->out(machine, port, value, now);
-	} else if (size > 1) {
-		machine_out(machine, port, size / 2, value & all_ones(size / 2), now);
-		machine_out(machine, (uint16_t)(port + size / 2), size / 2, value >> 8 * (size / 2),
-			    now);
+	value = register_read(machine, cpu, aligned, now);
+	if ((gpa & 3) + size > 4)
+		value |= (uint64_t)register_read(machine, cpu, aligned + 4, now) << 32;
+	settle(machine);
+	return value >> 8 * (gpa & 3) & (UINT64_MAX >> (64 - 8 * size));
+}
+
+/* Writes that are not of whole registers are lost: none of the registers takes them. */
+void machine_mmio_write(struct machine *machine, unsigned cpu, uint64_t gpa, unsigned size,
+			uint64_t value, uint64_t now)
+{
+	run_timers(machine, now);
+	if (gpa % 4 == 0 && size >= 4)
+		register_write(machine, cpu, gpa, (uint32_t)value, now);
+	if (gpa % 4 == 0 && size == 8)
+		register_write(machine, cpu, gpa + 4, (uint32_t)(value >> 32), now);
+	run_timers(machine, now); /* a count may be so short that it is over */
+	settle(machine);
+}
+
+bool machine_msr_read(struct machine *machine, unsigned cpu, uint32_t msr, uint64_t *ret_value,
+		      uint64_t now)
+{
+	struct lapic *lapic = &machine->apics.lapic[cpu];
+	bool known = true;
+
+	run_timers(machine, now);
+	if (msr == MSR_APIC_BASE)
+		*ret_value = lapic->base;
+	else if (msr == MSR_TSC_DEADLINE)
+		*ret_value = lapic->timer.deadline;
+	else
+		known = msr >= MSR_X2APIC && msr <= MSR_X2APIC_LAST &&
+			lapic_read_msr(lapic, msr, ret_value, now);
+	settle(machine);
+	return known;
+}
+
+static bool set_apic_base(struct machine *machine, struct lapic *lapic, uint64_t value)
+{
+	char text[128];
+
+	if (!lapic_set_base(lapic, value))
+		return false;
+	if ((value & LAPIC_BASE_ADDRESS) != LAPIC_BASE) {
+		snprintf(text, sizeof(text),
+			 "a local APIC at 0x%llx (IA32_APIC_BASE) is not in this build; it is at "
+			 "0x%llx",
+			 (unsigned long long)(value & LAPIC_BASE_ADDRESS), LAPIC_BASE);
+		machine_end_guest(machine, UMBRA_END_ERROR, 0, text);
 	}
-	run_timers(machine, now); /* a control word may have raised OUT 0 */
-	plan(machine);
+	return true;
+}
+
+bool machine_msr_write(struct machine *machine, unsigned cpu, uint32_t msr, uint64_t value,
+		       uint64_t now)
+{
+	struct lapic *lapic = &machine->apics.lapic[cpu];
+	bool done = true;
+
+	run_timers(machine, now);
+	if (msr == MSR_APIC_BASE)
+		done = set_apic_base(machine, lapic, value);
+	else if (msr == MSR_TSC_DEADLINE)
+		lapic_timer_set_deadline(&lapic->timer, value, now);
+	else
+		done = msr >= MSR_X2APIC && msr <= MSR_X2APIC_LAST &&
+		       lapic_write_msr(lapic, msr, value, now);
+	run_timers(machine, now); /* a deadline may have passed already */
+	settle(machine);
+	return done;
+}
+
+void machine_set_tsc_offset(struct machine *machine, unsigned cpu, uint64_t offset, uint64_t now)
+{
+	run_timers(machine, now);
+	lapic_timer_set_tsc_offset(&machine->apics.lapic[cpu].timer, offset, now);
+	run_timers(machine, now);
+	settle(machine);
+}
+
+uint8_t machine_tpr(const struct machine *machine, unsigned cpu)
+{
+	return machine->apics.lapic[cpu].tpr >> 4;
+}
+
+void machine_set_tpr(struct machine *machine, unsigned cpu, uint8_t cr8)
+{
+	lapic_set_tpr(&machine->apics.lapic[cpu], (uint8_t)(cr8 << 4));
 }
 
 const struct umbra_end *machine_end(const struct machine *machine)
@@ -296,7 +223,7 @@ void machine_advance(struct machine *machine, uint64_t now)
 	if (now < machine->next_event)
 		return;
 	run_timers(machine, now);
-	plan(machine);
+	settle(machine);
 }
 
 uint64_t machine_next_event(const struct machine *machine)
@@ -304,30 +231,74 @@ uint64_t machine_next_event(const struct machine *machine)
 	return machine->next_event;
 }
 
-bool machine_interrupt_pending(const struct machine *machine)
+bool machine_interrupt_pending(const struct machine *machine, unsigned cpu)
 {
-	return i8259_pending(&machine->pic);
+	const struct lapic *lapic = &machine->apics.lapic[cpu];
+
+	return lapic->requested || lapic_extint_pending(lapic);
 }
 
-uint8_t machine_interrupt_acknowledge(struct machine *machine)
+uint8_t machine_interrupt_acknowledge(struct machine *machine, unsigned cpu)
 {
-	return i8259_acknowledge(&machine->pic);
+	struct lapic *lapic = &machine->apics.lapic[cpu];
+	uint8_t vector;
+
+	/* Two ask at once: the manual leaves open who goes first. */
+	if (!lapic_extint_pending(lapic))
+		return lapic_acknowledge(lapic);
+	lapic_extint_acknowledged(lapic);
+	vector = i8259_acknowledge(&machine->pic);
+	settle(machine);
+	return vector;
 }
 
-int machine_create(const struct umbra_console *console, uint64_t memory_size,
-		   struct machine **ret_machine)
+bool machine_signal_pending(const struct machine *machine, unsigned cpu)
 {
-	struct machine *machine = calloc(1, sizeof(*machine));
+	const struct lapic *lapic = &machine->apics.lapic[cpu];
 
+	return lapic->init || lapic->startup || lapic->nmi;
+}
+
+enum machine_signal machine_take_signal(struct machine *machine, unsigned cpu, uint8_t *ret_vector)
+{
+	struct lapic *lapic = &machine->apics.lapic[cpu];
+
+	if (lapic->init) {
+		lapic_take_init(lapic);
+		settle(machine);
+		return MACHINE_INIT;
+	}
+	if (lapic->startup) {
+		lapic->startup = false;
+		*ret_vector = lapic->startup_vector;
+		return MACHINE_SIPI;
+	}
+	if (lapic->nmi) {
+		lapic->nmi = false;
+		return MACHINE_NMI;
+	}
+	return MACHINE_NONE;
+}
+
+int machine_create(const struct machine_config *config, struct machine **ret_machine)
+{
+	struct machine *machine;
+
+	if (config->nr_cpus < 1 || config->nr_cpus > MACHINE_MAX_CPUS)
+		return -EINVAL;
+	machine = calloc(1, sizeof(*machine));
 	if (!machine)
 		return -ENOMEM;
+	machine->nr_cpus = (uint8_t)config->nr_cpus;
 	i8259_init(&machine->pic);
 	i8254_init(&machine->pit);
-	ns16550_init(&machine->uart, console);
-	mc146818_init(&machine->rtc, memory_size);
+	ns16550_init(&machine->uart, &config->console);
+	mc146818_init(&machine->rtc, config->memory_size);
 	pci_init(&machine->pci);
-	machine->port_a = PORT_A_A20;
-	plan(machine);
+	apic_bus_init(&machine->apics, config->nr_cpus);
+	lapic_virtual_wire(&machine->apics.lapic[BOOT_CPU]);
+	machine_ports_init(machine);
+	settle(machine);
 	*ret_machine = machine;
 	return 0;
 }
@@ -335,4 +306,9 @@ int machine_create(const struct umbra_console *console, uint64_t memory_size,
 void machine_destroy(struct machine *machine)
 {
 	free(machine);
+}
+
+unsigned machine_cpus(const struct machine *machine)
+{
+	return machine->nr_cpus;
 }

@@ -51,8 +51,8 @@ int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_expl
 {
 	struct recorder recorder = {.explanation = calloc(1, sizeof(struct umbra_explanation))};
 	struct umbra_explanation *explanation = recorder.explanation;
-	struct hw *hw = guest->hw;
-	bool user = guest->cpu->cpl == 3;
+	struct hw *hw = guest->hw[0];
+	enum hw_privilege privilege = guest->cpu[0]->privilege;
 	struct umbra_step last = {.kind = UMBRA_STEP_TRANSLATED};
 	uint8_t *host;
 
@@ -67,12 +67,12 @@ int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_expl
 	if (first_touch)
 		guest->vmm->ops->empty(guest->vmm);
 	else
-		hw_translate_slow(hw, gva, accesses[access], user);
+		hw_translate_slow(hw, gva, accesses[access], privilege);
 	hw_flush(hw);
 	tlb_flush_nested(&hw->tlb);
 	hw->trace = record;
 	hw->trace_context = &recorder;
-	host = hw_translate_slow(hw, gva, accesses[access], user);
+	host = hw_translate_slow(hw, gva, accesses[access], privilege);
 	hw->trace = NULL;
 	if (host) {
 		last.hpa = hw_frame_of(hw, host) == HW_NO_PAGE

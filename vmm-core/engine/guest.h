@@ -10,20 +10,39 @@
 #include "x86/cpu.h"
 
 struct umbra_guest {
+	/* Of all vCPUs: each one's own are in its struct hw, written by nobody else. */
+	struct umbra_counters counters;
+	struct umbra_counters *published;
 	char name[64];
 	struct memory memory;
-	struct hw *hw;
 	struct vmm *vmm;
 	struct machine *machine;
-	struct x86_cpu *cpu;
-	struct umbra_counters *published;
+	unsigned nr_cpus;
+	struct hw *hw[UMBRA_MAX_CPUS];
+	struct x86_cpu *cpu[UMBRA_MAX_CPUS];
+
+	unsigned turn;        /* number of the vCPU that runs */
+	uint64_t turn_end;    /* guest time */
+	uint64_t jumped;      /* guest time in which no vCPU ran */
+	uint64_t idle_events; /* timer events since a vCPU last ran */
+
 	uint64_t interval, next_interval; /* guest time; 0: none */
 	bool pace, idle_told;
 	volatile bool kicked; /* by umbra_guest_kick(), from any thread */
 	bool loaded;
 };
 
-/* Fills in what is derived from other counts: the rest is counted where it happens. */
+/* turn.c: gives vCPU @cpu its turn now. */
+void guest_begin_turn(struct umbra_guest *guest, unsigned cpu);
+/* Makes the running vCPU's clock the guest's; after a jump and when others were charged cycles. */
+void guest_set_clock(struct umbra_guest *guest);
+/* The vCPU that runs, or ran last. */
+static inline struct x86_cpu *guest_cpu(const struct umbra_guest *guest)
+{
+	return guest->cpu[guest->turn];
+}
+
+/* Sums up the counters and fills in what is derived from other counts. */
 void guest_collect_counters(struct umbra_guest *guest);
 
 #endif

@@ -4,36 +4,44 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "memory/frames.h"
 #include "memory/memory.h"
 
+/* Frames are handed out cluster by cluster: the host backs each with one of its huge pages. */
+#define CLUSTER_BYTES (2ul << 20)
+#define CLUSTER       (uint32_t)(CLUSTER_BYTES / PAGE_SIZE)
+
+/*
+ * Anonymous memory, for it gets huge pages where the administrator allows them at all (shared
+ * memory and memfds do not on a stock kernel); a huge page needs a start on its own boundary.
+ */
+static int map_pool(struct frames *frames, size_t bytes)
+{
+	uint8_t *start = mmap(NULL, bytes + CLUSTER_BYTES, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (start == MAP_FAILED)
+		return -errno;
+	frames->mapping = start;
+	frames->mapped = bytes + CLUSTER_BYTES;
+	frames->base = start + (-(uintptr_t)start & (CLUSTER_BYTES - 1));
+	/* Only faster: a kernel without huge pages says no. */
+	(void)madvise(start, frames->mapped, MADV_HUGEPAGE);
+	return 0;
+}
+
 int frames_create(struct frames *frames, uint32_t count, struct umbra_error *ret_error)
 {
-	size_t bytes = (size_t)count * PAGE_SIZE;
-	int error;
+	int error = -ENOMEM;
 
-	*frames = (struct frames){.fd = -1, .base = MAP_FAILED, .count = count};
+	*frames = (struct frames){.count = count};
 	frames->frame = calloc(count, sizeof(*frames->frame));
 	frames->free = calloc(count, sizeof(*frames->free));
-	if (!frames->frame || !frames->free) {
-		error = -ENOMEM;
-		goto fail;
-	}
-	frames->fd = memfd_create("umbra-frames", MFD_CLOEXEC);
-	if (frames->fd < 0 || ftruncate(frames->fd, bytes) < 0) {
-		error = -errno;
-		goto fail;
-	}
-	frames->base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-			    frames->fd, 0);
-	if (frames->base == MAP_FAILED) {
-		error = -errno;
-		goto fail;
-	}
-	return 0;
-fail:
+	if (frames->frame && frames->free)
+		error = map_pool(frames, (size_t)count * PAGE_SIZE);
+	if (!error)
+		return 0;
 	frames_destroy(frames);
 	return umbra_error_set(ret_error, error, "memory pool", NULL,
 			       "cannot map %u frames of 4 KiB: %s", count, strerror(-error));
@@ -41,13 +49,11 @@ fail:
 
 void frames_destroy(struct frames *frames)
 {
-	if (frames->base != MAP_FAILED)
-		munmap(frames->base, (size_t)frames->count * PAGE_SIZE);
-	if (frames->fd >= 0)
-		close(frames->fd);
+	if (frames->mapping)
+		munmap(frames->mapping, frames->mapped);
 	free(frames->frame);
 	free(frames->free);
-	*frames = (struct frames){.fd = -1, .base = MAP_FAILED};
+	*frames = (struct frames){0};
 }
 
 /* splitmix64: any seed, 0 too, gives a usable sequence. */
@@ -60,17 +66,36 @@ static uint64_t next_random(uint64_t *state)
 	return z ^ (z >> 31);
 }
 
+static void shuffle(uint32_t *numbers, uint32_t count, uint64_t *state)
+{
+	for (uint32_t i = count; i > 1; i--) {
+		uint32_t other = next_random(state) % i;
+		uint32_t number = numbers[i - 1];
+
+		numbers[i - 1] = numbers[other];
+		numbers[other] = number;
+	}
+}
+
 void frames_shuffle(struct frames *frames, uint32_t first, uint64_t seed)
 {
-	frames->nr_free = 0;
-	for (uint32_t number = first; number < frames->count; number++)
-		frames->free[frames->nr_free++] = number;
-	for (uint32_t i = frames->nr_free; i > 1; i--) {
-		uint32_t other = next_random(&seed) % i;
-		uint32_t number = frames->free[i - 1];
+	uint32_t clusters = (frames->count + CLUSTER - 1) / CLUSTER;
+	uint32_t *free = frames->free;
 
-		frames->free[i - 1] = frames->free[other];
-		frames->free[other] = number;
+	/* The order of the clusters, at the end of the stack that is filled from its start. */
+	frames->nr_free = 0;
+	for (uint32_t i = 0; i < clusters; i++)
+		free[frames->count - clusters + i] = i;
+	shuffle(&free[frames->count - clusters], clusters, &seed);
+	for (uint32_t i = 0; i < clusters; i++) {
+		uint32_t number = free[frames->count - clusters + i] * CLUSTER,
+			 start = frames->nr_free;
+
+		for (uint32_t end = number + CLUSTER; number < end; number++) {
+			if (number >= first && number < frames->count)
+				free[frames->nr_free++] = number;
+		}
+		shuffle(&free[start], frames->nr_free - start, &seed);
 	}
 }
 
@@ -86,7 +111,7 @@ uint32_t frames_alloc(struct frames *frames, uint32_t not )
 		frames->free[top - 2] = not ;
 	}
 	frames->nr_free--;
-	/* Frames come zeroed from the memfd and are zeroed again when they are given back. */
+	/* Frames come zeroed from the host and are zeroed again when they are given back. */
 	return number;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The pool of host-physical memory: frames in one memfd, addressed by HPA from 0. It holds guest
+ * The pool of host-physical memory: frames addressed by HPA from 0. It holds guest
  * RAM and the VMM's own tables, so that every table is a real table in a real frame.
  */
 #ifndef MEMORY_FRAMES_H
@@ -30,15 +30,19 @@ struct frames {
 	uint32_t *free; /* stack of free frame numbers, its order shuffled by the seed */
 	uint32_t nr_free;
 	uint32_t count;
-	int fd;
+	void *mapping; /* what base lies in; NULL: none */
+	size_t mapped;
 	uint64_t code_writes; /* how often any code_generation grew */
 };
 
-/* -ENOMEM, or what memfd_create() and mmap() say. */
+/* -ENOMEM, or what mmap() says. */
 int frames_create(struct frames *frames, uint32_t count, struct umbra_error *ret_error);
 void frames_destroy(struct frames *frames);
 
-/* Puts frames @first ... count - 1 on the free stack, shuffled. */
+/*
+ * Puts frames @first ... count - 1 on the free stack: groups of 2 MiB in random order, shuffled
+ * within, so that a guest that touches little memory takes little of the host's.
+ */
 void frames_shuffle(struct frames *frames, uint32_t first, uint64_t seed);
 
 /* A zeroed frame that is not @not (FRAME_NONE: any), or FRAME_NONE when the pool is used up. */

@@ -9,6 +9,13 @@
 /* Guest page numbers fit in 28 bits (MAXPHYADDR 40); this one is none of them. */
 #define GFN_NONE UINT32_MAX
 
+/* vCPUs of one guest. */
+#define MEMORY_MAX_HW 8
+
+struct hw;
+
+#define MEMORY_MAX_MMIO 16
+
 struct memory {
 	struct frames frames;
 	uint64_t size;      /* bytes of RAM */
@@ -19,6 +26,13 @@ struct memory {
 	uint32_t tables;    /* frames handed out by memory_table_alloc() */
 	uint32_t max_tables;
 	uint32_t ones; /* a frame of all ones: what reads where nobody answers */
+	/* The MMUs that translate into this memory: each must notice writes to marked frames. */
+	struct hw *hw[MEMORY_MAX_HW];
+	unsigned nr_hw;
+	struct {
+		uint64_t gpa, size;
+	} mmio[MEMORY_MAX_MMIO]; /* what devices answer */
+	unsigned nr_mmio;
 };
 
 int memory_create(struct memory *memory, uint64_t size, bool contiguous, uint64_t seed,
@@ -28,6 +42,15 @@ void memory_destroy(struct memory *memory);
 static inline bool memory_is_ram(const struct memory *memory, uint64_t gpa)
 {
 	return gpa < memory->size;
+}
+
+static inline bool memory_is_mmio(const struct memory *memory, uint64_t gpa)
+{
+	for (unsigned i = 0; i < memory->nr_mmio; i++) {
+		if (gpa - memory->mmio[i].gpa < memory->mmio[i].size)
+			return true;
+	}
+	return false;
 }
 
 /* The frame of the guest page in RAM, handed out now if it has none. There is one for each page. */

@@ -4,11 +4,14 @@
 
 static int enter(struct vmm *vmm)
 {
-	struct hw *hw = vmm->hw;
+	int error = 0;
 
-	hw->intercepts = 0;
-	hw->eptp = 0;
-	return hw_paging_changed(hw, &(struct hw_paging){0});
+	for (unsigned i = 0; i < vmm->nr_hw && !error; i++) {
+		vmm->hw[i]->intercepts = 0;
+		vmm->hw[i]->eptp = 0;
+		error = hw_paging_changed(vmm->hw[i], &(struct hw_paging){0});
+	}
+	return error;
 }
 
 static uint64_t leave(struct vmm *vmm)

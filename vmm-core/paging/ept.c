@@ -18,20 +18,23 @@ static int root(struct vmm *vmm)
 
 static int enter(struct vmm *vmm)
 {
-	struct hw *hw = vmm->hw;
 	int error = root(vmm);
 
-	if (error)
-		return error;
-	hw->intercepts = INTERCEPT_EVENTS;
-	hw->eptp = vmm->ept_root;
-	return hw_paging_changed(hw, &(struct hw_paging){hw->guest.cr0, hw->guest.cr3,
-							 hw->guest.cr4, hw->guest.efer});
+	for (unsigned i = 0; i < vmm->nr_hw && !error; i++) {
+		struct hw *hw = vmm->hw[i];
+		struct hw_paging guest = hw->guest;
+
+		hw->intercepts = INTERCEPT_EVENTS;
+		hw->eptp = vmm->ept_root;
+		error = hw_paging_changed(hw, &guest);
+	}
+	return error;
 }
 
 static uint64_t leave(struct vmm *vmm)
 {
-	vmm->hw->eptp = 0;
+	for (unsigned i = 0; i < vmm->nr_hw; i++)
+		vmm->hw[i]->eptp = 0;
 	return 0;
 }
 
@@ -51,13 +54,15 @@ static void empty(struct vmm *vmm)
 {
 	free_tables(vmm, vmm->ept_root, LEVELS);
 	vmm->ept_root = memory_table_alloc(vmm->memory);
-	vmm->hw->eptp = vmm->ept_root;
-	tlb_flush_nested(&vmm->hw->tlb);
-	hw_flush(vmm->hw);
+	for (unsigned i = 0; i < vmm->nr_hw; i++) {
+		vmm->hw[i]->eptp = vmm->ept_root;
+		tlb_flush_nested(&vmm->hw[i]->tlb);
+		hw_flush(vmm->hw[i]);
+	}
 }
 
 /* Maps one page. False: the allowance for tables is used up. */
-static bool map(struct vmm *vmm, uint64_t gpa, uint64_t hpa, uint64_t rights)
+static bool map(struct vmm *vmm, struct hw *hw, uint64_t gpa, uint64_t hpa, uint64_t rights)
 {
 	struct frames *frames = &vmm->memory->frames;
 	uint64_t table = vmm->ept_root;
@@ -67,10 +72,10 @@ static bool map(struct vmm *vmm, uint64_t gpa, uint64_t hpa, uint64_t rights)
 		uint64_t *entry = (uint64_t *)frames_host(frames, table) + index;
 		uint64_t entry_hpa = table + index * sizeof(*entry);
 
-		vmm_trace(vmm, UMBRA_TABLE_EPT, level, index, false, gpa, entry_hpa, *entry);
+		vmm_trace(hw, UMBRA_TABLE_EPT, level, index, false, gpa, entry_hpa, *entry);
 		if (level == 1) {
 			*entry = hpa | rights | EPT_MEMORY_TYPE_WB;
-			vmm_trace(vmm, UMBRA_TABLE_EPT, level, index, true, gpa, entry_hpa, *entry);
+			vmm_trace(hw, UMBRA_TABLE_EPT, level, index, true, gpa, entry_hpa, *entry);
 			return true;
 		}
 		if (!(*entry & EPT_R)) {
@@ -79,47 +84,67 @@ static bool map(struct vmm *vmm, uint64_t gpa, uint64_t hpa, uint64_t rights)
 			if (next == UINT64_MAX)
 				return false;
 			*entry = next | EPT_RWX;
-			vmm_trace(vmm, UMBRA_TABLE_EPT, level, index, true, gpa, entry_hpa, *entry);
+			vmm_trace(hw, UMBRA_TABLE_EPT, level, index, true, gpa, entry_hpa, *entry);
 		}
 		table = *entry & ENTRY_ADDRESS;
 	}
 }
 
-static enum hw_resume memory_exit(struct vmm *vmm, const struct hw_exit *exit, uint64_t *ret_hpa,
-				  uint32_t *ret_error_code)
+/*
+ * Nobody but the guest's tables says where this access goes, and the hardware cannot carry it out.
+ * Accessed and dirty bits are set as if it had.
+ */
+static enum hw_resume by_software(struct vmm *vmm, struct hw *hw, const struct hw_exit *exit,
+				  uint64_t *ret_hpa, uint32_t *ret_error_code)
+{
+	struct guest_walk walk = {.gpa = exit->gva};
+
+	if ((hw->guest.cr0 & CR0_PG) &&
+	    !guest_walk(vmm, hw, exit->gva, exit->access, exit->privilege, &walk)) {
+		*ret_error_code = walk.error_code;
+		return HW_INJECT;
+	}
+	*ret_hpa = walk.gpa;
+	return exit->access != HW_FETCH && memory_is_mmio(vmm->memory, walk.gpa) ? HW_MMIO
+										 : HW_DISCARD;
+}
+
+static enum hw_resume memory_exit(struct vmm *vmm, struct hw *hw, const struct hw_exit *exit,
+				  uint64_t *ret_hpa, uint32_t *ret_error_code)
 {
 	struct memory *memory = vmm->memory;
-	struct hw *hw = vmm->hw;
 	uint64_t hpa, rights, before = hw->public.cycles;
 	bool touched_before = false;
 
+	if (exit->reason == UMBRA_EXIT_ept_misconfiguration)
+		return by_software(vmm, hw, exit, ret_hpa, ret_error_code);
 	hw_charge_exit(hw, hw->cost.ept_violation);
 	if (memory_is_ram(memory, exit->gpa)) {
 		touched_before = memory->frame_of[exit->gpa / PAGE_SIZE] != FRAME_NONE;
 		hpa = memory_frame(memory, exit->gpa / PAGE_SIZE) * PAGE_SIZE;
 		rights = EPT_RWX;
+	} else if (memory_is_mmio(memory, exit->gpa)) {
+		/* Marked once, every access misses the TLB and is known at once (SDM 3C 28.3.3.1).
+		 */
+		hpa = 0;
+		rights = EPT_W | EPT_X;
 	} else if (exit->access == HW_WRITE && !exit->table) {
-		struct guest_walk walk;
-
-		/* The access is carried out all the same: its bits are set. */
-		if (hw->guest.cr0 & CR0_PG)
-			guest_walk(vmm, exit->gva, exit->access, exit->user, &walk);
-		return HW_DISCARD;
+		return by_software(vmm, hw, exit, ret_hpa, ret_error_code);
 	} else {
 		hpa = memory->ones * PAGE_SIZE;
 		rights = EPT_R | EPT_X;
 	}
-	if (!map(vmm, exit->gpa & ~PAGE_MASK, hpa, rights)) {
+	if (!map(vmm, hw, exit->gpa & ~PAGE_MASK, hpa, rights)) {
 		/* Storms over the space above RAM end here: start again with empty tables. */
 		empty(vmm);
-		if (!map(vmm, exit->gpa & ~PAGE_MASK, hpa, rights)) {
+		if (!map(vmm, hw, exit->gpa & ~PAGE_MASK, hpa, rights)) {
 			hw_fail(hw, "no frame left for EPT tables");
 			return HW_STOP;
 		}
 	}
 	hw->public.counters.ept_fills[0]++;
 	/* A page touched before has no entry only because another mode was on then. */
-	vmm_count_refill(vmm, touched_before, hw->cost.exit + hw->public.cycles - before);
+	vmm_count_refill(vmm, hw, touched_before, hw->cost.exit + hw->public.cycles - before);
 	return HW_RETRY;
 }
 

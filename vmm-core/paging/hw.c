@@ -10,14 +10,18 @@
 int hw_create(struct memory *memory, const struct umbra_cost *cost,
 	      const struct processor *processor, struct hw **ret_hw)
 {
-	struct hw *hw = aligned_alloc(64, (sizeof(*hw) + 63) & ~63ul);
+	struct hw *hw;
 
+	if (memory->nr_hw == MEMORY_MAX_HW)
+		return -E2BIG;
+	hw = aligned_alloc(64, (sizeof(*hw) + 63) & ~63ul);
 	if (!hw)
 		return -ENOMEM;
 	memset(hw, 0, sizeof(*hw));
 	hw->memory = memory;
 	hw->cost = *cost;
 	hw->processor = processor;
+	hw->maxphyaddr = processor->maxphyaddr;
 	hw->sink = aligned_alloc(PAGE_SIZE, PAGE_SIZE); /* in-page offsets hold for it too */
 	if (!hw->sink || tlb_create(&hw->tlb, processor) < 0) {
 		free(hw->sink);
@@ -26,23 +30,46 @@ int hw_create(struct memory *memory, const struct umbra_cost *cost,
 	}
 	hw_flush(hw);
 	hw->public.counters.tlb_flushes[0] = 0;
+	memory->hw[memory->nr_hw++] = hw;
 	*ret_hw = hw;
 	return 0;
 }
 
 void hw_destroy(struct hw *hw)
 {
+	struct memory *memory;
+	unsigned i = 0;
+
 	if (!hw)
 		return;
+	memory = hw->memory;
+	while (memory->hw[i] != hw)
+		i++;
+	memory->hw[i] = memory->hw[--memory->nr_hw];
 	tlb_destroy(&hw->tlb);
 	free(hw->sink);
 	free(hw);
+}
+
+void hw_set_maxphyaddr(struct hw *hw, unsigned bits)
+{
+	hw->maxphyaddr = bits;
+}
+
+unsigned hw_maxphyaddr(const struct hw *hw)
+{
+	return hw->maxphyaddr;
 }
 
 void hw_fail(struct hw *hw, const char *text)
 {
 	hw->failed = true;
 	snprintf(hw->error_text, sizeof(hw->error_text), "%s", text);
+}
+
+const struct processor *hw_processor(const struct hw *hw)
+{
+	return hw->processor;
 }
 
 bool hw_failed(const struct hw *hw)
@@ -55,10 +82,11 @@ const char *hw_error_text(const struct hw *hw)
 	return hw->error_text;
 }
 
-static void lookaside_flush(struct hw *hw, struct hw_lookaside lookaside[2][HW_LOOKASIDE_SETS])
+static void lookaside_flush(struct hw *hw,
+			    struct hw_lookaside lookaside[HW_PRIVILEGES][HW_LOOKASIDE_SETS])
 {
 	/* Page numbers have 52 bits at most: all ones is none. */
-	memset(lookaside, 0xff, 2 * sizeof(lookaside[0]));
+	memset(lookaside, 0xff, HW_PRIVILEGES * sizeof(lookaside[0]));
 	/* What the CPU fetched last may no longer hit without a look-up. */
 	if (lookaside == hw->public.fetch)
 		hw->public.attention = true;
@@ -72,16 +100,24 @@ void hw_flush(struct hw *hw)
 	hw->public.counters.tlb_flushes[0]++;
 }
 
-void hw_watch_frame(struct hw *hw, uint64_t hpa)
+void hw_watch_frame(struct memory *memory, uint64_t hpa)
 {
-	uint8_t *host = frames_host(&hw->memory->frames, hpa & ~PAGE_MASK);
+	uint8_t *host = frames_host(&memory->frames, hpa & ~PAGE_MASK);
 
-	for (int user = 0; user < 2; user++) {
-		for (int set = 0; set < HW_LOOKASIDE_SETS; set++) {
-			if (hw->public.data[user][set].host == host)
-				hw->public.data[user][set].page[1] = HW_NO_PAGE;
+	for (unsigned i = 0; i < memory->nr_hw; i++) {
+		struct hw_lookaside *slot = memory->hw[i]->public.data[0];
+
+		for (int n = HW_PRIVILEGES * HW_LOOKASIDE_SETS; n > 0; n--, slot++) {
+			if (slot->host == host)
+				slot->page[1] = HW_NO_PAGE;
 		}
 	}
+}
+
+void hw_attention_all(struct memory *memory)
+{
+	for (unsigned i = 0; i < memory->nr_hw; i++)
+		memory->hw[i]->public.attention = true;
 }
 
 void hw_invalidate_page(struct hw *hw, uint64_t gva)
@@ -177,11 +213,11 @@ static void drop(struct hw *hw, uint64_t gva, uint64_t value)
 		lookaside_flush(hw, hw->public.fetch);
 		return;
 	}
-	for (int user = 0; user < 2; user++) {
+	for (int privilege = 0; privilege < HW_PRIVILEGES; privilege++) {
 		unsigned set = (gva >> 12) % HW_LOOKASIDE_SETS;
 
-		memset(&hw->public.data[user][set], 0xff, sizeof(struct hw_lookaside));
-		memset(&hw->public.fetch[user][set], 0xff, sizeof(struct hw_lookaside));
+		memset(&hw->public.data[privilege][set], 0xff, sizeof(struct hw_lookaside));
+		memset(&hw->public.fetch[privilege][set], 0xff, sizeof(struct hw_lookaside));
 	}
 	hw->public.attention = true;
 }
@@ -192,12 +228,13 @@ static struct rights value_rights(uint64_t value)
 			       !!(value & TLB_EXECUTE)};
 }
 
-static bool value_allows(const struct hw *hw, uint64_t value, enum hw_access access, bool user)
+static bool value_allows(const struct hw *hw, uint64_t value, enum hw_access access,
+			 enum hw_privilege privilege)
 {
 	if (access == HW_WRITE && !(value & TLB_DIRTY))
 		return false;
-	return rights_allow(value_rights(value), access == HW_WRITE, access == HW_FETCH, user,
-			    hw->wp);
+	return rights_allow(value_rights(value), access == HW_WRITE, access == HW_FETCH,
+			    privilege == HW_USER, hw->wp);
 }
 
 /* Nobody answers: reads see all ones, writes are lost. */
@@ -205,6 +242,13 @@ static uint8_t *open_bus(struct hw *hw, uint64_t gva)
 {
 	memset(hw->sink, 0xff, PAGE_SIZE);
 	return hw->sink + (gva & PAGE_MASK);
+}
+
+static uint8_t *to_device(struct hw *hw, uint64_t gpa)
+{
+	hw->public.mmio = true;
+	hw->public.mmio_gpa = gpa;
+	return NULL;
 }
 
 /* The frame is marked: see to it, and say whether a later write may go by the lookaside. */
@@ -219,55 +263,62 @@ static bool write_marked(struct hw *hw, uint64_t hpa)
 	}
 	if (frame->flags & FRAME_CODE) {
 		frames_written(&hw->memory->frames, hpa);
-		hw->public.attention = true;
+		hw_attention_all(hw->memory);
 	}
 	return !frame->flags;
 }
 
 /* The translation is @value: gives the host byte, and lets the lookaside answer next time. */
-static uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access, bool user,
-		       uint64_t value)
+static uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access,
+		       enum hw_privilege privilege, uint64_t value)
 {
 	uint64_t offset = gva & (value & TLB_LARGE ? (1ull << 21) - 1 : PAGE_MASK);
 	uint64_t hpa = (value & ~TLB_FLAGS) + offset;
 	uint64_t page = gva >> 12;
 	struct frames *frames = &hw->memory->frames;
-	struct hw_lookaside *slot, *other;
+	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS], *slot;
 	bool fetch = access == HW_FETCH, plain;
 
-	if (hpa >> 12 >= frames->count)
-		return open_bus(hw, gva);
+	if (hpa >> 12 >= frames->count) /* in bare */
+		return fetch || !memory_is_mmio(hw->memory, hpa) ? open_bus(hw, gva)
+								 : to_device(hw, hpa);
 	if (hpa >> 12 == hw->memory->ones && access == HW_WRITE)
 		return open_bus(hw, gva); /* bare: just beyond RAM */
 	plain = access == HW_WRITE ? write_marked(hw, hpa) : !frames->frame[hpa >> 12].flags;
 
-	slot = &(fetch ? hw->public.fetch : hw->public.data)[user][page % HW_LOOKASIDE_SETS];
-	other = &(fetch ? hw->public.fetch : hw->public.data)[!user][page % HW_LOOKASIDE_SETS];
+	lookaside = fetch ? hw->public.fetch : hw->public.data;
+	slot = &lookaside[privilege][page % HW_LOOKASIDE_SETS];
 	slot->host = frames_host(frames, hpa & ~PAGE_MASK);
-	slot->page[0] = fetch || value_allows(hw, value, HW_READ, user) ? page : HW_NO_PAGE;
+	slot->page[0] = fetch || value_allows(hw, value, HW_READ, privilege) ? page : HW_NO_PAGE;
 	slot->page[1] = !fetch && plain && hpa >> 12 != hw->memory->ones &&
-					value_allows(hw, value, HW_WRITE, user)
+					value_allows(hw, value, HW_WRITE, privilege)
 				? page
 				: HW_NO_PAGE;
-	/* Both rights share the set: what is not its newest entry any more must be looked up. */
-	if (other->page[0] != page)
-		other->page[0] = HW_NO_PAGE;
-	if (other->page[1] != page)
-		other->page[1] = HW_NO_PAGE;
+	/* All rights share the set: what is not its newest entry any more must be looked up. */
+	for (int other = 0; other < HW_PRIVILEGES; other++) {
+		uint64_t *pages = lookaside[other][page % HW_LOOKASIDE_SETS].page;
+
+		if (pages[0] != page)
+			pages[0] = HW_NO_PAGE;
+		if (pages[1] != page)
+			pages[1] = HW_NO_PAGE;
+	}
 	return slot->host + (gva & PAGE_MASK);
 }
 
-uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access, bool user)
+uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
+			   enum hw_privilege privilege)
 {
 	struct umbra_counters *counters = &hw->public.counters;
 	bool fetch = access == HW_FETCH;
 	enum umbra_tlb_level level;
 	uint64_t *value = look_up(hw, gva, fetch, &level);
 
+	hw->public.mmio = false;
 	if (value) {
 		uint64_t found = *value;
 
-		if (value_allows(hw, found, access, user)) {
+		if (value_allows(hw, found, access, privilege)) {
 			if (level == UMBRA_TLB_l2) {
 				counters->tlb_hits_l2[fetch ? UMBRA_ACCESS_instruction
 							    : UMBRA_ACCESS_data]++;
@@ -275,20 +326,20 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access, b
 			} else {
 				counters->tlb_hits[level]++;
 			}
-			return finish(hw, gva, access, user, found);
+			return finish(hw, gva, access, privilege, found);
 		}
 		drop(hw, gva, found);
 	}
 	counters->tlb_misses[fetch ? UMBRA_ACCESS_instruction : UMBRA_ACCESS_data]++;
 	while (!hw->failed) {
 		struct walk walk;
-		struct hw_exit exit = {.gva = gva, .access = access, .user = user};
-		enum walk_status status = hw_walk(hw, gva, access, user, &walk);
+		struct hw_exit exit = {.gva = gva, .access = access, .privilege = privilege};
+		enum walk_status status = hw_walk(hw, gva, access, privilege, &walk);
 		uint64_t hpa;
 
 		if (status == WALK_OK) {
 			insert(hw, gva, fetch, &walk);
-			return finish(hw, gva, access, user, walk.value);
+			return finish(hw, gva, access, privilege, walk.value);
 		}
 		if (hw->trace)
 			hw->trace(hw->trace_context,
@@ -298,10 +349,11 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access, b
 			hw->public.fault_code = walk.error_code;
 			return NULL;
 		}
-		exit.reason =
-			status == WALK_FAULT ? UMBRA_EXIT_page_fault : UMBRA_EXIT_ept_violation;
-		exit.gpa = status == WALK_VIOLATION ? walk.gpa : 0;
-		exit.table = status == WALK_VIOLATION && walk.table;
+		exit.reason = status == WALK_FAULT       ? UMBRA_EXIT_page_fault
+			      : status == WALK_VIOLATION ? UMBRA_EXIT_ept_violation
+							 : UMBRA_EXIT_ept_misconfiguration;
+		exit.gpa = status != WALK_FAULT ? walk.gpa : 0;
+		exit.table = status != WALK_FAULT && walk.table;
 		exit.error_code = status == WALK_FAULT ? walk.error_code : 0;
 		if (hw->trace)
 			hw->trace(hw->trace_context,
@@ -310,7 +362,7 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access, b
 						       .translates = exit.gpa,
 						       .error_code = exit.error_code});
 		hw_count_exit(hw, exit.reason);
-		switch (hw->vmm.memory_exit(hw->vmm.vmm, &exit, &hpa, &walk.error_code)) {
+		switch (hw->vmm.memory_exit(hw->vmm.vmm, hw, &exit, &hpa, &walk.error_code)) {
 		case HW_RETRY: break;
 		case HW_INJECT:
 			hw->public.fault_address = gva;
@@ -321,6 +373,7 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access, b
 			hw->public.attention = true;
 			return frames_host(&hw->memory->frames, hpa);
 		case HW_DISCARD: return open_bus(hw, gva);
+		case HW_MMIO: return to_device(hw, hpa);
 		case HW_STOP: hw->failed = true; break;
 		}
 	}
@@ -344,7 +397,7 @@ uint64_t hw_frame_of(struct hw *hw, const uint8_t *host)
 void hw_code_cached(struct hw *hw, uint64_t frame)
 {
 	hw->memory->frames.frame[frame].flags |= FRAME_CODE;
-	hw_watch_frame(hw, frame << 12);
+	hw_watch_frame(hw->memory, frame << 12);
 }
 
 uint32_t hw_code_generation(struct hw *hw, uint64_t frame)
@@ -373,7 +426,7 @@ int hw_paging_changed(struct hw *hw, const struct hw_paging *paging)
 {
 	hw->guest = *paging;
 	if (hw->intercepts & INTERCEPT_CR3)
-		return hw->vmm.paging_changed(hw->vmm.vmm);
+		return hw->vmm.paging_changed(hw->vmm.vmm, hw);
 	hw->paged = paging->cr0 & CR0_PG;
 	hw->wp = paging->cr0 & CR0_WP;
 	hw->nxe = paging->efer & EFER_NXE;
@@ -382,12 +435,12 @@ int hw_paging_changed(struct hw *hw, const struct hw_paging *paging)
 	return 0;
 }
 
-int hw_load_cr3(struct hw *hw, uint64_t cr3)
+int hw_load_cr3(struct hw *hw, uint64_t cr3, bool keep)
 {
 	hw->guest.cr3 = cr3;
 	if (hw->intercepts & INTERCEPT_CR3) {
 		hw_count_exit(hw, UMBRA_EXIT_cr_access);
-		return hw->vmm.cr3_load(hw->vmm.vmm, cr3);
+		return hw->vmm.cr3_load(hw->vmm.vmm, hw, cr3);
 	}
 	hw_charge(hw, hw->cost.cr3_load);
 	hw->cr3 = cr3 & ENTRY_ADDRESS;
@@ -405,16 +458,31 @@ void hw_invlpg(struct hw *hw, uint64_t gva)
 {
 	if (hw->intercepts & INTERCEPT_INVLPG) {
 		hw_count_exit(hw, UMBRA_EXIT_invlpg);
-		hw->vmm.invlpg(hw->vmm.vmm, gva);
+		hw->vmm.invlpg(hw->vmm.vmm, hw, gva);
 	}
 	hw_charge(hw, hw->cost.invlpg);
 	hw_invalidate_page(hw, gva);
+}
+
+void hw_invpcid(struct hw *hw, enum hw_invpcid type, uint16_t pcid, uint64_t gva)
+{
+	if (hw->intercepts & INTERCEPT_INVLPG) {
+		hw_count_exit(hw, UMBRA_EXIT_invpcid);
+		hw->vmm.cr3_load(hw->vmm.vmm, hw, hw->guest.cr3);
+	}
+	hw_charge(hw, hw->cost.invlpg);
+	hw_flush(hw);
+}
+
+void hw_set_pkru(struct hw *hw, uint32_t pkru)
+{
+	hw->guest.pkru = pkru;
 }
 
 void hw_attend(struct hw *hw)
 {
 	hw->public.attention = false;
 	if (hw->vmm.attend)
-		hw->vmm.attend(hw->vmm.vmm);
+		hw->vmm.attend(hw->vmm.vmm, hw);
 	hw->public.attention = false;
 }

@@ -19,12 +19,19 @@ enum hw_access {
 	HW_FETCH,
 };
 
+/*
+ * With what rights (SDM 3A 4.6): an explicit access with EFLAGS.AC set is one that SMAP lets pass;
+ * implicit ones (to descriptor tables and TSS) are HW_SUPERVISOR whatever AC and CPL are.
+ */
+enum hw_privilege { HW_SUPERVISOR, HW_USER, HW_SUPERVISOR_AC, HW_PRIVILEGES };
+
 /* SDM 3A 4.7: error code of a page fault. */
 #define PF_P              (1u << 0)
 #define PF_W              (1u << 1)
 #define PF_U              (1u << 2)
 #define PF_RSVD           (1u << 3)
 #define PF_I              (1u << 4)
+#define PF_PK             (1u << 5)
 
 #define HW_NO_PAGE        UINT64_MAX
 #define HW_LOOKASIDE_SETS 16
@@ -40,15 +47,20 @@ struct hw_lookaside {
 };
 
 struct hw_public {
-	struct hw_lookaside data[2][HW_LOOKASIDE_SETS];  /* [user] */
-	struct hw_lookaside fetch[2][HW_LOOKASIDE_SETS]; /* [user] */
+	struct hw_lookaside data[HW_PRIVILEGES][HW_LOOKASIDE_SETS];
+	struct hw_lookaside fetch[HW_PRIVILEGES][HW_LOOKASIDE_SETS];
 	/*
 	 * Something happened that the CPU must look at before its next instruction: code was
 	 * written, the TLB was flushed by the VMM, an emulated table write waits for its end.
 	 * The CPU ends its block and calls hw_attend().
 	 */
 	bool attention;
-	/* Set when a translation returned NULL: what to raise. */
+	/*
+	 * A translation returned NULL: the access is to the memory of a device, at mmio_gpa, and no
+	 * fault; the guest's accessed and dirty bits are set. Else what to raise.
+	 */
+	bool mmio;
+	uint64_t mmio_gpa;
 	uint64_t fault_address;
 	uint32_t fault_code;
 	uint64_t cycles; /* of the MMU and of exits, all that is not an instruction */
@@ -63,27 +75,31 @@ static inline struct hw_public *hw_public(struct hw *hw)
 }
 
 /* The slow half of hw_translate(): TLB, walk, exits. */
-uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access, bool user);
+uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
+			   enum hw_privilege privilege);
 
 /*
- * The host byte of @gva for one access that lies within a 4K page; user: the access has user
- * rights (CPL 3 and not implicit supervisor). Counts one TLB look-up. NULL: #PF with fault_address
- * (for CR2) and fault_code. The pointer holds until the next call into hw.
+ * The host byte of @gva for one access that lies within a 4K page. Counts one TLB look-up. NULL:
+ * #PF with fault_address (for CR2) and fault_code, or mmio: a device's memory, which every access
+ * finds by this way (but fetches, which read all ones there). The pointer holds until the next call
+ * into hw.
  * @gva is canonical (the CPU checks: #GP or #SS is its business).
  */
-static inline uint8_t *hw_translate(struct hw *hw, uint64_t gva, enum hw_access access, bool user)
+static inline uint8_t *hw_translate(struct hw *hw, uint64_t gva, enum hw_access access,
+				    enum hw_privilege privilege)
 {
 	struct hw_public *p = hw_public(hw);
 	uint64_t page = gva >> 12;
-	struct hw_lookaside *entry = access == HW_FETCH ? &p->fetch[user][page % HW_LOOKASIDE_SETS]
-							: &p->data[user][page % HW_LOOKASIDE_SETS];
+	struct hw_lookaside *entry = access == HW_FETCH
+					     ? &p->fetch[privilege][page % HW_LOOKASIDE_SETS]
+					     : &p->data[privilege][page % HW_LOOKASIDE_SETS];
 
 	if (__builtin_expect(entry->page[access == HW_WRITE] == page, 1)) {
 		p->counters.tlb_hits[access == HW_FETCH ? UMBRA_TLB_l1_instruction
 							: UMBRA_TLB_l1_data]++;
 		return entry->host + (gva & 0xfff);
 	}
-	return hw_translate_slow(hw, gva, access, user);
+	return hw_translate_slow(hw, gva, access, privilege);
 }
 
 /* @n more instruction look-ups in the page fetched last: they hit its first-level set's newest
@@ -108,18 +124,40 @@ uint64_t hw_code_writes(const struct hw *hw);
 /* What the MMU must know of the control registers; given after each change of any of them. */
 struct hw_paging {
 	uint64_t cr0, cr3, cr4, efer; /* the guest's, architectural */
+	uint32_t pkru;
 };
+
+/* Physical address bits, 36 ... 52; all above are reserved in entries, CR3 and MTRRs. */
+unsigned hw_maxphyaddr(const struct hw *hw);
 
 /*
  * The guest changed CR0, CR4 or EFER in a bit that matters to paging. Flushes what the manual says
- * (SDM 3A 4.10.4.1). 0, or -ENOMEM when the VMM ran out of frames (the guest must end).
+ * (SDM 3A 4.10.4.1) and, where it demands that, loads the PDPTE registers (4.4.1). 0; -EINVAL: a
+ * PDPTE has reserved bits set, nothing has changed, the CPU raises #GP(0). Any other: the guest
+ * must end, hw_error_text() says why (-ENOMEM; -EOPNOTSUPP: the mode cannot do what was turned on).
  */
 int hw_paging_changed(struct hw *hw, const struct hw_paging *paging);
-/* MOV to CR3 (already validated), with its flush; exits where intercepted. */
-int hw_load_cr3(struct hw *hw, uint64_t cr3);
+/*
+ * MOV to CR3 (already validated), with its flush; exits where intercepted. @keep: bit 63 of the
+ * operand with CR4.PCIDE set, which is not part of @cr3: what is cached for the PCID stays. Returns
+ * what hw_paging_changed() does.
+ */
+int hw_load_cr3(struct hw *hw, uint64_t cr3, bool keep);
 /* MOV from CR3: an exit where intercepted; the value is the CPU's own copy. */
 void hw_store_cr3(struct hw *hw);
 void hw_invlpg(struct hw *hw, uint64_t gva);
+
+enum hw_invpcid {
+	HW_INVPCID_ADDRESS,
+	HW_INVPCID_CONTEXT,
+	HW_INVPCID_ALL,
+	HW_INVPCID_ALL_BUT_GLOBAL
+};
+
+/* INVPCID with a valid descriptor (SDM 2); @pcid and @gva where the type has them. */
+void hw_invpcid(struct hw *hw, enum hw_invpcid type, uint16_t pcid, uint64_t gva);
+/* WRPKRU, XRSTOR: no flush, no exit. */
+void hw_set_pkru(struct hw *hw, uint32_t pkru);
 
 /*
  * The CPU meets an event that VMX makes exit (cpuid, hlt, io_instruction, rdmsr, wrmsr, cr_access
@@ -130,6 +168,10 @@ void hw_event(struct hw *hw, enum umbra_exit_reason reason);
 
 /* Call between two instructions (or REP iterations) when attention is set. Clears it. */
 void hw_attend(struct hw *hw);
+
+/* The processor whose TLB this is (tlb.h). */
+struct processor;
+const struct processor *hw_processor(const struct hw *hw);
 
 /* True once memory for tables or frames ran out: the guest must end; see hw_error_text(). */
 bool hw_failed(const struct hw *hw);

@@ -45,7 +45,7 @@ static struct shadow_role base_role(const struct hw_paging *guest, unsigned leve
 static int set_root(struct vmm *vmm)
 {
 	struct shadow *shadow = vmm->shadow;
-	const struct hw_paging *guest = &vmm->hw->guest;
+	const struct hw_paging *guest = &shadow->hw->guest;
 	struct shadow_role role = base_role(guest, LEVELS);
 	uint32_t gfn = role.direct ? 0 : (guest->cr3 & ENTRY_ADDRESS) / PAGE_SIZE;
 	uint32_t root = shadow_page_get(shadow, gfn, &role);
@@ -55,18 +55,27 @@ static int set_root(struct vmm *vmm)
 		root = shadow_page_get(shadow, gfn, &role);
 	}
 	if (root == PARENT_NONE) {
-		hw_fail(vmm->hw, "no frame left for a shadow root");
+		hw_fail(shadow->hw, "no frame left for a shadow root");
 		return -ENOMEM;
 	}
 	shadow->root = root;
-	vmm->hw->cr3 = shadow->page[root].hpa;
-	hw_flush(vmm->hw);
+	shadow->hw->cr3 = shadow->page[root].hpa;
+	hw_flush(shadow->hw);
 	return 0;
+}
+
+/* Several vCPUs would have to be stopped, and flushed, where their tables change. */
+static int check(const struct vmm *vmm, struct umbra_error *ret_error)
+{
+	if (vmm->nr_hw == 1)
+		return 0;
+	return umbra_error_set(ret_error, -EOPNOTSUPP, "shadow", "cpus",
+			       "%u vCPUs: shadow supports one", vmm->nr_hw);
 }
 
 static int enter(struct vmm *vmm)
 {
-	struct hw *hw = vmm->hw;
+	struct hw *hw = vmm->hw[0];
 
 	if (!vmm->shadow) {
 		int error = shadow_create(vmm, &vmm->shadow);
@@ -91,19 +100,19 @@ static void empty(struct vmm *vmm)
 	set_root(vmm);
 }
 
-static int cr3_load(struct vmm *vmm, uint64_t cr3)
+static int cr3_load(struct vmm *vmm, struct hw *hw, uint64_t cr3)
 {
 	shadow_sync_all(vmm->shadow);
 	return set_root(vmm);
 }
 
-static int paging_changed(struct vmm *vmm)
+static int paging_changed(struct vmm *vmm, struct hw *hw)
 {
 	shadow_sync_all(vmm->shadow);
 	return set_root(vmm);
 }
 
-static void invlpg(struct vmm *vmm, uint64_t gva)
+static void invlpg(struct vmm *vmm, struct hw *hw, uint64_t gva)
 {
 	struct shadow *shadow = vmm->shadow;
 	struct shadow_page *page = &shadow->page[shadow->root];
@@ -124,7 +133,7 @@ static void invlpg(struct vmm *vmm, uint64_t gva)
 static uint32_t child_page(struct shadow *shadow, const struct guest_walk *walk, uint64_t gva,
 			   unsigned level)
 {
-	struct shadow_role role = base_role(&shadow->vmm->hw->guest, level - 1);
+	struct shadow_role role = base_role(&shadow->hw->guest, level - 1);
 	uint64_t reach = 1ull << (12 + 9 * (level - 1)); /* what a table of level - 1 maps */
 	uint32_t gfn;
 
@@ -155,7 +164,7 @@ static uint32_t leaf_page(struct shadow *shadow, const struct guest_walk *walk, 
 		uint32_t child = child_page(shadow, walk, gva, level);
 
 		page->writes = 0;
-		vmm_trace(shadow->vmm, UMBRA_TABLE_SHADOW, level, index, false, 0, hpa,
+		vmm_trace(shadow->hw, UMBRA_TABLE_SHADOW, level, index, false, 0, hpa,
 			  page->entry[index]);
 		if (child == PARENT_NONE)
 			return PARENT_NONE;
@@ -167,7 +176,7 @@ static uint32_t leaf_page(struct shadow *shadow, const struct guest_walk *walk, 
 			 */
 			shadow_sync_below(shadow, child);
 			shadow_entry_set_table(shadow, number, index, child);
-			vmm_trace(shadow->vmm, UMBRA_TABLE_SHADOW, level, index, true, 0, hpa,
+			vmm_trace(shadow->hw, UMBRA_TABLE_SHADOW, level, index, true, 0, hpa,
 				  page->entry[index]);
 		}
 		number = child;
@@ -188,12 +197,11 @@ static bool is_refill(struct shadow_page *page, unsigned index, const struct gue
 	return first && (!paged || (walk->entry[walk->leaf - 1] & used) == used);
 }
 
-static enum hw_resume memory_exit(struct vmm *vmm, const struct hw_exit *exit, uint64_t *ret_hpa,
-				  uint32_t *ret_error_code)
+static enum hw_resume memory_exit(struct vmm *vmm, struct hw *hw, const struct hw_exit *exit,
+				  uint64_t *ret_hpa, uint32_t *ret_error_code)
 {
 	struct shadow *shadow = vmm->shadow;
 	struct memory *memory = vmm->memory;
-	struct hw *hw = vmm->hw;
 	bool write = exit->access == HW_WRITE, paged = hw->guest.cr0 & CR0_PG;
 	struct guest_walk walk = {.gpa = exit->gva, .rights = {true, true, true}, .dirty = true};
 	uint64_t before = hw->public.cycles, hpa, value;
@@ -201,7 +209,7 @@ static enum hw_resume memory_exit(struct vmm *vmm, const struct hw_exit *exit, u
 	bool write_protected = false, refill;
 	uint32_t gfn, number;
 
-	if (paged && !guest_walk(vmm, exit->gva, exit->access, exit->user, &walk)) {
+	if (paged && !guest_walk(vmm, hw, exit->gva, exit->access, exit->privilege, &walk)) {
 		hw_charge_exit(hw, hw->cost.reflect_fault);
 		hw->public.counters.shadow_reflected[0]++;
 		*ret_error_code = walk.error_code;
@@ -209,6 +217,10 @@ static enum hw_resume memory_exit(struct vmm *vmm, const struct hw_exit *exit, u
 	}
 	gfn = walk.gpa / PAGE_SIZE;
 	if (!memory_is_ram(memory, walk.gpa)) {
+		if (memory_is_mmio(memory, walk.gpa)) {
+			*ret_hpa = walk.gpa;
+			return exit->access == HW_FETCH ? HW_DISCARD : HW_MMIO;
+		}
 		if (write)
 			return HW_DISCARD;
 		hpa = memory->ones * PAGE_SIZE;
@@ -239,20 +251,21 @@ static enum hw_resume memory_exit(struct vmm *vmm, const struct hw_exit *exit, u
 	value = shadow_leaf_value(hpa, walk.rights, walk.dirty, write_protected);
 	refill = is_refill(&shadow->page[number], index, &walk, write, paged);
 	shadow_entry_set_leaf(shadow, number, index, value);
-	vmm_trace(vmm, UMBRA_TABLE_SHADOW, 1, index, true, 0,
+	vmm_trace(hw, UMBRA_TABLE_SHADOW, 1, index, true, 0,
 		  shadow->page[number].hpa + index * sizeof(value), value);
 	hw->public.counters.shadow_fills[0]++;
-	vmm_count_refill(vmm, refill, hw->cost.exit + hw->public.cycles - before);
+	vmm_count_refill(vmm, hw, refill, hw->cost.exit + hw->public.cycles - before);
 	return hw->failed ? HW_STOP : HW_RETRY;
 }
 
-static void attend(struct vmm *vmm)
+static void attend(struct vmm *vmm, struct hw *hw)
 {
 	if (vmm->shadow->nr_pending || vmm->shadow->pending_overflow)
 		shadow_writes_end(vmm->shadow);
 }
 
 const struct mode_ops mode_shadow = {
+	.check = check,
 	.enter = enter,
 	.leave = leave,
 	.memory_exit = memory_exit,

@@ -64,6 +64,7 @@ struct pending_write {
 
 struct shadow {
 	struct vmm *vmm;
+	struct hw *hw;            /* the only vCPU's */
 	struct shadow_page *page; /* [max_pages] */
 	uint32_t max_pages, nr_pages, free_page;
 	uint32_t bucket[HASH_SIZE];

@@ -69,6 +69,7 @@ int shadow_create(struct vmm *vmm, struct shadow **ret_shadow)
 	if (!shadow)
 		return -ENOMEM;
 	shadow->vmm = vmm;
+	shadow->hw = vmm->hw[0];
 	shadow->max_pages = memory_shadow_limit(vmm->memory->size);
 	shadow->page = calloc(shadow->max_pages, sizeof(*shadow->page));
 	shadow->shadowed = calloc(guest_pages, sizeof(*shadow->shadowed));
@@ -174,7 +175,7 @@ uint32_t shadow_page_get(struct shadow *shadow, uint32_t gfn, const struct shado
 	page->next = *bucket;
 	*bucket = number;
 	shadow->nr_pages++;
-	shadow->vmm->hw->public.counters.shadow_pages[0] = shadow->nr_pages;
+	shadow->hw->public.counters.shadow_pages[0] = shadow->nr_pages;
 	if (!role->direct && is_ram_page(shadow, gfn)) {
 		/* From now on the guest's table must not change unseen. */
 		shadow->shadowed[gfn]++;
@@ -213,7 +214,7 @@ bool shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index)
 
 		list_leave(shadow, &shadow->page[child].parents, page, index);
 	}
-	shadow->vmm->hw->public.counters.shadow_zaps[0]++;
+	shadow->hw->public.counters.shadow_zaps[0]++;
 	return true;
 }
 
@@ -228,7 +229,7 @@ void shadow_entry_set_leaf(struct shadow *shadow, uint32_t page, unsigned index,
 	}
 	shadow_entry_drop(shadow, page, index);
 	if (gfn != GFN_NONE && list_enter(shadow, &shadow->rmap[gfn], page, index) < 0) {
-		hw_fail(shadow->vmm->hw, "out of memory for reverse maps");
+		hw_fail(shadow->hw, "out of memory for reverse maps");
 		return;
 	}
 	*entry = value;
@@ -240,7 +241,7 @@ void shadow_entry_set_table(struct shadow *shadow, uint32_t page, unsigned index
 
 	shadow_entry_drop(shadow, page, index);
 	if (list_enter(shadow, &to->parents, page, index) < 0) {
-		hw_fail(shadow->vmm->hw, "out of memory for parents of a shadow page");
+		hw_fail(shadow->hw, "out of memory for parents of a shadow page");
 		return;
 	}
 	shadow->vmm->memory->page_of[to->hpa / PAGE_SIZE] = child;
@@ -262,7 +263,7 @@ static void release(struct shadow *shadow, uint32_t number)
 	page->next = shadow->free_page;
 	shadow->free_page = number;
 	shadow->nr_pages--;
-	shadow->vmm->hw->public.counters.shadow_pages[0] = shadow->nr_pages;
+	shadow->hw->public.counters.shadow_pages[0] = shadow->nr_pages;
 }
 
 void shadow_page_drop(struct shadow *shadow, uint32_t number)
@@ -309,7 +310,7 @@ uint64_t shadow_drop_all(struct shadow *shadow)
 		release(shadow, number);
 	}
 	memset(shadow->bucket, 0xff, sizeof(shadow->bucket));
-	shadow->vmm->hw->public.counters.shadow_zaps[0] += zaps;
+	shadow->hw->public.counters.shadow_zaps[0] += zaps;
 	shadow->unsync.count = 0;
 	shadow->root = PARENT_NONE;
 	return dropped;
@@ -329,5 +330,5 @@ void shadow_write_protect(struct shadow *shadow, uint32_t gfn)
 	}
 	/* A writable translation may be left in the TLB. */
 	if (flush)
-		hw_flush(shadow->vmm->hw);
+		hw_flush(shadow->hw);
 }

@@ -13,7 +13,7 @@
 
 bool shadow_unsync(struct shadow *shadow, uint32_t gfn)
 {
-	struct hw *hw = shadow->vmm->hw;
+	struct hw *hw = shadow->hw;
 	uint32_t number;
 
 	for (number = shadow_first_of(shadow, gfn); number != PARENT_NONE;
@@ -53,7 +53,7 @@ static bool repair(struct shadow *shadow, uint32_t number)
 			continue;
 		guest = guest_entry(vmm, (uint64_t)page->gfn * PAGE_SIZE + index * sizeof(guest));
 		if (!(guest & PTE_P) || !(guest & PTE_A) ||
-		    entry_reserved(guest, 1, page->role.nxe) ||
+		    entry_reserved(guest, 1, page->role.nxe, shadow->hw->maxphyaddr) ||
 		    (guest & ENTRY_ADDRESS) / PAGE_SIZE != shadow_leaf_gfn(shadow, have)) {
 			changed |= shadow_entry_drop(shadow, number, index);
 			continue;
@@ -67,8 +67,8 @@ static bool repair(struct shadow *shadow, uint32_t number)
 		}
 	}
 	page->unsync = false;
-	vmm->hw->public.counters.shadow_syncs[0]++;
-	hw_charge_exit(vmm->hw, vmm->hw->cost.shadow_sync);
+	shadow->hw->public.counters.shadow_syncs[0]++;
+	hw_charge_exit(shadow->hw, shadow->hw->cost.shadow_sync);
 	return changed;
 }
 
@@ -87,7 +87,7 @@ void shadow_sync_all(struct shadow *shadow)
 	}
 	shadow->unsync.count = 0;
 	if (changed)
-		hw_flush(shadow->vmm->hw);
+		hw_flush(shadow->hw);
 }
 
 void shadow_sync_gfn(struct shadow *shadow, uint32_t gfn)
@@ -104,7 +104,7 @@ void shadow_sync_gfn(struct shadow *shadow, uint32_t gfn)
 	if (any)
 		shadow_write_protect(shadow, gfn);
 	if (changed)
-		hw_flush(shadow->vmm->hw);
+		hw_flush(shadow->hw);
 }
 
 void shadow_sync_below(struct shadow *shadow, uint32_t number)
@@ -175,6 +175,6 @@ void shadow_writes_end(struct shadow *shadow)
 		shadow->pending_overflow = false;
 		shadow->vmm->ops->empty(shadow->vmm);
 	} else if (changed) {
-		hw_flush(shadow->vmm->hw);
+		hw_flush(shadow->hw);
 	}
 }

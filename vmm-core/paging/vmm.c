@@ -2,6 +2,7 @@
 /* What all modes share: dispatch of exits, the live switch and the account of its refill. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "paging/shadow.h"
@@ -13,64 +14,71 @@ static const struct mode_ops *const mode_table[UMBRA_MODE_COUNT] = {
 	[UMBRA_MODE_EPT] = &mode_ept,
 };
 
-static enum hw_resume on_memory_exit(void *context, const struct hw_exit *exit, uint64_t *ret_hpa,
-				     uint32_t *ret_error_code)
+static enum hw_resume on_memory_exit(void *context, struct hw *hw, const struct hw_exit *exit,
+				     uint64_t *ret_hpa, uint32_t *ret_error_code)
 {
 	struct vmm *vmm = context;
 
-	return vmm->ops->memory_exit(vmm, exit, ret_hpa, ret_error_code);
+	return vmm->ops->memory_exit(vmm, hw, exit, ret_hpa, ret_error_code);
 }
 
-static int on_cr3_load(void *context, uint64_t cr3)
+static int on_cr3_load(void *context, struct hw *hw, uint64_t cr3)
 {
 	struct vmm *vmm = context;
 
-	return vmm->ops->cr3_load(vmm, cr3);
+	return vmm->ops->cr3_load(vmm, hw, cr3);
 }
 
-static void on_invlpg(void *context, uint64_t gva)
+static void on_invlpg(void *context, struct hw *hw, uint64_t gva)
 {
 	struct vmm *vmm = context;
 
-	vmm->ops->invlpg(vmm, gva);
+	vmm->ops->invlpg(vmm, hw, gva);
 }
 
-static int on_paging_changed(void *context)
+static int on_paging_changed(void *context, struct hw *hw)
 {
 	struct vmm *vmm = context;
 
-	return vmm->ops->paging_changed(vmm);
+	return vmm->ops->paging_changed(vmm, hw);
 }
 
-static void on_attend(void *context)
+static void on_attend(void *context, struct hw *hw)
 {
 	struct vmm *vmm = context;
 
 	if (vmm->ops->attend)
-		vmm->ops->attend(vmm);
+		vmm->ops->attend(vmm, hw);
 }
 
-int vmm_create(struct hw *hw, struct memory *memory, enum umbra_mode mode, struct vmm **ret_vmm,
-	       struct umbra_error *ret_error)
+int vmm_create(struct hw *const hw[], unsigned nr_hw, struct memory *memory, enum umbra_mode mode,
+	       struct vmm **ret_vmm, struct umbra_error *ret_error)
 {
 	struct vmm *vmm = calloc(1, sizeof(*vmm));
 	int error;
 
 	if (!vmm)
 		return umbra_error_set(ret_error, -ENOMEM, "VMM", NULL, "out of memory");
-	vmm->hw = hw;
+	memcpy(vmm->hw, hw, nr_hw * sizeof(hw[0]));
+	vmm->nr_hw = nr_hw;
 	vmm->memory = memory;
 	vmm->mode = mode;
 	vmm->ops = mode_table[mode];
 	vmm->ept_root = UINT64_MAX;
-	hw->vmm = (struct hw_vmm_entry){
-		.vmm = vmm,
-		.memory_exit = on_memory_exit,
-		.cr3_load = on_cr3_load,
-		.invlpg = on_invlpg,
-		.paging_changed = on_paging_changed,
-		.attend = on_attend,
-	};
+	for (unsigned i = 0; i < nr_hw; i++)
+		hw[i]->vmm = (struct hw_vmm_entry){
+			.vmm = vmm,
+			.memory_exit = on_memory_exit,
+			.cr3_load = on_cr3_load,
+			.invlpg = on_invlpg,
+			.paging_changed = on_paging_changed,
+			.attend = on_attend,
+		};
+	error = vmm_check(vmm, mode, ret_error);
+	if (error) {
+		vmm_destroy(vmm);
+		return error;
+	}
 	error = vmm->ops->enter(vmm);
 	if (error) {
 		vmm_destroy(vmm);
@@ -97,10 +105,15 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int vmm_check(const struct vmm *vmm, enum umbra_mode mode, struct umbra_error *ret_error)
+{
+	return mode_table[mode]->check ? mode_table[mode]->check(vmm, ret_error) : 0;
+}
+
 int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64_t time,
 	       struct umbra_error *ret_error)
 {
-	struct hw *hw = vmm->hw;
+	struct hw *hw = vmm->hw[0];
 	uint64_t start = now_ns(), cycles;
 	enum umbra_mode from = vmm->mode;
 	uint64_t zapped;
@@ -113,8 +126,12 @@ int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64
 	if (from == to)
 		return umbra_error_set(ret_error, -EALREADY, "switch", umbra_mode_name(to),
 				       "the mode is on already");
+	error = vmm_check(vmm, to, ret_error);
+	if (error)
+		return error;
 	/* An emulated table write of the last instruction is finished first. */
-	on_attend(vmm);
+	for (unsigned i = 0; i < vmm->nr_hw; i++)
+		on_attend(vmm, vmm->hw[i]);
 	zapped = vmm->ops->leave(vmm);
 	vmm->mode = to;
 	vmm->ops = mode_table[to];
@@ -140,17 +157,17 @@ int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64
 	return 0;
 }
 
-void vmm_count_refill(struct vmm *vmm, bool caused, uint64_t cycles)
+void vmm_count_refill(struct vmm *vmm, struct hw *hw, bool caused, uint64_t cycles)
 {
 	if (!caused || !vmm->switches)
 		return;
 	vmm->last.refill_fills++;
 	vmm->last.refill_cycles += cycles;
-	vmm->hw->public.counters.refill_fills[0]++;
-	vmm->hw->public.counters.refill_cycles[0] += cycles;
+	hw->public.counters.refill_fills[0]++;
+	hw->public.counters.refill_cycles[0] += cycles;
 }
 
-void vmm_trace(struct vmm *vmm, enum umbra_table table, unsigned level, unsigned index, bool write,
+void vmm_trace(struct hw *hw, enum umbra_table table, unsigned level, unsigned index, bool write,
 	       uint64_t gpa, uint64_t hpa, uint64_t entry)
 {
 	struct umbra_step step = {
@@ -165,6 +182,6 @@ void vmm_trace(struct vmm *vmm, enum umbra_table table, unsigned level, unsigned
 		.entry = entry,
 	};
 
-	if (vmm->hw->trace)
-		vmm->hw->trace(vmm->hw->trace_context, &step);
+	if (hw->trace)
+		hw->trace(hw->trace_context, &step);
 }

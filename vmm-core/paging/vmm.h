@@ -12,16 +12,18 @@
 struct vmm;
 
 struct mode_ops {
-	/* Builds what the mode needs and sets the hardware's registers. -ENOMEM. */
+	/* Whether the guest as it is can run in this mode. -EOPNOTSUPP. May be NULL. */
+	int (*check)(const struct vmm *vmm, struct umbra_error *ret_error);
+	/* Builds what the mode needs and sets the registers of every vCPU's hardware. -ENOMEM. */
 	int (*enter)(struct vmm *vmm);
 	/* Tears down what does not survive a switch; returns the pages dropped. */
 	uint64_t (*leave)(struct vmm *vmm);
-	enum hw_resume (*memory_exit)(struct vmm *vmm, const struct hw_exit *exit,
+	enum hw_resume (*memory_exit)(struct vmm *vmm, struct hw *hw, const struct hw_exit *exit,
 				      uint64_t *ret_hpa, uint32_t *ret_error_code);
-	int (*cr3_load)(struct vmm *vmm, uint64_t cr3);
-	void (*invlpg)(struct vmm *vmm, uint64_t gva);
-	int (*paging_changed)(struct vmm *vmm);
-	void (*attend)(struct vmm *vmm);
+	int (*cr3_load)(struct vmm *vmm, struct hw *hw, uint64_t cr3);
+	void (*invlpg)(struct vmm *vmm, struct hw *hw, uint64_t gva);
+	int (*paging_changed)(struct vmm *vmm, struct hw *hw);
+	void (*attend)(struct vmm *vmm, struct hw *hw);
 	/* Empties the second step; for an explanation from the first touch on. */
 	void (*empty)(struct vmm *vmm);
 };
@@ -31,7 +33,8 @@ extern const struct mode_ops mode_bare, mode_shadow, mode_ept;
 struct shadow;
 
 struct vmm {
-	struct hw *hw;
+	struct hw *hw[MEMORY_MAX_HW]; /* one a vCPU; costs that are no vCPU's go to the first */
+	unsigned nr_hw;
 	struct memory *memory;
 	const struct mode_ops *ops;
 	enum umbra_mode mode;
@@ -41,22 +44,26 @@ struct vmm {
 	uint64_t switches;
 };
 
-int vmm_create(struct hw *hw, struct memory *memory, enum umbra_mode mode, struct vmm **ret_vmm,
-	       struct umbra_error *ret_error);
+/* @hw: @nr_hw of them, 1 ... MEMORY_MAX_HW, all of @memory. -ENOMEM; -EOPNOTSUPP: not in this mode.
+ */
+int vmm_create(struct hw *const hw[], unsigned nr_hw, struct memory *memory, enum umbra_mode mode,
+	       struct vmm **ret_vmm, struct umbra_error *ret_error);
 void vmm_destroy(struct vmm *vmm);
 
+/* Whether the guest as it is can run in @mode: 0, or -EOPNOTSUPP and what stands against it. */
+int vmm_check(const struct vmm *vmm, enum umbra_mode mode, struct umbra_error *ret_error);
 /* See umbra_guest_switch(). */
 int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64_t time,
 	       struct umbra_error *ret_error);
 
 /* A fill happened at the present exit that cost @cycles in all; @caused: a switch caused it. */
-void vmm_count_refill(struct vmm *vmm, bool caused, uint64_t cycles);
+void vmm_count_refill(struct vmm *vmm, struct hw *hw, bool caused, uint64_t cycles);
 
 /*
  * The VMM reads or writes an entry while it handles an exit: part of an explanation. @gpa: where a
  * guest's entry lies; for an EPT entry the address that is being mapped.
  */
-void vmm_trace(struct vmm *vmm, enum umbra_table table, unsigned level, unsigned index, bool write,
+void vmm_trace(struct hw *hw, enum umbra_table table, unsigned level, unsigned index, bool write,
 	       uint64_t gpa, uint64_t hpa, uint64_t entry);
 
 /* guest_walk.c: the guest's tables as the VMM reads them, in software. */
@@ -76,8 +83,8 @@ struct guest_walk {
  * and dirty bits in the guest's entries as it would. False: the guest gets a page fault with
  * error_code.
  */
-bool guest_walk(struct vmm *vmm, uint64_t gva, enum hw_access access, bool user,
-		struct guest_walk *ret_walk);
+bool guest_walk(struct vmm *vmm, struct hw *hw, uint64_t gva, enum hw_access access,
+		enum hw_privilege privilege, struct guest_walk *ret_walk);
 /* An entry of a guest table; all ones beyond RAM. */
 uint64_t guest_entry(struct vmm *vmm, uint64_t gpa);
 

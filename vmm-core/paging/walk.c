@@ -81,8 +81,9 @@ static void fill_later(struct walker *walker, struct cache *caches, uint64_t epo
 	fill->value = value;
 }
 
-/* GPA -> HPA through EPT (SDM 3C 28.3.2). False: violation. Umbra's EPT maps 4K pages only. */
-static bool walk_nested(struct walker *walker, uint64_t gpa, bool write, uint64_t *ret_hpa)
+/* GPA -> HPA through EPT (SDM 3C 28.3.2). Umbra's EPT maps 4K pages only. */
+static enum walk_status walk_nested(struct walker *walker, uint64_t gpa, bool write,
+				    uint64_t *ret_hpa)
 {
 	struct hw *hw = walker->hw;
 	uint64_t need = write ? EPT_W : EPT_R;
@@ -99,15 +100,17 @@ static bool walk_nested(struct walker *walker, uint64_t gpa, bool write, uint64_
 		if (hw->trace)
 			trace_reference(hw, UMBRA_TABLE_EPT, level, entry_index(gpa, level), 0, hpa,
 					entry, gpa);
+		if ((entry & (EPT_R | EPT_W)) == EPT_W) /* SDM 3C 28.3.3.1 */
+			return WALK_MISCONFIGURATION;
 		if (!(entry & need))
-			return false;
+			return WALK_VIOLATION;
 		table = entry & ENTRY_ADDRESS;
 		if (level == 1)
 			break;
 		fill_later(walker, hw->tlb.nested, hw->tlb.nested_epoch, gpa, level - 1, table);
 	}
 	*ret_hpa = table | (gpa & PAGE_MASK);
-	return true;
+	return WALK_OK;
 }
 
 static void set_accessed_dirty(struct hw *hw, uint64_t *entries[LEVELS], unsigned leaf, bool write)
@@ -121,7 +124,7 @@ static void set_accessed_dirty(struct hw *hw, uint64_t *entries[LEVELS], unsigne
 		*entry |= bits;
 		frames_written(&hw->memory->frames,
 			       (uint64_t)((uint8_t *)entry - hw->memory->frames.base));
-		hw->public.attention = true; /* code may lie there too */
+		hw_attention_all(hw->memory); /* code may lie there too */
 		hw->public.counters.walk_references_ad[0]++;
 		hw_charge(hw, hw->cost.walk_reference);
 		hw->public.counters.walk_cycles[0] += hw->cost.walk_reference;
@@ -150,13 +153,13 @@ static void note_table(struct hw *hw, uint64_t hpa, unsigned level)
 
 	if ((frame->flags & flag) != flag) {
 		frame->flags |= flag;
-		hw_watch_frame(hw, hpa);
+		hw_watch_frame(hw->memory, hpa);
 	}
 }
 
-static uint32_t fault_code(const struct hw *hw, enum hw_access access, bool user)
+static uint32_t fault_code(const struct hw *hw, enum hw_access access, enum hw_privilege privilege)
 {
-	return (access == HW_WRITE ? PF_W : 0) | (user ? PF_U : 0) |
+	return (access == HW_WRITE ? PF_W : 0) | (privilege == HW_USER ? PF_U : 0) |
 	       (access == HW_FETCH && hw->nxe ? PF_I : 0);
 }
 
@@ -166,21 +169,23 @@ static uint64_t rights_flags(struct rights rights)
 	       (rights.execute ? TLB_EXECUTE : 0);
 }
 
-static enum walk_status violation(struct walk *walk, uint64_t gpa, bool table)
+/* The nested walk for @gpa came to nothing. */
+static enum walk_status nested_failed(struct walk *walk, enum walk_status status, uint64_t gpa,
+				      bool table)
 {
 	walk->gpa = gpa;
 	walk->table = table;
-	return WALK_VIOLATION;
+	return status;
 }
 
 static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw_access access,
-				    bool user, struct walk *ret)
+				    enum hw_privilege privilege, struct walk *ret)
 {
 	struct hw *hw = walker->hw;
 	bool shadow = hw->intercepts & INTERCEPT_CR3; /* CR3 points at tables of the VMM */
 	struct rights rights = {true, true, true};
 	uint64_t *entries[LEVELS] = {0};
-	uint32_t code = fault_code(hw, access, user);
+	uint32_t code = fault_code(hw, access, privilege);
 	uint64_t table_gpa = hw->cr3 & ENTRY_ADDRESS;
 	uint64_t entry, known; /* known: the table's HPA where table_known */
 	bool table_known;
@@ -193,6 +198,7 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 					 !!(known & TLB_EXECUTE)};
 	for (;; level--) {
 		unsigned index = entry_index(gva, level);
+		enum walk_status status;
 		uint64_t hpa;
 
 		if (table_known) {
@@ -200,15 +206,19 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 			table_known = false;
 		} else if (!hw->eptp) {
 			hpa = table_gpa + index * sizeof(entry);
-		} else if (!walk_nested(walker, table_gpa + index * sizeof(entry), false, &hpa)) {
-			return violation(ret, table_gpa + index * sizeof(entry), true);
+		} else {
+			uint64_t gpa = table_gpa + index * sizeof(entry);
+
+			status = walk_nested(walker, gpa, false, &hpa);
+			if (status != WALK_OK)
+				return nested_failed(ret, status, gpa, true);
 		}
 		entry = read_entry(hw, hpa);
 		walker->references_guest++;
 		if (hw->trace)
 			trace_reference(hw, shadow ? UMBRA_TABLE_SHADOW : UMBRA_TABLE_GUEST, level,
 					index, table_gpa + index * sizeof(entry), hpa, entry, 0);
-		if (!(entry & PTE_P) || entry_reserved(entry, level, hw->nxe)) {
+		if (!(entry & PTE_P) || entry_reserved(entry, level, hw->nxe, hw->maxphyaddr)) {
 			ret->error_code = code | (entry & PTE_P ? PF_P | PF_RSVD : 0);
 			return WALK_FAULT;
 		}
@@ -225,14 +235,16 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 			 */
 			uint64_t gpa = table_gpa + entry_index(gva, level - 1) * sizeof(entry);
 
-			if (!walk_nested(walker, gpa, false, &known))
-				return violation(ret, gpa, true);
+			status = walk_nested(walker, gpa, false, &known);
+			if (status != WALK_OK)
+				return nested_failed(ret, status, gpa, true);
 			table_known = true;
 		}
 		known = (known & ~PAGE_MASK) | rights_flags(rights);
 		fill_later(walker, hw->tlb.linear, hw->tlb.linear_epoch, gva, level - 1, known);
 	}
-	if (!rights_allow(rights, access == HW_WRITE, access == HW_FETCH, user, hw->wp)) {
+	if (!rights_allow(rights, access == HW_WRITE, access == HW_FETCH, privilege == HW_USER,
+			  hw->wp)) {
 		ret->error_code = code | PF_P;
 		return WALK_FAULT;
 	}
@@ -243,8 +255,13 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 		uint64_t gpa = (entry & ENTRY_ADDRESS & ~size_mask) | (gva & size_mask);
 		uint64_t hpa = gpa;
 
-		if (hw->eptp && !walk_nested(walker, gpa, access == HW_WRITE, &hpa))
-			return violation(ret, gpa, false);
+		if (hw->eptp) {
+			enum walk_status status =
+				walk_nested(walker, gpa, access == HW_WRITE, &hpa);
+
+			if (status != WALK_OK)
+				return nested_failed(ret, status, gpa, false);
+		}
 		set_accessed_dirty(hw, entries, level, access == HW_WRITE);
 		if (access == HW_WRITE)
 			entry |= PTE_D;
@@ -262,15 +279,19 @@ static enum walk_status walk_unpaged(struct walker *walker, uint64_t gva, enum h
 {
 	uint64_t hpa = gva;
 
-	if (walker->hw->eptp && !walk_nested(walker, gva, access == HW_WRITE, &hpa))
-		return violation(ret, gva, false);
+	if (walker->hw->eptp) {
+		enum walk_status status = walk_nested(walker, gva, access == HW_WRITE, &hpa);
+
+		if (status != WALK_OK)
+			return nested_failed(ret, status, gva, false);
+	}
 	ret->large = false;
 	ret->value = (hpa & ~PAGE_MASK) | TLB_WRITE | TLB_USER | TLB_EXECUTE | TLB_DIRTY;
 	return WALK_OK;
 }
 
-enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access, bool user,
-			 struct walk *ret_walk)
+enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
+			 enum hw_privilege privilege, struct walk *ret_walk)
 {
 	struct walker walker;
 	struct umbra_counters *counters = &hw->public.counters;
@@ -280,7 +301,7 @@ enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access, boo
 	walker.hw = hw;
 	walker.nr_fills = 0;
 	walker.references_guest = walker.references_nested = walker.cache_hits = 0;
-	status = hw->paged ? walk_tables(&walker, gva, access, user, ret_walk)
+	status = hw->paged ? walk_tables(&walker, gva, access, privilege, ret_walk)
 			   : walk_unpaged(&walker, gva, access, ret_walk);
 	if (status == WALK_FAULT && walker.cache_hits) {
 		/*
@@ -289,7 +310,7 @@ enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access, boo
 		 */
 		walk_caches_remove(&hw->tlb, gva);
 		walker.nr_fills = 0;
-		status = walk_tables(&walker, gva, access, user, ret_walk);
+		status = walk_tables(&walker, gva, access, privilege, ret_walk);
 	}
 	if (status == WALK_OK) {
 		for (unsigned i = 0; i < walker.nr_fills; i++) {

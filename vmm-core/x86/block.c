@@ -20,11 +20,20 @@
 #include "x86/mem.h"
 
 #define BLOCK_INSNS 64
+/* Blocks that follow each other by tail calls: a bound for compilers that make true calls of them.
+ */
+#define FOLLOW      64
 #define TABLE_BITS  14
 #define TABLE_SIZE  (1u << TABLE_BITS)
 #define ARENA_INSNS (1u << 18) /* about 10 MiB; when it is full everything is decoded anew */
 /* Faults take no guest time: after so many the caller gets a look around all the same. */
 #define MAX_ROUNDS 65536
+/*
+ * Faults whose handlers' first instructions fault again, without end: so many give the turn to the
+ * other vCPUs, and so many end the guest, for neither time nor instructions would ever stop it.
+ */
+#define BARREN_TURN 65536
+#define BARREN_END  (1u << 20)
 
 struct block {
 	const uint8_t *host; /* of the first byte; NULL: empty */
@@ -54,6 +63,12 @@ struct x86_blocks {
 	struct x86_insn rep;
 
 	bool window; /* an interrupt waited for IF */
+
+	/* The block that is executed as a whole, NULL while single instructions are; until when
+	 * others may follow it, and how many. */
+	struct block *running;
+	uint64_t until_time, until_instruction;
+	unsigned follow;
 };
 
 int x86_blocks_create(struct x86_blocks **ret_blocks)
@@ -113,7 +128,7 @@ static void build_block(struct x86_cpu *cpu, struct block *block, const uint8_t 
 {
 	struct x86_blocks *blocks = cpu->blocks;
 	size_t len = PAGE_SIZE - ((uintptr_t)host & PAGE_MASK), offset = 0;
-	struct x86_insn insns[BLOCK_INSNS];
+	struct x86_insn insns[BLOCK_INSNS + 1];
 	unsigned nr = 0;
 
 	while (nr < BLOCK_INSNS && offset < len) {
@@ -122,19 +137,21 @@ static void build_block(struct x86_cpu *cpu, struct block *block, const uint8_t 
 
 		if (place == X86_PLACE_CUT || (place == X86_PLACE_ALONE && nr > 0))
 			break;
-		offset += insns[nr++].length;
+		offset += insns[nr].length;
+		insns[nr++].end = (uint16_t)offset;
 		if (place != X86_PLACE_ANY)
 			break;
 	}
 
+	insns[nr] = (struct x86_insn){.thread = x86_block_end, .end = (uint16_t)offset};
 	if (nr > block->capacity || !block->insns) {
-		if (blocks->used + nr > ARENA_INSNS)
+		if (blocks->used + nr + 1 > ARENA_INSNS)
 			forget_everything(blocks);
 		block->insns = &blocks->arena[blocks->used];
 		block->capacity = (uint8_t)nr;
-		blocks->used += nr;
+		blocks->used += nr + 1;
 	}
-	memcpy(block->insns, insns, nr * sizeof(insns[0]));
+	memcpy(block->insns, insns, (nr + 1) * sizeof(insns[0]));
 	block->nr = (uint8_t)nr;
 	block->host = host;
 	block->frame = frame;
@@ -189,12 +206,12 @@ static __attribute__((noinline)) const uint8_t *fetch_slow(struct x86_cpu *cpu, 
 {
 	const uint8_t *host;
 
-	if (cpu->code_mode == X86_CODE_64 ? !x86_canonical(rip)
+	if (cpu->code_mode == X86_CODE_64 ? !x86_canonical(cpu, rip)
 					  : rip > cpu->segment[X86_CS].limit) {
 		x86_raise_code(cpu, X86_GP, 0);
 		return NULL;
 	}
-	host = hw_translate(cpu->hw, code_linear(cpu, rip), HW_FETCH, cpu->cpl == 3);
+	host = hw_translate(cpu->hw, code_linear(cpu, rip), HW_FETCH, cpu->privilege);
 	if (!host)
 		x86_raise_memory_fault(cpu);
 	return host;
@@ -205,7 +222,7 @@ static inline const uint8_t *fetch(struct x86_cpu *cpu, uint64_t rip)
 {
 	struct hw_public *p = hw_public(cpu->hw);
 	uint64_t page = rip >> PAGE_SHIFT;
-	struct hw_lookaside *entry = &p->fetch[cpu->cpl == 3][page % HW_LOOKASIDE_SETS];
+	struct hw_lookaside *entry = &p->fetch[cpu->privilege][page % HW_LOOKASIDE_SETS];
 
 	if (__builtin_expect(cpu->code_mode == X86_CODE_64 && entry->page[0] == page, 1)) {
 		p->counters.tlb_hits[UMBRA_TLB_l1_instruction]++;
@@ -261,6 +278,16 @@ static __attribute__((noinline)) void fault(struct x86_cpu *cpu)
 	if (!cpu->ended)
 		x86_deliver(cpu, cpu->fault_vector, X86_EVENT_EXCEPTION, cpu->fault_has_code,
 			    cpu->fault_code);
+	if (cpu->barren_steps != cpu->steps) {
+		cpu->barren_steps = cpu->steps;
+		cpu->barren_faults = 0;
+	}
+	if (++cpu->barren_faults % BARREN_TURN)
+		return;
+	cpu->paused = cpu->shares;
+	if (cpu->barren_faults >= BARREN_END)
+		x86_end(cpu, UMBRA_END_ERROR, "%u faults in a row and no instruction between them",
+			BARREN_END);
 }
 
 static void place_of_end(struct x86_cpu *cpu, uint64_t rip, unsigned length)
@@ -272,29 +299,98 @@ static void place_of_end(struct x86_cpu *cpu, uint64_t rip, unsigned length)
 	memcpy(cpu->end.bytes, cpu->blocks->fetched, length);
 }
 
-/*
- * Executes from @insn on until @end, or until an instruction wants something else than to go on.
- * Returns what the last one returned; *ret_insn is the one behind it, *ret_rip its address.
- */
-static inline __attribute__((always_inline)) enum x86_result execute(
-	struct x86_cpu *cpu, const struct x86_insn *insn, const struct x86_insn *end,
-	const struct x86_insn **ret_insn, uint64_t *ret_rip)
+/* Executes @block, whose page is looked up and which is not longer than @room. */
+static inline __attribute__((always_inline)) const struct x86_insn *start(struct x86_cpu *cpu,
+									  struct block *block,
+									  const uint8_t *host,
+									  uint64_t room)
 {
-	struct hw_public *p = hw_public(cpu->hw);
-	uint64_t rip = cpu->gpr[X86_RIP];
-	enum x86_result result;
+	cpu->blocks->running = block;
+	cpu->blocks->fetched = host;
+	/* A repeated string instruction is the last of its block. */
+	cpu->rep_room = room - block->nr + 1;
+	cpu->block_rip = cpu->gpr[X86_RIP];
+	return block->insns->thread(cpu, block->insns);
+}
 
-	do {
-		rip += insn->length;
-		cpu->gpr[X86_RIP] = rip;
-		result = insn->exec(cpu, insn);
-		insn++;
-		if (__builtin_expect(result != X86_DONE, 0) || __builtin_expect(p->attention, 0))
-			break;
-	} while (insn < end);
-	*ret_insn = insn;
-	*ret_rip = rip;
-	return result;
+const struct x86_insn *x86_step(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	x86_set_rip(cpu, insn);
+	return x86_go_on(cpu, insn, insn->exec(cpu, insn));
+}
+
+/* A branch, or whatever else ends its block. */
+const struct x86_insn *x86_step_last(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	x86_set_rip(cpu, insn);
+	return x86_finish(cpu, insn, insn->exec(cpu, insn));
+}
+
+const struct x86_insn *x86_step_rip(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	x86_set_rip(cpu, insn);
+	return insn->behind(cpu, insn);
+}
+
+const struct x86_insn *x86_block_end(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	x86_set_rip(cpu, insn);
+	return x86_follow(cpu, insn);
+}
+
+/*
+ * The block is done. Counts it and goes on with the one at RIP if that needs no more than a look:
+ * in the lookaside, decoded, known to be up to date and short enough for what time is left.
+ */
+const struct x86_insn *x86_follow(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	struct x86_blocks *blocks = cpu->blocks;
+	struct hw_public *p = hw_public(cpu->hw);
+	struct block *block = blocks->running;
+	uint64_t rip = cpu->gpr[X86_RIP], page = rip >> PAGE_SHIFT, now, room;
+	struct hw_lookaside *entry = &p->fetch[cpu->privilege][page % HW_LOOKASIDE_SETS];
+	const uint8_t *host;
+
+	cpu->result = X86_DONE;
+	if (!block)
+		return insn;
+	p->counters.tlb_hits[UMBRA_TLB_l1_instruction] += block->nr - 1u;
+	cpu->steps += block->nr;
+	cpu->instructions += block->nr;
+
+	if (__builtin_expect(p->attention || entry->page[0] != page ||
+				     cpu->code_mode != X86_CODE_64 || !blocks->follow,
+			     0))
+		return insn;
+	host = entry->host + (rip & PAGE_MASK);
+	block = slot_of(blocks, host);
+	now = x86_time(cpu);
+	if (__builtin_expect(block->host != host || block->mode != X86_CODE_64 ||
+				     block->epoch != blocks->epoch || !block->nr ||
+				     now >= blocks->until_time ||
+				     cpu->instructions >= blocks->until_instruction,
+			     0))
+		return insn;
+	room = blocks->until_time - now;
+	if (room > blocks->until_instruction - cpu->instructions)
+		room = blocks->until_instruction - cpu->instructions;
+	if (__builtin_expect(block->nr > room, 0))
+		return insn;
+
+	blocks->follow--;
+	p->counters.tlb_hits[UMBRA_TLB_l1_instruction]++;
+	return start(cpu, block, host, room);
+}
+
+enum x86_result x86_execute_one(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	struct x86_insn block[] = {*insn, {.thread = x86_block_end}};
+
+	block[0].end = 0;
+	cpu->blocks->running = NULL;
+	cpu->block_rip = cpu->gpr[X86_RIP];
+	block[0].thread(cpu, block);
+	return cpu->result == X86_ATTEND ? X86_DONE : cpu->result;
 }
 
 /* Counts the instructions from @first to before @next and does what the last one asks for. */
@@ -308,7 +404,7 @@ static __attribute__((noinline)) void settle(struct x86_cpu *cpu, const struct x
 	hw_fetched_again(cpu->hw, done - 1);
 	cpu->steps += done;
 	cpu->instructions += done;
-	if (result == X86_DONE)
+	if (result == X86_DONE || result == X86_ATTEND)
 		return;
 
 	rip -= last->length;
@@ -331,14 +427,18 @@ static __attribute__((noinline)) void settle(struct x86_cpu *cpu, const struct x
 static enum x86_result run_insns(struct x86_cpu *cpu, const struct x86_insn *first, unsigned nr,
 				 uint64_t room)
 {
-	const struct x86_insn *next;
+	const struct x86_insn *insn = first, *end = first + (room < nr ? room : nr);
+	uint64_t rip = cpu->gpr[X86_RIP];
 	enum x86_result result;
-	uint64_t rip;
 
 	/* A repeated string instruction is the last of its block. */
 	cpu->rep_room = room >= nr ? room - nr + 1 : 1;
-	result = execute(cpu, first, first + (room < nr ? room : nr), &next, &rip);
-	settle(cpu, first, next, rip, result);
+	do {
+		rip += insn->length;
+		cpu->gpr[X86_RIP] = rip;
+		result = x86_execute_one(cpu, insn++);
+	} while (result == X86_DONE && !hw_public(cpu->hw)->attention && insn < end);
+	settle(cpu, first, insn, rip, result);
 	return result;
 }
 
@@ -419,20 +519,17 @@ faulted:
 	return X86_FAULT;
 }
 
-/* Fetches, decodes where needed and executes one block, cut to @room. */
-static inline __attribute__((always_inline)) enum x86_result run_block(struct x86_cpu *cpu,
-								       uint64_t room)
+/* Fetches and decodes where needed, and executes blocks for at most @room. */
+static enum x86_result run_block(struct x86_cpu *cpu, uint64_t room)
 {
-	uint64_t rip = cpu->gpr[X86_RIP];
-	const struct x86_insn *next;
+	struct x86_blocks *blocks = cpu->blocks;
+	const struct x86_insn *last;
 	const uint8_t *host;
 	struct block *block;
-	enum x86_result result;
-	unsigned nr;
 
 	if (__builtin_expect(cpu->code_mode != X86_CODE_64, 0))
 		return run_legacy(cpu, room);
-	host = fetch(cpu, rip);
+	host = fetch(cpu, cpu->gpr[X86_RIP]);
 	if (__builtin_expect(!host, 0)) {
 		fault(cpu);
 		return X86_FAULT;
@@ -440,22 +537,16 @@ static inline __attribute__((always_inline)) enum x86_result run_block(struct x8
 	block = find_block(cpu, host);
 	if (__builtin_expect(!block || !block->nr, 0))
 		return run_single(cpu, host);
-
-	nr = block->nr;
-	cpu->blocks->fetched = host;
-	if (__builtin_expect(nr > room, 0))
-		return run_insns(cpu, block->insns, nr, room);
-	/* A repeated string instruction is the last of its block. */
-	cpu->rep_room = room - nr + 1;
-	result = execute(cpu, block->insns, block->insns + nr, &next, &rip);
-	if (__builtin_expect(result == X86_DONE && next == block->insns + nr, 1)) {
-		hw_fetched_again(cpu->hw, nr - 1);
-		cpu->steps += nr;
-		cpu->instructions += nr;
-	} else {
-		settle(cpu, block->insns, next, rip, result);
+	if (__builtin_expect(block->nr > room, 0)) {
+		blocks->fetched = host;
+		return run_insns(cpu, block->insns, block->nr, room);
 	}
-	return result;
+	blocks->follow = FOLLOW;
+	last = start(cpu, block, host, room);
+	if (cpu->result != X86_DONE)
+		settle(cpu, blocks->running->insns, last + 1, cpu->block_rip + last->end,
+		       cpu->result);
+	return cpu->result;
 }
 
 /* Between two instructions: what the MMU or the VMM put off until now. */
@@ -477,6 +568,8 @@ static void run_blocks(struct x86_cpu *cpu, uint64_t deadline, uint64_t until_in
 	enum x86_result result;
 	uint64_t now, room;
 
+	cpu->blocks->until_time = deadline;
+	cpu->blocks->until_instruction = until_instruction;
 	do {
 		now = x86_time(cpu);
 		if (now >= deadline || cpu->instructions >= until_instruction)
@@ -490,7 +583,7 @@ static void run_blocks(struct x86_cpu *cpu, uint64_t deadline, uint64_t until_in
 			if (cpu->ended)
 				return;
 		}
-	} while ((result == X86_DONE || result == X86_AGAIN) && !*stop);
+	} while ((result == X86_DONE || result == X86_AGAIN || result == X86_ATTEND) && !*stop);
 }
 
 /*
@@ -510,6 +603,7 @@ static void run_one(struct x86_cpu *cpu, unsigned shadow)
 	/* RF is of one instruction only; IRET may set it for the next one (SDM 3B 17.3.1.1). */
 	cpu->rflags &= ~(uint64_t)RFLAGS_RF;
 	cpu->single_step = cpu->rflags & RFLAGS_TF;
+	cpu->blocks->until_instruction = 0; /* nothing follows */
 	result = cpu->blocks->in_rep ? run_rep(cpu, 1) : run_block(cpu, 1);
 	x86_debug_retired(cpu, result != X86_FAULT);
 	cpu->single_step = false;
@@ -540,7 +634,7 @@ static bool take_interrupt(struct x86_cpu *cpu)
 {
 	struct x86_blocks *blocks = cpu->blocks;
 
-	if (!machine_interrupt_pending(cpu->machine)) {
+	if (!machine_interrupt_pending(cpu->machine, cpu->index)) {
 		blocks->window = false;
 		return false;
 	}
@@ -557,9 +651,16 @@ static bool take_interrupt(struct x86_cpu *cpu)
 	blocks->window = false;
 	leave_rep(cpu);
 	cpu->halted = false;
-	x86_deliver(cpu, machine_interrupt_acknowledge(cpu->machine), X86_EVENT_EXTERNAL, false, 0);
+	x86_deliver(cpu, machine_interrupt_acknowledge(cpu->machine, cpu->index),
+		    X86_EVENT_EXTERNAL, false, 0);
 	attend(cpu);
 	return true;
+}
+
+bool x86_can_run(const struct x86_cpu *cpu)
+{
+	return !cpu->halted ||
+	       ((cpu->rflags & RFLAGS_IF) && machine_interrupt_pending(cpu->machine, cpu->index));
 }
 
 void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instruction,
@@ -571,7 +672,7 @@ void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instructio
 	/* Loaders, devices and the VMM may have written to code since. */
 	cpu->blocks->epoch = hw_code_writes(cpu->hw);
 	attend(cpu);
-	while (!cpu->ended && !*stop && rounds++ < MAX_ROUNDS) {
+	while (!cpu->ended && !cpu->paused && !*stop && rounds++ < MAX_ROUNDS) {
 		now = x86_time(cpu);
 		if (now >= machine_next_event(cpu->machine))
 			machine_advance(cpu->machine, now);

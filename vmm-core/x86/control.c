@@ -15,7 +15,6 @@
 #define CR4_DEFINED                                                                                \
 	(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 #define CR4_PAGING  (CR4_PSE | CR4_PAE)
-#define CR3_DEFINED ((1ull << X86_MAXPHYADDR) - 1)
 #define CR8_DEFINED 0xfull
 
 static enum x86_result gp(struct x86_cpu *cpu)
@@ -25,8 +24,10 @@ static enum x86_result gp(struct x86_cpu *cpu)
 
 enum x86_result x86_update_paging(struct x86_cpu *cpu)
 {
-	struct hw_paging paging = {cpu->cr0, cpu->cr3, cpu->cr4, cpu->efer};
+	struct hw_paging paging = {
+		.cr0 = cpu->cr0, .cr3 = cpu->cr3, .cr4 = cpu->cr4, .efer = cpu->efer};
 
+	cpu->canonical_shift = cpu->cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
 	if (hw_paging_changed(cpu->hw, &paging) < 0) {
 		x86_end(cpu, UMBRA_END_ERROR, "%s", hw_error_text(cpu->hw));
 		return X86_FAULT;
@@ -86,13 +87,13 @@ static enum x86_result write_cr0(struct x86_cpu *cpu, uint64_t value)
 
 bool x86_load_cr3(struct x86_cpu *cpu, uint64_t value)
 {
-	if (value & ~CR3_DEFINED) {
+	if (value >> hw_maxphyaddr(cpu->hw)) {
 		gp(cpu);
 		return false;
 	}
 	cpu->cr3 = value;
 	hw_public(cpu->hw)->counters.guest_cr3_loads[0]++;
-	if (hw_load_cr3(cpu->hw, value) < 0) {
+	if (hw_load_cr3(cpu->hw, value, false) < 0) {
 		x86_end(cpu, UMBRA_END_ERROR, "%s", hw_error_text(cpu->hw));
 		return false;
 	}
@@ -202,7 +203,7 @@ enum x86_result x86_exec_invlpg(struct x86_cpu *cpu, const struct x86_insn *insn
 		return gp(cpu);
 	hw_public(cpu->hw)->counters.guest_invlpgs[0]++;
 	linear = x86_linear(cpu, insn->segment, x86_effective_address(cpu, insn));
-	if (x86_canonical(linear)) /* else nothing can be cached of it */
+	if (x86_canonical(cpu, linear)) /* else nothing can be cached of it */
 		hw_invlpg(cpu->hw, linear);
 	return X86_LEAVE;
 }

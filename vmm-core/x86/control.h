@@ -23,8 +23,14 @@
 #define CR4_PAE        (1ull << 5)
 #define CR4_MCE        (1ull << 6)
 #define CR4_PGE        (1ull << 7)
+#define CR4_PCE        (1ull << 8)
 #define CR4_OSFXSR     (1ull << 9)
 #define CR4_OSXMMEXCPT (1ull << 10)
+#define CR4_UMIP       (1ull << 11)
+#define CR4_LA57       (1ull << 12)
+#define CR4_FSGSBASE   (1ull << 16)
+#define CR4_PCIDE      (1ull << 17)
+#define CR4_OSXSAVE    (1ull << 18)
 #define CR4_SMEP       (1ull << 20)
 #define CR4_SMAP       (1ull << 21)
 #define CR4_PKE        (1ull << 22)
@@ -49,13 +55,11 @@
 
 /* IA32_MISC_ENABLE: fast strings; no branch trace store, no PEBS. */
 #define MISC_ENABLE_FAST_STRINGS     (1ull << 0)
+#define MISC_ENABLE_LIMIT_CPUID      (1ull << 22)
 #define MISC_ENABLE_BTS_UNAVAILABLE  (1ull << 11)
 #define MISC_ENABLE_PEBS_UNAVAILABLE (1ull << 12)
 #define X86_MISC_ENABLE                                                                            \
 	(MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_BTS_UNAVAILABLE | MISC_ENABLE_PEBS_UNAVAILABLE)
 
-/* Physical address width of the only processor of this build; bits above are reserved in entries.
- */
-#define X86_MAXPHYADDR 40
 
 #endif

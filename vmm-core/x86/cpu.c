@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "paging/tlb.h"
 #include "x86/block.h"
 #include "x86/control.h"
 #include "x86/cpu.h"
 #include "x86/flags.h"
 #include "x86/insn.h"
+#include "x86/model.h"
 #include "x86/segment.h"
 #include "x86/x87.h"
 
@@ -32,6 +34,7 @@ int x86_create(struct hw *hw, struct machine *machine, enum umbra_clock clock,
 	cpu->hw = hw;
 	cpu->machine = machine;
 	cpu->clock = clock;
+	cpu->model = x86_model_find(hw_processor(hw)->name);
 	error = x86_blocks_create(&cpu->blocks);
 	if (error < 0) {
 		free(cpu);
@@ -90,8 +93,10 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry)
 	cpu->mxcsr = MXCSR_AT_RESET;
 	x86_x87_init(&cpu->x87);
 
+	cpu->canonical_shift = 64 - 48;
 	x86_update_code_mode(cpu);
-	paging = (struct hw_paging){cpu->cr0, cpu->cr3, cpu->cr4, cpu->efer};
+	paging = (struct hw_paging){
+		.cr0 = cpu->cr0, .cr3 = cpu->cr3, .cr4 = cpu->cr4, .efer = cpu->efer};
 	return hw_paging_changed(cpu->hw, &paging);
 }
 
@@ -141,8 +146,8 @@ void x86_end_place(struct x86_cpu *cpu, uint64_t rip)
 
 	cpu->end.rip = rip;
 	cpu->end.nr_bytes = 0;
-	if (cpu->hw && x86_canonical(linear) && !hw_failed(cpu->hw))
-		host = hw_translate(cpu->hw, linear, HW_FETCH, cpu->cpl == 3);
+	if (cpu->hw && x86_canonical(cpu, linear) && !hw_failed(cpu->hw))
+		host = hw_translate(cpu->hw, linear, HW_FETCH, cpu->privilege);
 	if (!host)
 		return;
 	if (len > in_page)
@@ -158,7 +163,8 @@ void x86_end(struct x86_cpu *cpu, enum umbra_end_reason reason, const char *form
 	if (cpu->ended) /* the first reason is the true one */
 		return;
 	cpu->ended = true;
-	cpu->end = (struct umbra_end){.reason = reason, .rip = cpu->gpr[X86_RIP]};
+	cpu->end =
+		(struct umbra_end){.reason = reason, .rip = cpu->gpr[X86_RIP], .cpu = cpu->index};
 	cpu->end.cpu_mode = x86_mode_name(cpu);
 	va_start(arguments, format);
 	vsnprintf(cpu->end.text, sizeof(cpu->end.text), format, arguments);
@@ -184,4 +190,18 @@ void x86_registers(const struct x86_cpu *cpu, struct umbra_registers *ret_regist
 	for (int i = 0; i < 16; i++)
 		memcpy(r->xmm[i], cpu->xmm[i].u64, sizeof(r->xmm[i]));
 	r->mxcsr = cpu->mxcsr;
+	r->fcw = cpu->x87.control;
+	r->fsw = x86_x87_status(&cpu->x87);
+	r->ftw = x86_x87_tags(&cpu->x87);
+	r->fop = cpu->x87.opcode;
+	r->fcs = cpu->x87.cs;
+	r->fds = cpu->x87.ds;
+	r->fip = cpu->x87.ip;
+	r->fdp = cpu->x87.dp;
+	for (unsigned i = 0; i < X87_NR_REGISTERS; i++) {
+		const struct x86_x87_register *st = &cpu->x87.r[x87_number(&cpu->x87, i)];
+
+		r->st[i].significand = st->significand;
+		r->st[i].exponent = st->exponent;
+	}
 }

@@ -65,12 +65,22 @@ union x86_xmm {
 	double f64[2];
 } __attribute__((aligned(16)));
 
-/* The x87 state as FNSAVE stores it in protected mode with 32-bit operands (SDM 1 8.1.10). */
+/* The ten bytes of an x87 register, whose significand is an MMX register too. */
+struct x86_x87_register {
+	uint64_t significand;
+	uint16_t exponent; /* bit 15: the sign */
+} __attribute__((aligned(16)));
+
 struct x86_x87 {
-	uint32_t control, status, tag;
-	uint32_t ip, ip_selector, dp, dp_selector; /* always 0: only unmasked faults need them */
-	uint8_t st[8][10];                         /* ST(0) first */
-} __attribute__((packed, aligned(4)));
+	struct x86_x87_register r[8]; /* R0 ... R7: ST(i) is R(TOP + i) */
+	uint16_t control;
+	uint16_t status; /* without TOP */
+	uint8_t top;
+	uint8_t used;    /* bit i: Ri is not empty, as in FXSAVE's abridged tag word */
+	uint16_t opcode; /* FOP, of the last instruction with an unmasked exception */
+	uint16_t cs, ds; /* FCS, FDS */
+	uint64_t ip, dp; /* FIP, FDP: offsets */
+};
 
 /* SDM 3A 6.3.1 */
 enum x86_vector {
@@ -129,6 +139,7 @@ enum x86_breakpoints {
 
 #define X86_NR_HINTS (1u << 14)
 
+struct x86_model;  /* model.h */
 struct x86_blocks; /* block.c: the cache of decoded code */
 
 struct x86_cpu {
@@ -143,6 +154,8 @@ struct x86_cpu {
 	uint64_t cc_source;
 	uint8_t cc_op;
 	uint8_t cpl;
+	uint8_t privilege; /* enum hw_privilege of explicit data accesses: CPL and AC */
+	uint8_t canonical_shift;  /* 64 less the width of linear addresses, by CR4.LA57 */
 	uint8_t code_mode;        /* enum x86_code_mode */
 	uint8_t interrupt_shadow; /* enum x86_shadow, of the last instruction */
 	uint8_t pending;          /* enum x86_pending */
@@ -152,14 +165,20 @@ struct x86_cpu {
 	bool nmi_blocked;         /* until the next IRET (SDM 3A 6.7.1) */
 	bool new_task;            /* a task switch has got as far as the new task (task.h) */
 	bool halted;
+	bool shares; /* with other vCPUs, by turns: PAUSE gives the rest of a turn away */
+	bool paused; /* it did */
 
 	/* What stops the block: */
-	bool ended; /* the guest ended; see end */
+	bool ended;    /* the guest ended; see end */
+	uint8_t index; /* the vCPU's number and APIC ID; 0: the boot processor */
 	struct hw *hw;
 	struct machine *machine;
 	struct x86_blocks *blocks;
+	const struct x86_model *model;
 
 	uint64_t cc_dest;
+	uint64_t block_rip; /* of the first instruction of the block that executes */
+	uint8_t result;     /* enum x86_result of the thread that stopped */
 
 	/* Clocks (DESIGN.md): whole counts, exact whenever a block is not executing. */
 	uint64_t instructions; /* retired; a REP counts once */
@@ -176,6 +195,7 @@ struct x86_cpu {
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t pat, misc_enable, tsc_offset;
+	uint64_t xcr0;
 
 	union x86_xmm xmm[16];
 	uint32_t mxcsr;
@@ -191,6 +211,10 @@ struct x86_cpu {
 	/* REP iterations that the string instruction may do before the run loop looks around; >= 1.
 	 */
 	uint64_t rep_room;
+
+	/* Faults in a row between which nothing was done, not even an iteration of a REP. */
+	uint64_t barren_steps;
+	uint32_t barren_faults;
 
 	/* The fault of the instruction that is executing, raised by x86_fault() and friends. */
 	uint8_t fault_vector;
@@ -222,11 +246,15 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry);
  * at the exact instruction or REP iteration under the instructions clock; under the cycles clock
  * time may be past
  * @until_time by what the last block cost), *stop becomes true, the CPU halts with nothing pending
- * (halted), or the guest ends. Delivers the machine's interrupts on the way. May return sooner: a
- * guest whose every instruction faults makes no progress in time nor instructions.
+ * (halted), gives its turn away (paused), or the guest ends. Delivers the machine's interrupts on
+ * the way. May return sooner: a guest whose every instruction faults makes no progress in time nor
+ * instructions.
  */
 void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instruction,
 	     const volatile bool *stop);
+
+/* Not halted, or something is there that ends the HLT. */
+bool x86_can_run(const struct x86_cpu *cpu);
 
 /* Guest time now, in the middle of a block too. */
 uint64_t x86_time(const struct x86_cpu *cpu);

@@ -154,6 +154,17 @@ static void take_operands(const ZydisDecodedInstruction *decoded,
 	insn->size = vector ? sizeof(union x86_xmm) : (uint8_t)(decoded->operand_width / 8);
 }
 
+x86_exec *x86_threaded(struct x86_insn *insn, x86_thread *thread)
+{
+	if (insn->memory && insn->base == X86_RIP) {
+		insn->thread = x86_step_rip;
+		insn->behind = thread;
+	} else {
+		insn->thread = thread;
+	}
+	return x86_execute_one;
+}
+
 static enum x86_place place_of(const ZydisDecodedInstruction *decoded, const struct x86_insn *insn)
 {
 	switch (decoded->meta.category) {
@@ -170,8 +181,9 @@ enum x86_place x86_decode(const struct x86_decoders *decoders, enum x86_code_mod
 {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction decoded;
-	struct x86_insn insn = {};
+	struct x86_insn insn = {.thread = x86_step_last};
 	enum x86_place place = X86_PLACE_ALONE;
+	x86_exec *exec = NULL;
 	ZyanStatus status;
 
 	status = ZydisDecoderDecodeFull(&decoders->decoder[mode], bytes, len, &decoded, operands);
@@ -194,17 +206,25 @@ enum x86_place x86_decode(const struct x86_decoders *decoders, enum x86_code_mod
 	insn.rep = repeat_prefix(&decoded);
 	take_operands(&decoded, operands, &insn);
 
-	insn.exec = x86_select_integer(&decoded, operands, &insn);
-	if (!insn.exec)
-		insn.exec = x86_select_string(&decoded, operands, &insn);
-	if (!insn.exec)
-		insn.exec = x86_select_sse(&decoded, operands, &insn);
-	if (insn.exec)
-		place = place_of(&decoded, &insn);
-	else
-		insn.exec = x86_select_system(&decoded, operands, &insn);
-	if (!insn.exec)
-		insn.exec = exec_unimplemented;
+	if (!x86_isa_offered(decoded.meta.isa_set)) {
+		exec = exec_undefined;
+	} else {
+		exec = x86_select_integer(&decoded, operands, &insn);
+		if (!exec)
+			exec = x86_select_string(&decoded, operands, &insn);
+		if (!exec)
+			exec = x86_select_sse(&decoded, operands, &insn);
+		if (exec)
+			place = place_of(&decoded, &insn);
+		else
+			exec = x86_select_system(&decoded, operands, &insn);
+	}
+	if (!exec)
+		exec = exec_unimplemented;
+	if (exec != x86_execute_one) {
+		insn.thread = place == X86_PLACE_ANY ? x86_step : x86_step_last;
+		insn.exec = exec;
+	}
 	*ret_insn = insn;
 	return place;
 }

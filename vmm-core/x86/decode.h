@@ -28,6 +28,9 @@ void x86_decoders_init(struct x86_decoders *decoders);
 enum x86_place x86_decode(const struct x86_decoders *decoders, enum x86_code_mode mode,
 			  const uint8_t *bytes, size_t len, struct x86_insn *ret_insn);
 
+/* isa.c: whether any model offers the instructions of @set. */
+bool x86_isa_offered(ZydisISASet set);
+
 /* The number of a register operand in the numbering of struct x86_insn. */
 uint8_t x86_register_number(ZydisRegister reg);
 /* The same for a segment register; DS where there is none. */

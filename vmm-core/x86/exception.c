@@ -104,7 +104,7 @@ static bool read_target(struct x86_cpu *cpu, const struct x86_event *event, cons
 	if (x86_long_mode(cpu)) {
 		if (!(ret_code->rights & SEG_L) || (ret_code->rights & SEG_DB))
 			return fail(cpu, X86_GP, error);
-		if (!x86_canonical(gate->offset))
+		if (!x86_canonical(cpu, gate->offset))
 			return fail(cpu, X86_GP, event->ext);
 		return true;
 	}

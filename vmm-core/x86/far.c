@@ -50,7 +50,7 @@ bool x86_check_far_code(struct x86_cpu *cpu, uint16_t selector, uint64_t rip,
 		gp(cpu, selector);
 		return false;
 	}
-	if (to_64 ? !x86_canonical(rip) : rip > d->limit) {
+	if (to_64 ? !x86_canonical(cpu, rip) : rip > d->limit) {
 		gp(cpu, 0);
 		return false;
 	}

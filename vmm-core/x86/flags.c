@@ -35,6 +35,10 @@ void x86_update_privilege(struct x86_cpu *cpu)
 {
 	bool aligned = cpu->cpl == 3 && (cpu->rflags & RFLAGS_AC) && (cpu->cr0 & CR0_AM);
 
+	if (cpu->cpl == 3)
+		cpu->privilege = HW_USER;
+	else
+		cpu->privilege = cpu->rflags & RFLAGS_AC ? HW_SUPERVISOR_AC : HW_SUPERVISOR;
 	if (__builtin_expect(aligned != !!(cpu->watch & X86_WATCH_ALIGNMENT), 0))
 		x86_set_watch(cpu, X86_WATCH_ALIGNMENT, aligned);
 }

@@ -49,6 +49,8 @@ uint64_t x86_flags(const struct x86_cpu *cpu);
 /* Call after each change of CPL or AC; x86_set_flags() does. */
 void x86_update_privilege(struct x86_cpu *cpu);
 /* Sets the whole register as given (bit 1 set, reserved bits clear); no privilege checks. */
+/* Call after each change of CPL or AC; x86_set_flags() does. */
+void x86_update_privilege(struct x86_cpu *cpu);
 void x86_set_flags(struct x86_cpu *cpu, uint64_t flags);
 /* Replaces the arithmetic flags of @mask by those of @flags and keeps the others. */
 void x86_change_flags(struct x86_cpu *cpu, uint64_t mask, uint64_t flags);

@@ -16,16 +16,30 @@ enum x86_result {
 	X86_AGAIN, /* a REP iteration is done and another one is due: rip is back at this
 		      instruction */
 	X86_FAULT, /* not retired: x86_raise...() was called, or the guest ended */
+	X86_ATTEND, /* of a thread only: retired, but the MMU asks for attention before the next */
 };
 
 struct x86_insn;
+/* Executes one instruction; gpr[X86_RIP] is the address of the next one. */
 typedef enum x86_result x86_exec(struct x86_cpu *cpu, const struct x86_insn *insn);
+/*
+ * Executes @insn and then, by a tail call, those that follow it in its block. Returns the one that
+ * stopped, with cpu->result its result; X86_DONE only at the end of the block. Hot instructions are
+ * threads of their own; x86_step() makes one of every other. gpr[X86_RIP] need not be up to date:
+ * see x86_set_rip().
+ */
+typedef const struct x86_insn *x86_thread(struct x86_cpu *cpu, const struct x86_insn *insn);
 
 struct x86_insn {
-	x86_exec *exec;
+	x86_thread *thread;
+	union {
+		x86_exec *exec;     /* what x86_step() executes ... */
+		x86_thread *behind; /* ... and x86_step_rip() goes on with */
+	};
 	int64_t disp;      /* of the memory operand, sign-extended */
 	int64_t imm;       /* sign-extended to 64 bits; relative branches: the distance */
 	uint16_t mnemonic; /* ZydisMnemonic */
+	uint16_t end;      /* in a block: offset of the next instruction from the first one */
 	uint8_t length;
 	uint8_t size;         /* operand size in bytes: 1, 2, 4, 8 (16 for SSE) */
 	uint8_t address_size; /* 2, 4 or 8 bytes */
@@ -40,6 +54,56 @@ struct x86_insn {
 	bool memory;   /* the rm operand is in memory */
 	uint8_t extra; /* for the executing function's own use: condition code, second size ... */
 };
+
+/* The address of the next instruction, where a thread needs it. */
+static inline void x86_set_rip(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	cpu->gpr[X86_RIP] = cpu->block_rip + insn->end;
+}
+
+/* How a thread ends: it retired and nobody else can have been disturbed ... */
+static inline __attribute__((always_inline)) const struct x86_insn *x86_next(
+	struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	insn++;
+	return insn->thread(cpu, insn);
+}
+
+/* ... or it stops here ... */
+static inline const struct x86_insn *x86_stop(struct x86_cpu *cpu, const struct x86_insn *insn,
+					      enum x86_result result)
+{
+	cpu->result = result;
+	return insn;
+}
+
+/* ... or it depends. */
+static inline __attribute__((always_inline)) const struct x86_insn *x86_go_on(
+	struct x86_cpu *cpu, const struct x86_insn *insn, enum x86_result result)
+{
+	if (__builtin_expect(result == X86_DONE && hw_public(cpu->hw)->attention, 0))
+		result = X86_ATTEND;
+	if (__builtin_expect(result != X86_DONE, 0))
+		return x86_stop(cpu, insn, result);
+	return x86_next(cpu, insn);
+}
+
+/* block.c: threads that execute insn->exec, that set rip and go on with insn->behind, and the one
+ * behind the last instruction of a block. */
+x86_thread x86_step, x86_step_last, x86_step_rip, x86_block_end;
+/* How the last instruction of a block ends when it retired: the next block may follow. */
+x86_thread x86_follow;
+
+static inline const struct x86_insn *x86_finish(struct x86_cpu *cpu, const struct x86_insn *insn,
+						enum x86_result result)
+{
+	return result == X86_DONE ? x86_follow(cpu, insn) : x86_stop(cpu, insn, result);
+}
+/* Executes one instruction alone, thread or not. */
+x86_exec x86_execute_one;
+
+/* A select function's answer where the instruction is a thread of its own: x86_execute_one. */
+x86_exec *x86_threaded(struct x86_insn *insn, x86_thread *thread);
 
 /*
  * Each family looks at a decoded instruction and, when it is its own, fills whatever of *insn

@@ -222,18 +222,36 @@ x86_exec *x86_select_misc(const ZydisDecodedInstruction *decoded,
 	{                                                                                          \
 		return body(cpu, insn, __VA_ARGS__ size);                                          \
 	}
-/* The same for a BODY that takes a way: see enum way. */
+/* The same as a thread, for a BODY that touches nothing but registers and flags ... */
+#define DEFINE_PURE_THREAD(name, size, body, ...)                                                  \
+	static const struct x86_insn *name##_##size(struct x86_cpu *cpu,                           \
+						    const struct x86_insn *insn)                   \
+	{                                                                                          \
+		body(cpu, insn, __VA_ARGS__ size);                                                 \
+		return x86_next(cpu, insn);                                                        \
+	}
+/* ... and for any. */
+#define DEFINE_THREAD(name, size, body, ...)                                                       \
+	static const struct x86_insn *name##_##size(struct x86_cpu *cpu,                           \
+						    const struct x86_insn *insn)                   \
+	{                                                                                          \
+		x86_set_rip(cpu, insn);                                                            \
+		return x86_go_on(cpu, insn, body(cpu, insn, __VA_ARGS__ size));                    \
+	}
+/* Threads of a BODY that takes a way: see enum way. */
 #define DEFINE_WAYS(name, size, body, ...)                                                         \
-	static __attribute__((noinline)) enum x86_result name##_any_##size(                        \
-		struct x86_cpu *cpu, const struct x86_insn *insn)                                  \
+	static __attribute__((noinline))                                                           \
+	const struct x86_insn *name##_any_##size(struct x86_cpu *cpu, const struct x86_insn *insn) \
 	{                                                                                          \
-		return body(cpu, insn, __VA_ARGS__ WAY_ANY, size);                                 \
+		x86_set_rip(cpu, insn);                                                            \
+		return x86_go_on(cpu, insn, body(cpu, insn, __VA_ARGS__ WAY_ANY, size));           \
 	}                                                                                          \
-	static enum x86_result name##_##size(struct x86_cpu *cpu, const struct x86_insn *insn)     \
+	static const struct x86_insn *name##_##size(struct x86_cpu *cpu,                           \
+						    const struct x86_insn *insn)                   \
 	{                                                                                          \
-		enum x86_result result = body(cpu, insn, __VA_ARGS__ WAY_FAST, size);              \
-                                                                                                   \
-		return result == TAKE_ANY_WAY ? name##_any_##size(cpu, insn) : result;             \
+		if (__builtin_expect(body(cpu, insn, __VA_ARGS__ WAY_FAST, size) != X86_DONE, 0))  \
+			return name##_any_##size(cpu, insn);                                       \
+		return x86_next(cpu, insn);                                                        \
 	}
 #define DEFINE_WAYS_SIZES(name, body, ...)                                                         \
 	DEFINE_WAYS(name, 1, body, __VA_ARGS__)                                                    \
@@ -245,6 +263,16 @@ x86_exec *x86_select_misc(const ZydisDecodedInstruction *decoded,
 	DEFINE_SIZE(name, 2, body, __VA_ARGS__)                                                    \
 	DEFINE_SIZE(name, 4, body, __VA_ARGS__)                                                    \
 	DEFINE_SIZE(name, 8, body, __VA_ARGS__)
+#define DEFINE_PURE_THREADS(name, body, ...)                                                       \
+	DEFINE_PURE_THREAD(name, 1, body, __VA_ARGS__)                                             \
+	DEFINE_PURE_THREAD(name, 2, body, __VA_ARGS__)                                             \
+	DEFINE_PURE_THREAD(name, 4, body, __VA_ARGS__)                                             \
+	DEFINE_PURE_THREAD(name, 8, body, __VA_ARGS__)
+#define DEFINE_THREADS(name, body, ...)                                                            \
+	DEFINE_THREAD(name, 1, body, __VA_ARGS__)                                                  \
+	DEFINE_THREAD(name, 2, body, __VA_ARGS__)                                                  \
+	DEFINE_THREAD(name, 4, body, __VA_ARGS__)                                                  \
+	DEFINE_THREAD(name, 8, body, __VA_ARGS__)
 #define LIST_SIZES(name)                                                                           \
 	{                                                                                          \
 		name##_1, name##_2, name##_4, name##_8                                             \

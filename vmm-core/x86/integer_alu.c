@@ -147,8 +147,8 @@ ALWAYS_INLINE enum x86_result alu_mi(struct x86_cpu *cpu, const struct x86_insn 
 #define FOR_ALU(M) M(ADD) M(OR) M(ADC) M(SBB) M(AND) M(SUB) M(XOR) M(CMP) M(TEST)
 
 #define DEFINE_ALU(op)                                                                             \
-	DEFINE_SIZES(op##_rr, alu_rr, ALU_##op, )                                                  \
-	DEFINE_SIZES(op##_ri, alu_ri, ALU_##op, )                                                  \
+	DEFINE_PURE_THREADS(op##_rr, alu_rr, ALU_##op, )                                           \
+	DEFINE_PURE_THREADS(op##_ri, alu_ri, ALU_##op, )                                           \
 	DEFINE_WAYS_SIZES(op##_rm, alu_rm, ALU_##op, )                                             \
 	DEFINE_WAYS_SIZES(op##_mr, alu_mr, ALU_##op, )                                             \
 	DEFINE_WAYS_SIZES(op##_mi, alu_mi, ALU_##op, )
@@ -162,7 +162,7 @@ FOR_ALU(DEFINE_ALU)
 		[FORM_MI] = LIST_SIZES(op##_mi),                                                   \
 	},
 
-static x86_exec *const alu_functions[NR_ALU][NR_FORMS][NR_SIZES] = {FOR_ALU(LIST_ALU)};
+static x86_thread *const alu_functions[NR_ALU][NR_FORMS][NR_SIZES] = {FOR_ALU(LIST_ALU)};
 
 x86_exec *x86_select_alu(const ZydisDecodedInstruction *decoded,
 			 const ZydisDecodedOperand *operands, struct x86_insn *insn)
@@ -183,7 +183,9 @@ x86_exec *x86_select_alu(const ZydisDecodedInstruction *decoded,
 	default: return NULL;
 	}
 	form = x86_form(decoded, operands, insn);
-	return form < NR_FORMS ? alu_functions[op][form][size_index(insn->size)] : NULL;
+	if (form == NR_FORMS)
+		return NULL;
+	return x86_threaded(insn, alu_functions[op][form][size_index(insn->size)]);
 }
 
 /* One operand. */
@@ -242,14 +244,14 @@ ALWAYS_INLINE enum x86_result unary_m(struct x86_cpu *cpu, const struct x86_insn
 
 #define FOR_UNARY(M) M(INC) M(DEC) M(NEG) M(NOT)
 #define DEFINE_UNARY(op)                                                                           \
-	DEFINE_SIZES(op##_r, unary_r, UNARY_##op, )                                                \
+	DEFINE_PURE_THREADS(op##_r, unary_r, UNARY_##op, )                                         \
 	DEFINE_WAYS_SIZES(op##_m, unary_m, UNARY_##op, )
 
 FOR_UNARY(DEFINE_UNARY)
 
 #define LIST_UNARY(op) [UNARY_##op] = {LIST_SIZES(op##_r), LIST_SIZES(op##_m)},
 
-static x86_exec *const unary_functions[NR_UNARY][2][NR_SIZES] = {FOR_UNARY(LIST_UNARY)};
+static x86_thread *const unary_functions[NR_UNARY][2][NR_SIZES] = {FOR_UNARY(LIST_UNARY)};
 
 x86_exec *x86_select_unary(const ZydisDecodedInstruction *decoded,
 			   const ZydisDecodedOperand *operands, struct x86_insn *insn)
@@ -263,5 +265,5 @@ x86_exec *x86_select_unary(const ZydisDecodedInstruction *decoded,
 	case ZYDIS_MNEMONIC_NOT: op = UNARY_NOT; break;
 	default: return NULL;
 	}
-	return unary_functions[op][insn->memory][size_index(insn->size)];
+	return x86_threaded(insn, unary_functions[op][insn->memory][size_index(insn->size)]);
 }

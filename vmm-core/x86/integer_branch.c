@@ -9,7 +9,7 @@
 ALWAYS_INLINE bool target_allowed(struct x86_cpu *cpu, uint64_t target)
 {
 	if (__builtin_expect(cpu->code_mode == X86_CODE_64, 1))
-		return x86_canonical(target);
+		return x86_canonical(cpu, target);
 	return target <= cpu->segment[X86_CS].limit;
 }
 
@@ -19,6 +19,22 @@ ALWAYS_INLINE enum x86_result branch(struct x86_cpu *cpu, uint64_t target)
 		return x86_raise_code(cpu, X86_GP, 0);
 	cpu->gpr[X86_RIP] = target;
 	return X86_DONE;
+}
+
+static __attribute__((noinline)) const struct x86_insn *refuse(struct x86_cpu *cpu,
+							       const struct x86_insn *insn)
+{
+	return x86_stop(cpu, insn, x86_raise_code(cpu, X86_GP, 0));
+}
+
+/* The same as the end of a thread. */
+ALWAYS_INLINE const struct x86_insn *jump(struct x86_cpu *cpu, const struct x86_insn *insn,
+					  uint64_t target)
+{
+	if (__builtin_expect(!target_allowed(cpu, target), 0))
+		return refuse(cpu, insn);
+	cpu->gpr[X86_RIP] = target;
+	return x86_follow(cpu, insn);
 }
 
 /* The target of a relative branch; outside 64-bit mode cut to the operand size. */
@@ -31,9 +47,10 @@ ALWAYS_INLINE uint64_t relative(const struct x86_cpu *cpu, const struct x86_insn
 	return zero_extend(target, insn->size);
 }
 
-static enum x86_result exec_jmp(struct x86_cpu *cpu, const struct x86_insn *insn)
+static const struct x86_insn *exec_jmp(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	return branch(cpu, relative(cpu, insn));
+	x86_set_rip(cpu, insn);
+	return jump(cpu, insn, relative(cpu, insn));
 }
 
 static enum x86_result exec_jmp_rm(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -45,16 +62,19 @@ static enum x86_result exec_jmp_rm(struct x86_cpu *cpu, const struct x86_insn *i
 	return branch(cpu, target);
 }
 
+/* A branch is the last instruction of its block. */
 #define DEFINE_JCC(name, condition)                                                                \
-	static enum x86_result jcc_##name(struct x86_cpu *cpu, const struct x86_insn *insn)        \
+	static const struct x86_insn *jcc_##name(struct x86_cpu *cpu, const struct x86_insn *insn) \
 	{                                                                                          \
-		return x86_condition(cpu, condition) ? branch(cpu, relative(cpu, insn))            \
-						     : X86_DONE;                                   \
+		x86_set_rip(cpu, insn);                                                            \
+		if (!x86_condition(cpu, condition))                                                \
+			return x86_follow(cpu, insn);                                              \
+		return jump(cpu, insn, relative(cpu, insn));                                       \
 	}
 #define LIST_JCC(name, condition) [condition] = jcc_##name,
 
 FOR_CONDITIONS(DEFINE_JCC)
-static x86_exec *const jcc_functions[X86_NR_CONDITIONS] = {FOR_CONDITIONS(LIST_JCC)};
+static x86_thread *const jcc_functions[X86_NR_CONDITIONS] = {FOR_CONDITIONS(LIST_JCC)};
 
 /* The way is that of the stack access; everything else comes before it and changes nothing. */
 ALWAYS_INLINE enum x86_result call(struct x86_cpu *cpu, const struct x86_insn *insn,
@@ -78,17 +98,18 @@ ALWAYS_INLINE enum x86_result call(struct x86_cpu *cpu, const struct x86_insn *i
 	return X86_DONE;
 }
 
-static __attribute__((noinline)) enum x86_result call_any(struct x86_cpu *cpu,
-							  const struct x86_insn *insn)
+static __attribute__((noinline)) const struct x86_insn *call_any(struct x86_cpu *cpu,
+								 const struct x86_insn *insn)
 {
-	return call(cpu, insn, relative(cpu, insn), WAY_ANY);
+	return x86_finish(cpu, insn, call(cpu, insn, relative(cpu, insn), WAY_ANY));
 }
 
-static enum x86_result exec_call(struct x86_cpu *cpu, const struct x86_insn *insn)
+static const struct x86_insn *exec_call(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	enum x86_result result = call(cpu, insn, relative(cpu, insn), WAY_FAST);
-
-	return result == TAKE_ANY_WAY ? call_any(cpu, insn) : result;
+	x86_set_rip(cpu, insn);
+	if (__builtin_expect(call(cpu, insn, relative(cpu, insn), WAY_FAST) != X86_DONE, 0))
+		return call_any(cpu, insn);
+	return x86_follow(cpu, insn);
 }
 
 static enum x86_result exec_call_rm(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -101,8 +122,7 @@ static enum x86_result exec_call_rm(struct x86_cpu *cpu, const struct x86_insn *
 }
 
 /* imm: bytes of arguments to release. */
-static __attribute__((noinline)) enum x86_result ret_any(struct x86_cpu *cpu,
-							 const struct x86_insn *insn)
+static enum x86_result ret(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	uint64_t target, stack = cpu->gpr[X86_RSP];
 
@@ -118,19 +138,26 @@ static __attribute__((noinline)) enum x86_result ret_any(struct x86_cpu *cpu,
 	return X86_DONE;
 }
 
-static enum x86_result exec_ret(struct x86_cpu *cpu, const struct x86_insn *insn)
+static __attribute__((noinline)) const struct x86_insn *ret_any(struct x86_cpu *cpu,
+								const struct x86_insn *insn)
+{
+	return x86_finish(cpu, insn, ret(cpu, insn));
+}
+
+static const struct x86_insn *exec_ret(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	uint64_t target;
 	uint8_t *host;
 
+	x86_set_rip(cpu, insn);
 	if (find_at(cpu, X86_SS, cpu->gpr[X86_RSP], 8, HW_READ, WAY_FAST, &host) != X86_DONE)
 		return ret_any(cpu, insn);
 	target = x86_get(host, 8);
-	if (__builtin_expect(!x86_canonical(target), 0))
-		return x86_raise_code(cpu, X86_GP, 0);
+	if (__builtin_expect(!x86_canonical(cpu, target), 0))
+		return refuse(cpu, insn);
 	cpu->gpr[X86_RSP] += 8 + (uint16_t)insn->imm;
 	cpu->gpr[X86_RIP] = target;
-	return X86_DONE;
+	return x86_follow(cpu, insn);
 }
 
 static bool count_is_zero(const struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -186,9 +213,9 @@ x86_exec *x86_select_branch(const ZydisDecodedInstruction *decoded,
 		insn->size = decoded->operand_width == 16 ? 2 : 4;
 
 	switch (decoded->mnemonic) {
-	case ZYDIS_MNEMONIC_JMP: return is_relative ? exec_jmp : exec_jmp_rm;
-	case ZYDIS_MNEMONIC_CALL: return is_relative ? exec_call : exec_call_rm;
-	case ZYDIS_MNEMONIC_RET: return exec_ret;
+	case ZYDIS_MNEMONIC_JMP: return is_relative ? x86_threaded(insn, exec_jmp) : exec_jmp_rm;
+	case ZYDIS_MNEMONIC_CALL: return is_relative ? x86_threaded(insn, exec_call) : exec_call_rm;
+	case ZYDIS_MNEMONIC_RET: return x86_threaded(insn, exec_ret);
 	case ZYDIS_MNEMONIC_LOOP: return exec_loop;
 	case ZYDIS_MNEMONIC_LOOPE: return exec_loope;
 	case ZYDIS_MNEMONIC_LOOPNE: return exec_loopne;
@@ -198,6 +225,6 @@ x86_exec *x86_select_branch(const ZydisDecodedInstruction *decoded,
 	default: break;
 	}
 	if (decoded->meta.category == ZYDIS_CATEGORY_COND_BR && is_relative)
-		return jcc_functions[condition_of(decoded)];
+		return x86_threaded(insn, jcc_functions[condition_of(decoded)]);
 	return NULL;
 }

@@ -9,6 +9,13 @@ static enum x86_result exec_nothing(struct x86_cpu *cpu, const struct x86_insn *
 	return X86_DONE;
 }
 
+/* A vCPU that waits for another one lets it go on (SDM 2B PAUSE: a hint of a spin-wait loop). */
+static enum x86_result exec_pause(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	cpu->paused = cpu->shares;
+	return cpu->shares ? X86_LEAVE : X86_DONE;
+}
+
 static enum x86_result exec_undefined(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	return x86_raise(cpu, X86_UD);
@@ -62,7 +69,6 @@ x86_exec *x86_select_misc(const ZydisDecodedInstruction *decoded,
 {
 	switch (decoded->mnemonic) {
 	case ZYDIS_MNEMONIC_NOP:
-	case ZYDIS_MNEMONIC_PAUSE:
 	case ZYDIS_MNEMONIC_ENDBR32:
 	case ZYDIS_MNEMONIC_ENDBR64:
 	case ZYDIS_MNEMONIC_PREFETCH:
@@ -74,6 +80,7 @@ x86_exec *x86_select_misc(const ZydisDecodedInstruction *decoded,
 	case ZYDIS_MNEMONIC_LFENCE:
 	case ZYDIS_MNEMONIC_MFENCE:
 	case ZYDIS_MNEMONIC_SFENCE: return exec_nothing;
+	case ZYDIS_MNEMONIC_PAUSE: return exec_pause;
 	case ZYDIS_MNEMONIC_UD0:
 	case ZYDIS_MNEMONIC_UD1:
 	case ZYDIS_MNEMONIC_UD2: return exec_undefined;

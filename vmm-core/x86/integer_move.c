@@ -56,13 +56,13 @@ ALWAYS_INLINE enum x86_result mov_mi(struct x86_cpu *cpu, const struct x86_insn 
 	return mov_to_memory(cpu, insn, (uint64_t)insn->imm, way, size);
 }
 
-DEFINE_SIZES(mov_rr, mov_rr, )
-DEFINE_SIZES(mov_ri, mov_ri, )
+DEFINE_PURE_THREADS(mov_rr, mov_rr, )
+DEFINE_PURE_THREADS(mov_ri, mov_ri, )
 DEFINE_WAYS_SIZES(mov_rm, mov_rm, )
 DEFINE_WAYS_SIZES(mov_mr, mov_mr, )
 DEFINE_WAYS_SIZES(mov_mi, mov_mi, )
 
-static x86_exec *const mov_functions[NR_FORMS][NR_SIZES] = {
+static x86_thread *const mov_functions[NR_FORMS][NR_SIZES] = {
 	[FORM_RR] = LIST_SIZES(mov_rr), [FORM_RI] = LIST_SIZES(mov_ri),
 	[FORM_RM] = LIST_SIZES(mov_rm), [FORM_MR] = LIST_SIZES(mov_mr),
 	[FORM_MI] = LIST_SIZES(mov_mi),
@@ -95,7 +95,7 @@ ALWAYS_INLINE enum x86_result extend_m(struct x86_cpu *cpu, const struct x86_ins
 }
 
 #define DEFINE_EXTEND(name, is_signed, from)                                                       \
-	DEFINE_SIZES(name##_r, extend_r, is_signed, from, )                                        \
+	DEFINE_PURE_THREADS(name##_r, extend_r, is_signed, from, )                                 \
 	DEFINE_WAYS_SIZES(name##_m, extend_m, is_signed, from, )
 #define LIST_EXTEND(name)                                                                          \
 	{                                                                                          \
@@ -109,7 +109,7 @@ DEFINE_EXTEND(movsx_1, true, 1)
 DEFINE_EXTEND(movsx_2, true, 2)
 DEFINE_EXTEND(movsx_4, true, 4)
 
-static x86_exec *const extend_functions[2][3][2][NR_SIZES] = {
+static x86_thread *const extend_functions[2][3][2][NR_SIZES] = {
 	{LIST_EXTEND(movzx_1), LIST_EXTEND(movzx_2), LIST_EXTEND(movzx_4)},
 	{LIST_EXTEND(movsx_1), LIST_EXTEND(movsx_2), LIST_EXTEND(movsx_4)},
 };
@@ -120,8 +120,8 @@ ALWAYS_INLINE enum x86_result lea(struct x86_cpu *cpu, const struct x86_insn *in
 	return X86_DONE;
 }
 
-DEFINE_SIZES(lea, lea, )
-static x86_exec *const lea_functions[NR_SIZES] = LIST_SIZES(lea);
+DEFINE_PURE_THREADS(lea, lea, )
+static x86_thread *const lea_functions[NR_SIZES] = LIST_SIZES(lea);
 
 /* CMOVcc: the source is read whether the condition holds or not, and bits 63:32 are cleared. */
 ALWAYS_INLINE enum x86_result cmov(struct x86_cpu *cpu, const struct x86_insn *insn,
@@ -142,13 +142,14 @@ ALWAYS_INLINE enum x86_result cmov(struct x86_cpu *cpu, const struct x86_insn *i
 }
 
 #define DEFINE_CMOV(name, condition)                                                               \
-	DEFINE_SIZES(cmov##name##_r, cmov, condition, false, )                                     \
-	DEFINE_SIZES(cmov##name##_m, cmov, condition, true, )
+	DEFINE_PURE_THREADS(cmov##name##_r, cmov, condition, false, )                              \
+	DEFINE_THREADS(cmov##name##_m, cmov, condition, true, )
 #define LIST_CMOV(name, condition)                                                                 \
 	[condition] = {LIST_SIZES(cmov##name##_r), LIST_SIZES(cmov##name##_m)},
 
 FOR_CONDITIONS(DEFINE_CMOV)
-static x86_exec *const cmov_functions[X86_NR_CONDITIONS][2][NR_SIZES] = {FOR_CONDITIONS(LIST_CMOV)};
+static x86_thread *const cmov_functions[X86_NR_CONDITIONS][2][NR_SIZES] = {
+	FOR_CONDITIONS(LIST_CMOV)};
 
 ALWAYS_INLINE enum x86_result setcc(struct x86_cpu *cpu, const struct x86_insn *insn,
 				    enum x86_condition condition)
@@ -162,14 +163,15 @@ ALWAYS_INLINE enum x86_result setcc(struct x86_cpu *cpu, const struct x86_insn *
 }
 
 #define DEFINE_SETCC(name, condition)                                                              \
-	static enum x86_result set##name(struct x86_cpu *cpu, const struct x86_insn *insn)         \
+	static const struct x86_insn *set##name(struct x86_cpu *cpu, const struct x86_insn *insn)  \
 	{                                                                                          \
-		return setcc(cpu, insn, condition);                                                \
+		x86_set_rip(cpu, insn);                                                            \
+		return x86_go_on(cpu, insn, setcc(cpu, insn, condition));                          \
 	}
 #define LIST_SETCC(name, condition) [condition] = set##name,
 
 FOR_CONDITIONS(DEFINE_SETCC)
-static x86_exec *const setcc_functions[X86_NR_CONDITIONS] = {FOR_CONDITIONS(LIST_SETCC)};
+static x86_thread *const setcc_functions[X86_NR_CONDITIONS] = {FOR_CONDITIONS(LIST_SETCC)};
 
 /* CBW CWDE CDQE: size is the destination's. */
 static enum x86_result exec_cbw(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -204,7 +206,8 @@ static x86_exec *select_extend(const ZydisDecodedOperand *operands, struct x86_i
 {
 	unsigned from = size_index(operands[1].size / 8);
 
-	return extend_functions[is_signed][from][insn->memory][size_index(insn->size)];
+	return x86_threaded(
+		insn, extend_functions[is_signed][from][insn->memory][size_index(insn->size)]);
 }
 
 /* XLAT has only hidden operands. */
@@ -225,19 +228,20 @@ x86_exec *x86_select_move(const ZydisDecodedInstruction *decoded,
 
 	if (decoded->meta.category == ZYDIS_CATEGORY_CMOV &&
 	    x86_general_operands(decoded, operands))
-		return cmov_functions[condition_of(decoded)][insn->memory][size];
+		return x86_threaded(insn,
+				    cmov_functions[condition_of(decoded)][insn->memory][size]);
 	if (decoded->meta.category == ZYDIS_CATEGORY_SETCC)
-		return setcc_functions[condition_of(decoded)];
+		return x86_threaded(insn, setcc_functions[condition_of(decoded)]);
 
 	switch (decoded->mnemonic) {
 	case ZYDIS_MNEMONIC_MOV:
 		form = x86_form(decoded, operands, insn);
-		return form < NR_FORMS ? mov_functions[form][size] : NULL;
-	case ZYDIS_MNEMONIC_MOVNTI: return mov_functions[FORM_MR][size];
+		return form < NR_FORMS ? x86_threaded(insn, mov_functions[form][size]) : NULL;
+	case ZYDIS_MNEMONIC_MOVNTI: return x86_threaded(insn, mov_functions[FORM_MR][size]);
 	case ZYDIS_MNEMONIC_MOVZX: return select_extend(operands, insn, false);
 	case ZYDIS_MNEMONIC_MOVSX:
 	case ZYDIS_MNEMONIC_MOVSXD: return select_extend(operands, insn, true);
-	case ZYDIS_MNEMONIC_LEA: return lea_functions[size];
+	case ZYDIS_MNEMONIC_LEA: return x86_threaded(insn, lea_functions[size]);
 	case ZYDIS_MNEMONIC_CBW:
 	case ZYDIS_MNEMONIC_CWDE:
 	case ZYDIS_MNEMONIC_CDQE: return exec_cbw;

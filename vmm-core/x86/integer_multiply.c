@@ -115,19 +115,19 @@ ALWAYS_INLINE enum x86_result divide(struct x86_cpu *cpu, const struct x86_insn 
 	return X86_DONE;
 }
 
-DEFINE_SIZES(mul, multiply, false, )
-DEFINE_SIZES(imul, multiply, true, )
-DEFINE_SIZES(imul_reg, multiply_to, false, )
-DEFINE_SIZES(imul_imm, multiply_to, true, )
-DEFINE_SIZES(div, divide, false, )
-DEFINE_SIZES(idiv, divide, true, )
+DEFINE_THREADS(mul, multiply, false, )
+DEFINE_THREADS(imul, multiply, true, )
+DEFINE_THREADS(imul_reg, multiply_to, false, )
+DEFINE_THREADS(imul_imm, multiply_to, true, )
+DEFINE_THREADS(div, divide, false, )
+DEFINE_THREADS(idiv, divide, true, )
 
-static x86_exec *const mul_functions[NR_SIZES] = LIST_SIZES(mul);
-static x86_exec *const imul_functions[NR_SIZES] = LIST_SIZES(imul);
-static x86_exec *const imul_to_functions[2][NR_SIZES] = {LIST_SIZES(imul_reg),
-							 LIST_SIZES(imul_imm)};
-static x86_exec *const div_functions[NR_SIZES] = LIST_SIZES(div);
-static x86_exec *const idiv_functions[NR_SIZES] = LIST_SIZES(idiv);
+static x86_thread *const mul_functions[NR_SIZES] = LIST_SIZES(mul);
+static x86_thread *const imul_functions[NR_SIZES] = LIST_SIZES(imul);
+static x86_thread *const imul_to_functions[2][NR_SIZES] = {LIST_SIZES(imul_reg),
+							   LIST_SIZES(imul_imm)};
+static x86_thread *const div_functions[NR_SIZES] = LIST_SIZES(div);
+static x86_thread *const idiv_functions[NR_SIZES] = LIST_SIZES(idiv);
 
 x86_exec *x86_select_multiply(const ZydisDecodedInstruction *decoded,
 			      const ZydisDecodedOperand *operands, struct x86_insn *insn)
@@ -148,12 +148,13 @@ x86_exec *x86_select_multiply(const ZydisDecodedInstruction *decoded,
 				insn->rm = x86_register_number(operands[i].reg.value);
 	}
 	switch (decoded->mnemonic) {
-	case ZYDIS_MNEMONIC_MUL: return mul_functions[size];
-	case ZYDIS_MNEMONIC_DIV: return div_functions[size];
-	case ZYDIS_MNEMONIC_IDIV: return idiv_functions[size];
+	case ZYDIS_MNEMONIC_MUL: return x86_threaded(insn, mul_functions[size]);
+	case ZYDIS_MNEMONIC_DIV: return x86_threaded(insn, div_functions[size]);
+	case ZYDIS_MNEMONIC_IDIV: return x86_threaded(insn, idiv_functions[size]);
 	default: break;
 	}
 	if (decoded->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (decoded->opcode & 0xfe) == 0xf6)
-		return imul_functions[size];
-	return imul_to_functions[operands[visible - 1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE][size];
+		return x86_threaded(insn, imul_functions[size]);
+	return x86_threaded(insn, imul_to_functions[operands[visible - 1].type ==
+						    ZYDIS_OPERAND_TYPE_IMMEDIATE][size]);
 }

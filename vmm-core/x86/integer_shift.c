@@ -131,10 +131,10 @@ ALWAYS_INLINE enum x86_result shift_any(struct x86_cpu *cpu, const struct x86_in
 
 #define FOR_SHIFTS(M) M(ROL) M(ROR) M(RCL) M(RCR) M(SHL) M(SHR) M(SAR)
 #define DEFINE_SHIFT(op)                                                                           \
-	DEFINE_SIZES(op##_ri, shift_any, SHIFT_##op, false, false, )                               \
-	DEFINE_SIZES(op##_rc, shift_any, SHIFT_##op, false, true, )                                \
-	DEFINE_SIZES(op##_mi, shift_any, SHIFT_##op, true, false, )                                \
-	DEFINE_SIZES(op##_mc, shift_any, SHIFT_##op, true, true, )
+	DEFINE_PURE_THREADS(op##_ri, shift_any, SHIFT_##op, false, false, )                        \
+	DEFINE_PURE_THREADS(op##_rc, shift_any, SHIFT_##op, false, true, )                         \
+	DEFINE_THREADS(op##_mi, shift_any, SHIFT_##op, true, false, )                              \
+	DEFINE_THREADS(op##_mc, shift_any, SHIFT_##op, true, true, )
 
 FOR_SHIFTS(DEFINE_SHIFT)
 
@@ -142,7 +142,7 @@ FOR_SHIFTS(DEFINE_SHIFT)
 	[SHIFT_##op] = {{LIST_SIZES(op##_ri), LIST_SIZES(op##_rc)},                                \
 			{LIST_SIZES(op##_mi), LIST_SIZES(op##_mc)}},
 
-static x86_exec *const shift_functions[NR_SHIFT][2][2][NR_SIZES] = {FOR_SHIFTS(LIST_SHIFT)};
+static x86_thread *const shift_functions[NR_SHIFT][2][2][NR_SIZES] = {FOR_SHIFTS(LIST_SHIFT)};
 
 /* SHLD and SHRD: the source's bits follow from the other side. */
 ALWAYS_INLINE uint64_t double_shift(struct x86_cpu *cpu, bool left, unsigned size, uint64_t dest,
@@ -213,5 +213,5 @@ x86_exec *x86_select_shift(const ZydisDecodedInstruction *decoded,
 	case ZYDIS_MNEMONIC_SHRD: return double_functions[0][by_cl][size_index(insn->size)];
 	default: return NULL;
 	}
-	return shift_functions[op][insn->memory][by_cl][size_index(insn->size)];
+	return x86_threaded(insn, shift_functions[op][insn->memory][by_cl][size_index(insn->size)]);
 }

@@ -76,15 +76,15 @@ ALWAYS_INLINE enum x86_result pop_mem(struct x86_cpu *cpu, const struct x86_insn
 
 DEFINE_WAYS_SIZES(push_reg, push_reg, )
 DEFINE_WAYS_SIZES(push_imm, push_imm, )
-DEFINE_SIZES(push_mem, push_mem, )
+DEFINE_THREADS(push_mem, push_mem, )
 DEFINE_WAYS_SIZES(pop_reg, pop_reg, )
-DEFINE_SIZES(pop_mem, pop_mem, )
+DEFINE_THREADS(pop_mem, pop_mem, )
 
-static x86_exec *const push_reg_functions[NR_SIZES] = LIST_SIZES(push_reg);
-static x86_exec *const push_imm_functions[NR_SIZES] = LIST_SIZES(push_imm);
-static x86_exec *const push_mem_functions[NR_SIZES] = LIST_SIZES(push_mem);
-static x86_exec *const pop_reg_functions[NR_SIZES] = LIST_SIZES(pop_reg);
-static x86_exec *const pop_mem_functions[NR_SIZES] = LIST_SIZES(pop_mem);
+static x86_thread *const push_reg_functions[NR_SIZES] = LIST_SIZES(push_reg);
+static x86_thread *const push_imm_functions[NR_SIZES] = LIST_SIZES(push_imm);
+static x86_thread *const push_mem_functions[NR_SIZES] = LIST_SIZES(push_mem);
+static x86_thread *const pop_reg_functions[NR_SIZES] = LIST_SIZES(pop_reg);
+static x86_thread *const pop_mem_functions[NR_SIZES] = LIST_SIZES(pop_mem);
 
 /* A fault half-way leaves the registers alone; what is below the stack pointer does not matter. */
 static enum x86_result exec_pusha(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -152,10 +152,12 @@ x86_exec *x86_select_stack(const ZydisDecodedInstruction *decoded,
 	switch (decoded->mnemonic) {
 	case ZYDIS_MNEMONIC_PUSH:
 		if (operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
-			return push_imm_functions[size];
-		return insn->memory ? push_mem_functions[size] : push_reg_functions[size];
+			return x86_threaded(insn, push_imm_functions[size]);
+		return x86_threaded(insn, insn->memory ? push_mem_functions[size]
+						       : push_reg_functions[size]);
 	case ZYDIS_MNEMONIC_POP:
-		return insn->memory ? pop_mem_functions[size] : pop_reg_functions[size];
+		return x86_threaded(insn, insn->memory ? pop_mem_functions[size]
+						       : pop_reg_functions[size]);
 	case ZYDIS_MNEMONIC_PUSHA:
 	case ZYDIS_MNEMONIC_PUSHAD: return exec_pusha;
 	case ZYDIS_MNEMONIC_POPA:

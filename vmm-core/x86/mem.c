@@ -63,7 +63,7 @@ static bool linear_of(struct x86_cpu *cpu, unsigned segment, uint64_t offset, un
 	if (cpu->code_mode == X86_CODE_64) {
 		uint64_t linear = segment >= X86_FS ? offset + s->base : offset;
 
-		if (!x86_canonical(linear) || !x86_canonical(linear + size - 1))
+		if (!x86_canonical(cpu, linear) || !x86_canonical(cpu, linear + size - 1))
 			return raise_segment(cpu, segment);
 		*ret_linear = linear;
 		return true;
@@ -95,13 +95,13 @@ static void forget_page(struct x86_cpu *cpu, uint64_t linear)
 }
 
 static bool translate(struct x86_cpu *cpu, uint64_t linear, unsigned size, enum hw_access access,
-		      bool user, struct span *ret)
+		      enum hw_privilege privilege, struct span *ret)
 {
 	ret->first = PAGE_SIZE - (linear & PAGE_MASK);
 	ret->host[1] = NULL;
-	ret->host[0] = hw_translate(cpu->hw, linear, access, user);
+	ret->host[0] = hw_translate(cpu->hw, linear, access, privilege);
 	if (ret->host[0] && ret->first < size) {
-		ret->host[1] = hw_translate(cpu->hw, next_page(cpu, linear), access, user);
+		ret->host[1] = hw_translate(cpu->hw, next_page(cpu, linear), access, privilege);
 		if (!ret->host[1])
 			ret->host[0] = NULL;
 	}
@@ -144,7 +144,7 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 	if (__builtin_expect(cpu->code_mode == X86_CODE_64, 1)) {
 		if (segment >= X86_FS)
 			linear += cpu->segment[segment].base;
-		if (!x86_canonical(linear) || !x86_canonical(linear + size - 1)) {
+		if (!x86_canonical(cpu, linear) || !x86_canonical(cpu, linear + size - 1)) {
 			raise_segment(cpu, segment);
 			return NULL;
 		}
@@ -154,8 +154,9 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 	if (__builtin_expect((linear & PAGE_MASK) <= PAGE_SIZE - size && !cpu->watch, 1)) {
 		hint = &cpu->hints[(linear >> PAGE_SHIFT) % X86_NR_HINTS];
 		if (hint->page == linear >> PAGE_SHIFT)
-			__builtin_prefetch(hint->host + (linear & PAGE_MASK));
-		host = hw_translate(cpu->hw, linear, access, cpu->cpl == 3);
+			__builtin_prefetch(
+				(const void *)((uintptr_t)hint->host + (linear & PAGE_MASK)));
+		host = hw_translate(cpu->hw, linear, access, cpu->privilege);
 		if (__builtin_expect(!host, 0)) {
 			x86_raise_memory_fault(cpu);
 			return NULL;
@@ -163,7 +164,7 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 		*hint = (struct x86_hint){linear >> PAGE_SHIFT, host - (linear & PAGE_MASK)};
 		return host;
 	}
-	if (!translate(cpu, linear, size, access, cpu->cpl == 3, &span))
+	if (!translate(cpu, linear, size, access, cpu->privilege, &span))
 		return NULL;
 	if (cpu->watch && !x86_watch(cpu, linear, size, access == HW_WRITE))
 		return NULL;
@@ -225,7 +226,7 @@ bool x86_store_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsi
 /* A system structure that reaches past the canonical addresses: #GP(0). */
 static bool system_canonical(struct x86_cpu *cpu, uint64_t linear, unsigned size)
 {
-	if (x86_canonical(linear) && x86_canonical(linear + size - 1))
+	if (x86_canonical(cpu, linear) && x86_canonical(cpu, linear + size - 1))
 		return true;
 	x86_raise_code(cpu, X86_GP, 0);
 	return false;
@@ -236,19 +237,19 @@ bool x86_load_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, void *
 	struct span span;
 
 	if (!system_canonical(cpu, linear, size) ||
-	    !translate(cpu, linear, size, HW_READ, false, &span))
+	    !translate(cpu, linear, size, HW_READ, HW_SUPERVISOR, &span))
 		return false;
 	copy_in(&span, size, ret);
 	return true;
 }
 
 static bool store_linear(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes,
-			 bool user)
+			 enum hw_privilege privilege)
 {
 	struct span span;
 
 	if (!system_canonical(cpu, linear, size) ||
-	    !translate(cpu, linear, size, HW_WRITE, user, &span))
+	    !translate(cpu, linear, size, HW_WRITE, privilege, &span))
 		return false;
 	copy_out(&span, size, bytes);
 	return true;
@@ -256,12 +257,12 @@ static bool store_linear(struct x86_cpu *cpu, uint64_t linear, unsigned size, co
 
 bool x86_store_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes)
 {
-	return store_linear(cpu, linear, size, bytes, false);
+	return store_linear(cpu, linear, size, bytes, HW_SUPERVISOR);
 }
 
 bool x86_store_user(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes)
 {
-	return store_linear(cpu, linear, size, bytes, true);
+	return store_linear(cpu, linear, size, bytes, HW_USER);
 }
 
 static uint64_t stack_part(const struct x86_cpu *cpu, uint64_t offset)

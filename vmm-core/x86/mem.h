@@ -11,6 +11,7 @@
 
 #include "memory/memory.h"
 #include "x86/cpu.h"
+#include "x86/model.h"
 
 /* Any size, 1 ... 64 bytes; @offset: within the segment. */
 bool x86_load_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
@@ -27,10 +28,26 @@ bool x86_store_user(struct x86_cpu *cpu, uint64_t linear, unsigned size, const v
 /* Raises what hw_translate() returned NULL for: #PF, or the end when the VMM has no more frames. */
 void x86_raise_memory_fault(struct x86_cpu *cpu);
 
-/* Bits 63:47 are all equal (SDM 1 3.3.7.1, 48-bit linear addresses). */
-static inline bool x86_canonical(uint64_t address)
+/*
+ * Bits 63:47 are all equal, or 63:56 under CR4.LA57: for addresses of memory accesses, RIP
+ * included (SDM 1 3.3.7.1).
+ */
+static inline bool x86_canonical(const struct x86_cpu *cpu, uint64_t address)
 {
-	return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+	unsigned shift = cpu->canonical_shift;
+
+	return (uint64_t)((int64_t)(address << shift) >> shift) == address;
+}
+
+/*
+ * The same for what is loaded into an MSR, a table register or a segment's base: there the width
+ * is the processor's, whatever CR4.LA57 says (SDM 3A 4.5).
+ */
+static inline bool x86_canonical_base(const struct x86_cpu *cpu, uint64_t address)
+{
+	unsigned shift = x86_offers(cpu, X86_FEATURE_LA57) ? 64 - 57 : 64 - 48;
+
+	return (uint64_t)((int64_t)(address << shift) >> shift) == address;
 }
 
 /*
@@ -52,7 +69,7 @@ static inline __attribute__((always_inline)) bool x86_fast(struct x86_cpu *cpu, 
 	if (__builtin_expect(segment >= X86_FS, 0))
 		offset += cpu->segment[segment].base;
 	page = offset >> PAGE_SHIFT;
-	entry = &p->data[cpu->cpl == 3][page % HW_LOOKASIDE_SETS];
+	entry = &p->data[cpu->privilege][page % HW_LOOKASIDE_SETS];
 	if (__builtin_expect(entry->page[access == HW_WRITE] != page, 0) ||
 	    __builtin_expect((offset & PAGE_MASK) > PAGE_SIZE - size, 0))
 		return false;

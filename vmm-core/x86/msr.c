@@ -45,7 +45,7 @@ static bool pat_is_valid(uint64_t value)
 
 static enum x86_result write_canonical(struct x86_cpu *cpu, uint64_t *destination, uint64_t value)
 {
-	if (!x86_canonical(value))
+	if (!x86_canonical_base(cpu, value))
 		return gp(cpu);
 	*destination = value;
 	return X86_DONE;

@@ -85,7 +85,7 @@ static uint64_t pointer_mask(const struct x86_stack *stack, unsigned size)
 static bool check_span(struct x86_cpu *cpu, const struct x86_stack *stack, uint64_t offset,
 		       unsigned len, bool long_form, uint32_t error)
 {
-	if (long_form ? x86_canonical(offset) && x86_canonical(offset + len - 1)
+	if (long_form ? x86_canonical(cpu, offset) && x86_canonical(cpu, offset + len - 1)
 		      : x86_segment_allows(&stack->ss, (uint32_t)offset, len, true))
 		return true;
 	x86_raise_code(cpu, X86_SS_FAULT, error);

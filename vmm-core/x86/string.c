@@ -83,7 +83,7 @@ ALWAYS_INLINE uint8_t *peek(struct x86_cpu *cpu, uint64_t linear, bool write)
 {
 	uint64_t page = linear >> PAGE_SHIFT;
 	struct hw_lookaside *entry =
-		&hw_public(cpu->hw)->data[cpu->cpl == 3][page % HW_LOOKASIDE_SETS];
+		&hw_public(cpu->hw)->data[cpu->privilege][page % HW_LOOKASIDE_SETS];
 
 	return entry->page[write] == page ? entry->host + (linear & PAGE_MASK) : NULL;
 }

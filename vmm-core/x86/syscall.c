@@ -55,7 +55,7 @@ enum x86_result x86_exec_sysret(struct x86_cpu *cpu, const struct x86_insn *insn
 
 	if (!offered(cpu))
 		return x86_raise(cpu, X86_UD);
-	if (cpu->cpl || (to_64 && !x86_canonical(rip)))
+	if (cpu->cpl || (to_64 && !x86_canonical(cpu, rip)))
 		return x86_raise_code(cpu, X86_GP, 0);
 	x86_write_flags(cpu, cpu->gpr[X86_R11], mask);
 	cpu->gpr[X86_RIP] = to_64 ? rip : (uint32_t)rip;

@@ -82,6 +82,8 @@ static const struct row rows[] = {
 	ROW(VERW, verw),
 
 	ROW(CPUID, cpuid),
+	ROW(XGETBV, xgetbv),
+	ROW(XSETBV, xsetbv),
 	ROW(RDMSR, rdmsr),
 	ROW(WRMSR, wrmsr),
 	ROW(RDTSC, rdtsc),
@@ -116,8 +118,6 @@ static const struct row rows[] = {
 	ROW(RDTSCP, undefined),
 	ROW(MONITOR, undefined),
 	ROW(MWAIT, undefined),
-	ROW(XGETBV, undefined),
-	ROW(XSETBV, undefined),
 	ROW(CMPXCHG16B, undefined),
 	ROW(RDFSBASE, undefined),
 	ROW(RDGSBASE, undefined),

@@ -32,6 +32,10 @@ x86_exec x86_exec_clts;
 x86_exec x86_exec_invlpg;
 x86_exec x86_exec_cache_privileged;
 
+/* xcr.c */
+x86_exec x86_exec_xgetbv;
+x86_exec x86_exec_xsetbv;
+
 /* cpuid.c */
 x86_exec x86_exec_cpuid;
 

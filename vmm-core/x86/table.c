@@ -27,7 +27,7 @@ static enum x86_result load_table(struct x86_cpu *cpu, const struct x86_insn *in
 		return X86_FAULT;
 	if (!long_form && insn->size == 2)
 		operand.base &= 0xffffff;
-	if (!x86_canonical(operand.base))
+	if (!x86_canonical_base(cpu, operand.base))
 		return gp(cpu, 0);
 	*table = (struct x86_table_register){operand.base, operand.limit};
 	return X86_DONE;
@@ -98,7 +98,7 @@ enum x86_result x86_exec_lldt(struct x86_cpu *cpu, const struct x86_insn *insn)
 		return gp(cpu, selector);
 	if (!x86_read_descriptor(cpu, selector, X86_GP, 0, &d))
 		return X86_FAULT;
-	if ((d.rights & (SEG_S | SEG_TYPE)) != SYS_LDT || !x86_canonical(d.base))
+	if ((d.rights & (SEG_S | SEG_TYPE)) != SYS_LDT || !x86_canonical_base(cpu, d.base))
 		return gp(cpu, selector);
 	if (!(d.rights & SEG_P))
 		return x86_raise_code(cpu, X86_NP, selector_error(selector));
@@ -126,7 +126,7 @@ enum x86_result x86_exec_ltr(struct x86_cpu *cpu, const struct x86_insn *insn)
 		return X86_FAULT;
 	type = d.rights & (SEG_S | SEG_TYPE);
 	if ((type != SYS_TSS_AVAILABLE && (type != SYS_TSS_16_AVAILABLE || x86_long_mode(cpu))) ||
-	    !x86_canonical(d.base))
+	    !x86_canonical_base(cpu, d.base))
 		return gp(cpu, selector);
 	if (!(d.rights & SEG_P))
 		return x86_raise_code(cpu, X86_NP, selector_error(selector));

@@ -25,6 +25,7 @@ struct umbra_end {
 	uint64_t rip;      /* of the instruction that ended it */
 	uint8_t bytes[15]; /* its opcode bytes, as far as they could be read */
 	uint8_t nr_bytes;
+	uint8_t cpu;          /* number of the vCPU that executed it, or ran last */
 	const char *cpu_mode; /* "32-bit protected", "compatibility", "64-bit"; NULL: not known */
 	char text[256];       /* for people; may be empty */
 };

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Several vCPUs with an MMU each over one memory and one VMM. */
+#include <errno.h>
+
+#include "paging_fixture.h"
+
+#define DATA 0x400000ull
+
+struct pair {
+	struct box box; /* the first vCPU */
+	struct hw *hw[2];
+};
+
+static void pair_create(struct pair *pair, enum umbra_mode mode)
+{
+	struct box *box = &pair->box;
+
+	box_create(box, mode);
+	vmm_destroy(box->vmm);
+	pair->hw[0] = box->hw;
+	assert_int_equal(hw_create(&box->memory, &umbra_cost_default, processor_find("skylake"),
+				   &pair->hw[1]),
+			 0);
+	assert_int_equal(vmm_create(pair->hw, 2, &box->memory, mode, &box->vmm, NULL), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(hw_paging_changed(pair->hw[i], &box->regs), 0);
+}
+
+static void pair_destroy(struct pair *pair)
+{
+	hw_destroy(pair->hw[1]);
+	box_destroy(&pair->box);
+}
+
+static uint8_t *data(struct pair *pair, int cpu, enum hw_access access)
+{
+	uint8_t *host = hw_translate(pair->hw[cpu], WINDOW + DATA, access, HW_SUPERVISOR);
+
+	assert_non_null(host);
+	return host;
+}
+
+static void code_written_by_one_vcpu_calls_for_the_attention_of_all(void **state)
+{
+	static const enum umbra_mode modes[] = {UMBRA_MODE_BARE, UMBRA_MODE_EPT};
+
+	for (int i = 0; i < 2; i++) {
+		struct pair pair;
+		uint64_t frame;
+
+		pair_create(&pair, modes[i]);
+		/* Both have a translation in the lookaside that lets writes pass. */
+		frame = hw_frame_of(pair.hw[0], data(&pair, 0, HW_WRITE));
+		assert_ptr_equal(data(&pair, 1, HW_WRITE), data(&pair, 0, HW_WRITE));
+		for (int writer = 0; writer < 2; writer++) {
+			uint32_t generation = hw_code_generation(pair.hw[0], frame);
+
+			hw_code_cached(pair.hw[!writer], frame);
+			hw_attend(pair.hw[0]);
+			hw_attend(pair.hw[1]);
+			data(&pair, writer, HW_WRITE);
+			assert_int_equal(hw_code_generation(pair.hw[0], frame), generation + 1);
+			assert_true(hw_public(pair.hw[0])->attention);
+			assert_true(hw_public(pair.hw[1])->attention);
+		}
+		pair_destroy(&pair);
+	}
+}
+
+static void a_table_found_by_one_vcpu_is_watched_for_all(void **state)
+{
+	struct pair pair;
+	uint64_t table;
+
+	pair_create(&pair, UMBRA_MODE_EPT);
+	/* The second vCPU may write this page fast, until the first one walks by it. */
+	box_map(&pair.box, 0x1000, DATA, PTE_P | PTE_W | PTE_A);
+	table = WINDOW + box_entry(&pair.box, 0x1000, 1);
+	for (int i = 0; i < 2; i++)
+		assert_non_null(hw_translate(pair.hw[1], table, HW_WRITE, HW_SUPERVISOR));
+	assert_int_equal(hw_public(pair.hw[1])->counters.guest_table_writes[0], 0);
+	assert_non_null(hw_translate(pair.hw[0], 0x1000, HW_READ, HW_SUPERVISOR));
+	assert_non_null(hw_translate(pair.hw[1], table, HW_WRITE, HW_SUPERVISOR));
+	assert_int_equal(hw_public(pair.hw[1])->counters.guest_table_writes[0], 1);
+	pair_destroy(&pair);
+}
+
+static void ept_tables_thrown_away_are_forgotten_by_all(void **state)
+{
+	struct pair pair;
+	uint64_t misses, exits;
+
+	pair_create(&pair, UMBRA_MODE_EPT);
+	data(&pair, 0, HW_READ);
+	data(&pair, 1, HW_READ);
+	pair.box.vmm->ops->empty(pair.box.vmm);
+	misses = hw_public(pair.hw[1])->counters.tlb_misses[UMBRA_ACCESS_data];
+	exits = hw_public(pair.hw[1])->counters.exits[UMBRA_EXIT_ept_violation];
+	data(&pair, 1, HW_READ);
+	assert_int_equal(hw_public(pair.hw[1])->counters.tlb_misses[UMBRA_ACCESS_data], misses + 1);
+	assert_true(hw_public(pair.hw[1])->counters.exits[UMBRA_EXIT_ept_violation] > exits);
+	pair_destroy(&pair);
+}
+
+static void each_vcpu_has_its_own_cr3(void **state)
+{
+	struct pair pair;
+	uint64_t other, root = 0x1000 * 700;
+
+	pair_create(&pair, UMBRA_MODE_EPT);
+	/* Another root: the window is there, but one page further on. */
+	other = (DATA >> 12) + 1;
+	pair.box.regs.cr3 = root;
+	box_map(&pair.box, WINDOW + DATA, other << 12, PTE_P | PTE_W);
+	assert_int_equal(hw_load_cr3(pair.hw[1], root, false), 0);
+	assert_int_equal(pair.box.memory.page_of[hw_frame_of(pair.hw[0], data(&pair, 0, HW_READ))],
+			 DATA >> 12);
+	assert_int_equal(pair.box.memory.page_of[hw_frame_of(pair.hw[1], data(&pair, 1, HW_READ))],
+			 other);
+	pair_destroy(&pair);
+}
+
+static void shadow_refuses_more_than_one_vcpu_by_name(void **state)
+{
+	struct umbra_error error = {0};
+	struct vmm *vmm = NULL;
+	struct pair pair;
+
+	pair_create(&pair, UMBRA_MODE_EPT);
+	assert_int_equal(vmm_switch(pair.box.vmm, UMBRA_MODE_SHADOW, 0, 0, &error), -EOPNOTSUPP);
+	assert_string_equal(error.text, "2 vCPUs: shadow supports one");
+	assert_int_equal(pair.box.vmm->mode, UMBRA_MODE_EPT);
+	data(&pair, 1, HW_WRITE);
+	assert_int_equal(vmm_create(pair.hw, 2, &pair.box.memory, UMBRA_MODE_SHADOW, &vmm, &error),
+			 -EOPNOTSUPP);
+	assert_null(vmm);
+	pair_destroy(&pair);
+}
+
+static void a_guest_has_no_more_than_eight_vcpus(void **state)
+{
+	struct memory memory;
+	struct hw *hw[MEMORY_MAX_HW], *more;
+
+	assert_int_equal(memory_create(&memory, RAM_SIZE, false, 1, NULL), 0);
+	for (int i = 0; i < MEMORY_MAX_HW; i++)
+		assert_int_equal(
+			hw_create(&memory, &umbra_cost_default, processor_find("skylake"), &hw[i]),
+			0);
+	assert_int_equal(hw_create(&memory, &umbra_cost_default, processor_find("skylake"), &more),
+			 -E2BIG);
+	hw_destroy(hw[3]);
+	assert_int_equal(hw_create(&memory, &umbra_cost_default, processor_find("skylake"), &hw[3]),
+			 0);
+	for (int i = 0; i < MEMORY_MAX_HW; i++)
+		hw_destroy(hw[i]);
+	assert_int_equal(memory.nr_hw, 0);
+	memory_destroy(&memory);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(code_written_by_one_vcpu_calls_for_the_attention_of_all),
+		cmocka_unit_test(a_table_found_by_one_vcpu_is_watched_for_all),
+		cmocka_unit_test(ept_tables_thrown_away_are_forgotten_by_all),
+		cmocka_unit_test(each_vcpu_has_its_own_cr3),
+		cmocka_unit_test(shadow_refuses_more_than_one_vcpu_by_name),
+		cmocka_unit_test(a_guest_has_no_more_than_eight_vcpus),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
