@@ -95,6 +95,11 @@ void x86_blocks_destroy(struct x86_blocks *blocks)
 	free(blocks);
 }
 
+void x86_blocks_abandon(struct x86_blocks *blocks)
+{
+	blocks->in_rep = blocks->window = false;
+}
+
 const uint8_t *x86_blocks_fetched(const struct x86_blocks *blocks)
 {
 	return blocks->fetched;
@@ -659,7 +664,7 @@ static bool take_interrupt(struct x86_cpu *cpu)
 
 bool x86_can_run(const struct x86_cpu *cpu)
 {
-	return !cpu->halted ||
+	return !cpu->halted || x86_pending_due(cpu) ||
 	       ((cpu->rflags & RFLAGS_IF) && machine_interrupt_pending(cpu->machine, cpu->index));
 }
 

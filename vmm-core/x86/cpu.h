@@ -154,7 +154,7 @@ struct x86_cpu {
 	uint64_t cc_source;
 	uint8_t cc_op;
 	uint8_t cpl;
-	uint8_t privilege; /* enum hw_privilege of explicit data accesses: CPL and AC */
+	uint8_t privilege;        /* enum hw_privilege of explicit data accesses: CPL and AC */
 	uint8_t canonical_shift;  /* 64 less the width of linear addresses, by CR4.LA57 */
 	uint8_t code_mode;        /* enum x86_code_mode */
 	uint8_t interrupt_shadow; /* enum x86_shadow, of the last instruction */
@@ -165,8 +165,9 @@ struct x86_cpu {
 	bool nmi_blocked;         /* until the next IRET (SDM 3A 6.7.1) */
 	bool new_task;            /* a task switch has got as far as the new task (task.h) */
 	bool halted;
-	bool shares; /* with other vCPUs, by turns: PAUSE gives the rest of a turn away */
-	bool paused; /* it did */
+	bool wait_for_sipi; /* halted since reset or INIT, and deaf to all but a SIPI */
+	bool shares;        /* with other vCPUs, by turns: PAUSE gives the rest of a turn away */
+	bool paused;        /* it did */
 
 	/* What stops the block: */
 	bool ended;    /* the guest ended; see end */
@@ -240,6 +241,18 @@ void x86_destroy(struct x86_cpu *cpu);
 
 /* Puts the CPU into the state in which a loader hands over. -ENOMEM from the MMU. */
 int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry);
+
+/*
+ * reset.c (SDM 3A 8.4, 9.1). Power-up and INIT; after either all vCPUs but the first wait for a
+ * SIPI, which has no effect on others. -ENOMEM from the MMU.
+ */
+int x86_reset(struct x86_cpu *cpu);
+int x86_init(struct x86_cpu *cpu);
+void x86_sipi(struct x86_cpu *cpu, uint8_t vector);
+/* An NMI: taken at the next boundary of instructions that does not block it (SDM 3A 6.7.1). */
+void x86_nmi(struct x86_cpu *cpu);
+/* The registers of x86_reset(); the MMU has to be told. */
+void x86_reset_registers(struct x86_cpu *cpu);
 
 /*
  * Runs until guest time reaches @until_time or @until_instruction instructions have retired (both

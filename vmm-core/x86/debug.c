@@ -172,6 +172,8 @@ bool x86_pending_due(const struct x86_cpu *cpu)
 {
 	if (cpu->pending & X86_PENDING_FAULT)
 		return true;
+	if (cpu->wait_for_sipi)
+		return false;
 	if (cpu->interrupt_shadow & X86_SHADOW_SS)
 		return false;
 	if (cpu->pending & X86_PENDING_TRAP)

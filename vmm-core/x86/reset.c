@@ -2,10 +2,11 @@
 /* Reset, INIT, SIPI and NMI: the states of SDM 3A table 9-1. */
 #include <string.h>
 
+#include "x86/block.h"
 #include "x86/control.h"
-#include "x86/cpuid.h"
 #include "x86/debug.h"
 #include "x86/flags.h"
+#include "x86/model.h"
 #include "x86/segment.h"
 #include "x86/x87.h"
 
@@ -26,7 +27,7 @@ static void initialize(struct x86_cpu *cpu)
 
 	memset(cpu->gpr, 0, sizeof(cpu->gpr));
 	cpu->gpr[X86_RIP] = IP_AT_RESET;
-	cpu->gpr[X86_RDX] = x86_signature(cpu);
+	cpu->gpr[X86_RDX] = x86_signature(cpu->model);
 	for (unsigned i = 0; i < X86_NR_SEGMENTS; i++)
 		cpu->segment[i] = (struct x86_segment){.limit = UINT16_MAX, .rights = rights};
 	cpu->segment[X86_CS].selector = CS_AT_RESET;
@@ -71,8 +72,8 @@ void x86_reset_registers(struct x86_cpu *cpu)
 	memset(cpu->xmm, 0, sizeof(cpu->xmm));
 	cpu->mxcsr = MXCSR_AT_RESET;
 	x86_x87_init(&cpu->x87);
-	cpu->x87.control = X87_CONTROL;
-	cpu->x87.tag = X87_TAGS;
+	x86_x87_set_control(&cpu->x87, X87_CONTROL);
+	x86_x87_set_tags(&cpu->x87, X87_TAGS);
 }
 
 int x86_reset(struct x86_cpu *cpu)
