@@ -339,13 +339,13 @@ static void iopl_and_the_tss_bitmap_decide_about_ports(void **state)
 	const uint16_t map_base = 0x68;
 
 	put(b, TSS + 0x66, &map_base, sizeof(map_base));
-	put64(b, TSS + 0x68 + 0x80 / 8, 0xfffffffffffffffe); /* port 0x80 alone */
-	b->cpu->tr.limit = 0x68 + 0x80 / 8 + 7;
+	put64(b, TSS + 0x68 + 0xe0 / 8, 0xfffffffffffffffe); /* port 0xe0 alone */
+	b->cpu->tr.limit = 0x68 + 0xe0 / 8 + 7;
 	to_user(b);
-	RUN_ONE(b, "\xe4\x80"); /* in al, 0x80 */
+	RUN_ONE(b, "\xe4\xe0"); /* in al, 0xe0 */
 	assert_int_equal(b->cpu->gpr[X86_RIP], CODE + 2);
 	assert_int_equal(b->cpu->gpr[X86_RAX] & 0xff, 0xff); /* nobody is there */
-	RUN(b, "\x66\xe5\x80");                              /* in ax, 0x80: 0x81 as well */
+	RUN(b, "\x66\xe5\xe0");                              /* in ax, 0xe0: 0xe1 as well */
 	assert_handler(b, X86_GP);
 	to_user(b);
 	b->cpu->gpr[X86_RDX] = 0x3f8; /* beyond the limit */
@@ -363,12 +363,12 @@ static void in_replaces_as_much_of_rax_as_it_reads(void **state)
 	struct x86_box *b = *state;
 
 	b->cpu->gpr[X86_RAX] = 0;
-	RUN(b, "\xe4\x80");
+	RUN(b, "\xe4\xe0");
 	assert_int_equal(b->cpu->gpr[X86_RAX], 0xff);
 	b->cpu->gpr[X86_RAX] = 1ull << 63;
-	RUN(b, "\x66\xe5\x80");
+	RUN(b, "\x66\xe5\xe0");
 	assert_int_equal(b->cpu->gpr[X86_RAX], 1ull << 63 | 0xffff);
-	RUN(b, "\xe5\x80");
+	RUN(b, "\xe5\xe0");
 	assert_int_equal(b->cpu->gpr[X86_RAX], 0xffffffff);
 }
 
@@ -378,7 +378,7 @@ static void rep_ins_and_outs_retire_once_and_exit_each_time(void **state)
 	uint64_t before = exits(b, UMBRA_EXIT_io_instruction);
 	uint64_t instructions, steps;
 
-	b->cpu->gpr[X86_RDX] = 0x80;
+	b->cpu->gpr[X86_RDX] = 0xe0;
 	b->cpu->gpr[X86_RCX] = 3;
 	b->cpu->gpr[X86_RDI] = DATA;
 	put64(b, DATA, 0);
