@@ -22,6 +22,7 @@ struct machine {
 	struct mc146818 rtc;
 	struct pci pci;
 	struct apic_bus apics;
+	uint8_t nr_cpus;
 	uint8_t port_a, port_b, reset_control;
 	uint64_t next_event;
 	struct umbra_end end;
