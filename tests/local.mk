@@ -50,3 +50,4 @@ lab:
 .PHONY: lab print-sanitizer-tests
 
 include tests/fuzz/local.mk
+include tests/native/local.mk

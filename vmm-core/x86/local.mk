@@ -62,10 +62,6 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/x87_move.c \
 	vmm-core/x86/x87_row.h
 
-check_PROGRAMS += tests/unit/test_x86_native
-TESTS += tests/unit/test_x86_native
-tests_unit_test_x86_native_SOURCES = tests/unit/test_x86_native.c
-tests_unit_test_x86_native_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	tests/unit/test_x86_cpuid \
 	tests/unit/test_x86_exception \
