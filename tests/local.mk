@@ -4,7 +4,8 @@ PAGING_TESTS = \
 	tests/unit/test_paging_mmio \
 	tests/unit/test_paging_shadow \
 	tests/unit/test_paging_smp \
-	tests/unit/test_paging_tlb
+	tests/unit/test_paging_tlb \
+	tests/unit/test_paging_walk
 check_PROGRAMS += $(PAGING_TESTS)
 TESTS += $(PAGING_TESTS)
 paging_test_sources = tests/unit/paging_fixture.h tests/unit/reference_walk.c tests/unit/reference_walk.h
@@ -25,6 +26,9 @@ tests_unit_test_paging_smp_LDADD = $(paging_test_ldadd)
 tests_unit_test_paging_tlb_SOURCES = tests/unit/test_paging_tlb.c $(paging_test_sources)
 tests_unit_test_paging_tlb_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_tlb_LDADD = $(paging_test_ldadd)
+tests_unit_test_paging_walk_SOURCES = tests/unit/test_paging_walk.c $(paging_test_sources)
+tests_unit_test_paging_walk_CPPFLAGS = $(paging_test_cppflags)
+tests_unit_test_paging_walk_LDADD = $(paging_test_ldadd)
 
 INTEGRATION_TESTS = \
 	tests/integration/test_boot_images.py \
