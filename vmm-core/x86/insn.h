@@ -122,13 +122,21 @@ x86_exec *x86_select_sse(const ZydisDecodedInstruction *decoded,
 enum x86_result x86_raise(struct x86_cpu *cpu, uint8_t vector);
 enum x86_result x86_raise_code(struct x86_cpu *cpu, uint8_t vector, uint32_t code);
 
+/* @offset cut to the address size. */
+static inline uint64_t x86_address_part(const struct x86_insn *insn, uint64_t offset)
+{
+	if (__builtin_expect(insn->address_size == 8, 1))
+		return offset;
+	return insn->address_size == 4 ? (uint32_t)offset : (uint16_t)offset;
+}
+
 /* The offset (effective address) of the memory operand, cut to the address size. */
 static inline uint64_t x86_effective_address(const struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	uint64_t offset = cpu->gpr[insn->base] + (cpu->gpr[insn->index] << insn->scale) +
 			  (uint64_t)insn->disp;
 
-	return insn->address_size == 8 ? offset : (uint32_t)offset;
+	return x86_address_part(insn, offset);
 }
 
 /*
