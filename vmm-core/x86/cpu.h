@@ -205,9 +205,13 @@ struct x86_cpu {
 	/* The operand that crosses a page (mem.h): its bytes, and where they are. */
 	struct x86_split {
 		uint8_t bytes[64];
-		uint8_t *host[2];
+		uint8_t *host[2]; /* NULL: a device's, at gpa */
+		uint64_t gpa[2];
 		uint8_t first, size;
 	} split;
+	bool device_accessed; /* in its memory: the run loop must look at the machine */
+	/* Instructions and REP iterations that are done but not yet in steps. */
+	uint64_t unsettled;
 
 	/* REP iterations that the string instruction may do before the run loop looks around; >= 1.
 	 */

@@ -29,6 +29,7 @@ libvmmcore_a_SOURCES += \
 libvmmcore_a_SOURCES += \
 	vmm-core/x86/control.c \
 	vmm-core/x86/cpu.c \
+	vmm-core/x86/device.c \
 	vmm-core/x86/cpuid.c \
 	vmm-core/x86/debug.c \
 	vmm-core/x86/debug.h \
@@ -124,6 +125,11 @@ check_PROGRAMS += tests/unit/test_x86_run
 TESTS += tests/unit/test_x86_run
 tests_unit_test_x86_run_SOURCES = tests/unit/test_x86_run.c tests/unit/x86_fixture.h
 tests_unit_test_x86_run_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_x86_device
+TESTS += tests/unit/test_x86_device
+tests_unit_test_x86_device_SOURCES = tests/unit/test_x86_device.c tests/unit/x86_fixture.h
+tests_unit_test_x86_device_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/test_x86_hostile
 TESTS += tests/unit/test_x86_hostile
