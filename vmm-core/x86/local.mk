@@ -43,6 +43,7 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/model.c \
 	vmm-core/x86/model.h \
 	vmm-core/x86/isa.c \
+	vmm-core/x86/mmx.c \
 	vmm-core/x86/msr.c \
 	vmm-core/x86/real.c \
 	vmm-core/x86/real.h \
@@ -53,9 +54,13 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/selector.c \
 	vmm-core/x86/sse.c \
 	vmm-core/x86/sse.h \
+	vmm-core/x86/sse_exception.c \
+	vmm-core/x86/sse_exception.h \
 	vmm-core/x86/sse_float.c \
 	vmm-core/x86/sse_integer.c \
 	vmm-core/x86/sse_move.c \
+	vmm-core/x86/sse_shuffle.c \
+	vmm-core/x86/sse_string.c \
 	vmm-core/x86/stack.c \
 	vmm-core/x86/stack.h \
 	vmm-core/x86/syscall.c \
