@@ -232,9 +232,22 @@ PARSER(append)
 	return 0;
 }
 
-PARSER(lacking)
+PARSER(initrd)
 {
-	return LACKING;
+	options->initrd = value;
+	return *value ? 0 : MALFORMED;
+}
+
+PARSER(module)
+{
+	if (!*value || *value == ' ')
+		return MALFORMED;
+	if (options->nr_modules == UMBRA_MODULES_MAX) {
+		complaint->text = "a module too many; at most 64 expected";
+		return MALFORMED;
+	}
+	options->modules[options->nr_modules++] = value;
+	return 0;
 }
 
 PARSER(max_seconds)
@@ -315,8 +328,9 @@ static const struct option_row rows[] = {
 	{"guest-page", VERB_EXPLAIN, false, parse_page_size, "4k, 2m or 1g"},
 	{"levels", VERB_EXPLAIN, false, parse_levels, "4 or 5"},
 	{"append", ALL, false, parse_append, "a command line"},
-	{"initrd", ALL, false, parse_lacking, "a file"},
-	{"module", ALL, false, parse_lacking, "a file"},
+	{"initrd", ALL, false, parse_initrd, "a file (for a Linux kernel)"},
+	{"module", ALL, false, parse_module,
+	 "a file, or \"FILE STRING\" (multiboot, ELF64; repeatable)"},
 	{"max-seconds", ALL, false, parse_max_seconds, "a number above 0"},
 	{"max-instructions", ALL, false, parse_max_instructions, "a whole number above 0"},
 	{"switch-every", VERB_RUN, false, parse_switch_every, "a whole number above 0"},

@@ -8,6 +8,7 @@
 
 #include "policy/policy.h"
 #include "umbra/explain.h"
+#include "umbra/guest.h"
 #include "umbra/mode.h"
 
 /* Which verb takes an option; a set. */
@@ -43,6 +44,9 @@ struct options {
 	bool seeded;
 	uint64_t interval;                 /* units of guest time */
 	const char *append, *json, *image; /* NULL: not given */
+	const char *initrd;
+	const char *modules[UMBRA_MODULES_MAX]; /* as given: FILE, or FILE and its string */
+	unsigned int nr_modules;
 	uint64_t gva;
 	bool gva_given;
 	enum umbra_explain_access access;

@@ -68,9 +68,9 @@ static int complain(const struct options *options, int status, const struct umbr
 			      error->place[0] ? ": " : "", error->place, error->text);
 }
 
-/* The whole file; the caller frees. */
-static int read_image(const struct options *options, const char *path, void **ret_data,
-		      size_t *ret_size)
+/* The whole file; the caller frees. @what it should be: for messages. */
+static int read_file(const struct options *options, const char *what, const char *path,
+		     void **ret_data, size_t *ret_size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
@@ -86,8 +86,9 @@ static int read_image(const struct options *options, const char *path, void **re
 	}
 	if (!S_ISREG(st.st_mode) || st.st_size > (off_t)IMAGE_MAX) {
 		close(fd);
-		return options_refuse(options, EX_DATAERR, "%s: not an image: %s", path,
-				      S_ISREG(st.st_mode) ? "too large" : "not a regular file");
+		return options_refuse(options, EX_DATAERR, "%s: not %s: %s", path, what,
+				      S_ISREG(st.st_mode) ? "larger than 1 GiB"
+							  : "not a regular file");
 	}
 	data = malloc(st.st_size + 1);
 	while (data && have < (size_t)st.st_size) {
@@ -110,23 +111,89 @@ static int read_image(const struct options *options, const char *path, void **re
 	return 0;
 }
 
+static const char *file_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* What is read for a load and freed after it. */
+struct files {
+	void *data[UMBRA_MODULES_MAX + 2]; /* image, initrd, modules */
+	struct umbra_module initrd, modules[UMBRA_MODULES_MAX];
+	char *paths[UMBRA_MODULES_MAX]; /* of modules, without their strings */
+};
+
+static int read_modules(const struct options *options, struct files *files,
+			struct umbra_image *image)
+{
+	int status = 0;
+
+	if (options->initrd) {
+		files->initrd.name = file_name(options->initrd);
+		image->initrd = &files->initrd;
+		status = read_file(options, "an initrd", options->initrd, &files->data[1],
+				   &files->initrd.size);
+		files->initrd.data = files->data[1];
+	}
+	for (unsigned int i = 0; i < options->nr_modules && !status; i++) {
+		struct umbra_module *module = &files->modules[i];
+		char *path = strdup(options->modules[i]);
+
+		files->paths[i] = path;
+		if (!path)
+			return options_refuse(options, EX_OSERR, "out of memory");
+		module->string = strchr(options->modules[i], ' ');
+		if (module->string)
+			path[module->string++ - options->modules[i]] = '\0';
+		module->name = file_name(path);
+		status = read_file(options, "a module", path, &files->data[i + 2], &module->size);
+		module->data = files->data[i + 2];
+	}
+	image->modules = files->modules;
+	image->nr_modules = options->nr_modules;
+	return status;
+}
+
+/* Which of the command's parts is wrong, by what umbra_guest_load() says. */
+static int load_status(int err)
+{
+	switch (err) {
+	case -ENOEXEC: return EX_DATAERR;
+	case -ENOSPC:
+	case -E2BIG:
+	case -EINVAL: return EX_USAGE;
+	default: return EX_SOFTWARE;
+	}
+}
+
 static int load(struct session *session)
 {
 	const struct options *options = session->config.options;
 	struct umbra_image image = {.name = session->name, .append = options->append};
+	struct files *files = calloc(1, sizeof(*files));
 	struct umbra_error error = {0};
-	void *data = NULL;
 	int status, err;
 
-	status = read_image(options, session->config.image, &data, &image.size);
-	if (status)
-		return status;
-	image.data = data;
-	err = umbra_guest_load(session->guest, &image, &error);
-	free(data);
-	if (!err)
-		return 0;
-	return complain(options, err == -ENOMEM ? EX_SOFTWARE : EX_DATAERR, &error);
+	if (!files)
+		return options_refuse(options, EX_OSERR, "out of memory");
+	status =
+		read_file(options, "an image", session->config.image, &files->data[0], &image.size);
+	image.data = files->data[0];
+	if (!status)
+		status = read_modules(options, files, &image);
+	if (!status) {
+		err = umbra_guest_load(session->guest, &image, &error);
+		if (err)
+			status = complain(options, load_status(err), &error);
+	}
+	for (unsigned int i = 0; i < UMBRA_MODULES_MAX + 2; i++)
+		free(files->data[i]);
+	for (unsigned int i = 0; i < UMBRA_MODULES_MAX; i++)
+		free(files->paths[i]);
+	free(files);
+	return status;
 }
 
 int session_create(const struct session_config *config, struct session **ret_session)
@@ -143,15 +210,13 @@ int session_create(const struct session_config *config, struct session **ret_ses
 	struct pilot_config pilot_config = {.kind = config->choice.policy};
 	struct session *session = aligned_alloc(64, (sizeof(*session) + 63) & ~63ul);
 	struct umbra_error error = {0};
-	const char *slash;
 	int err, status;
 
 	if (!session)
 		return options_refuse(options, EX_OSERR, "out of memory");
 	memset(session, 0, sizeof(*session));
 	session->config = *config;
-	slash = strrchr(config->image, '/');
-	session->name = strdup(slash ? slash + 1 : config->image);
+	session->name = strdup(file_name(config->image));
 	session->random = options->seed;
 	if (!session->name) {
 		session_destroy(session);

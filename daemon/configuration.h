@@ -20,6 +20,7 @@ enum { CONFIG_NAME_MAX = 40, CONFIG_PATH_MAX = 4096, CONFIG_APPEND_MAX = 2048 };
 struct guest_config {
 	char name[CONFIG_NAME_MAX + 1];
 	char image[CONFIG_PATH_MAX];
+	char initrd[CONFIG_PATH_MAX]; /* empty: none */
 	char append[CONFIG_APPEND_MAX];
 	enum umbra_mode mode; /* at start */
 	enum policy_kind policy;

@@ -92,7 +92,8 @@ static int parse_socket(const struct config_place *place, const char *value, cha
 }
 
 /* A path that is not absolute starts where the configuration file is. */
-static int parse_image(const struct config_place *place, const char *value, char *why, size_t size)
+static int copy_path(const struct config_place *place, char ret[CONFIG_PATH_MAX], const char *value,
+		     char *why, size_t size)
 {
 	const char *slash = strrchr(place->file, '/');
 	char path[CONFIG_PATH_MAX];
@@ -104,7 +105,12 @@ static int parse_image(const struct config_place *place, const char *value, char
 	else
 		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - place->file), place->file,
 			 value);
-	return copy_text(place->guest->image, sizeof(place->guest->image), path, why, size);
+	return copy_text(ret, CONFIG_PATH_MAX, path, why, size);
+}
+
+static int parse_image(const struct config_place *place, const char *value, char *why, size_t size)
+{
+	return copy_path(place, place->guest->image, value, why, size);
 }
 
 static int parse_engine(const struct config_place *place, const char *value, char *why, size_t size)
@@ -172,7 +178,7 @@ static int parse_append(const struct config_place *place, const char *value, cha
 
 static int parse_initrd(const struct config_place *place, const char *value, char *why, size_t size)
 {
-	return -EINVAL;
+	return copy_path(place, place->guest->initrd, value, why, size);
 }
 
 static int parse_processor(const struct config_place *place, const char *value, char *why,
@@ -233,7 +239,7 @@ const struct config_key config_guest_keys[] = {
 	{"memory", parse_memory, "1M to 2G, a multiple of 4096 bytes, was expected"},
 	{"cpus", parse_cpus, "1 to 8 was expected"},
 	{"append", parse_append, "a command line was expected"},
-	{"initrd", parse_initrd, "an initrd is not in this build"},
+	{"initrd", parse_initrd, "the path of an initrd was expected"},
 	{"processor", parse_processor, "skylake was expected, the only one in this build"},
 	{"restart", parse_restart, "no was expected"},
 	{"clock", parse_clock, "cycles or instructions was expected"},

@@ -27,7 +27,7 @@ enum {
 
 enum message_type {
 	/* umbrad to worker */
-	MESSAGE_START, /* with two descriptors: the shared counters and the image */
+	MESSAGE_START, /* with descriptors: the shared counters, the image, the initrd if any */
 	MESSAGE_CHANGE,
 	MESSAGE_STOP,
 	/* worker to umbrad */
@@ -50,7 +50,8 @@ struct message_header {
 
 struct message_start {
 	char name[MESSAGE_NAME_MAX];
-	char image[MESSAGE_NAME_MAX]; /* its file's name, for messages and the command line */
+	char image[MESSAGE_NAME_MAX];  /* its file's name, for messages and the command line */
+	char initrd[MESSAGE_NAME_MAX]; /* likewise; empty: none */
 	char append[MESSAGE_APPEND_MAX];
 	uint64_t memory;
 	uint64_t interval;
@@ -114,7 +115,7 @@ struct message {
 	};
 };
 
-enum { MESSAGE_FDS_MAX = 2 };
+enum { MESSAGE_FDS_MAX = 3 };
 
 /* The size of a message of this type, or 0: there is no such type. */
 size_t message_size(unsigned int type);

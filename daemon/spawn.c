@@ -33,16 +33,23 @@ static void become_worker(int fd)
 	_exit(70);
 }
 
+static void copy_name(char ret_name[MESSAGE_NAME_MAX], const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	snprintf(ret_name, MESSAGE_NAME_MAX, "%.*s", MESSAGE_NAME_MAX - 1,
+		 slash ? slash + 1 : path);
+}
+
 static void fill_start(struct message *message, const struct guest_config *config,
 		       uint64_t default_interval)
 {
 	struct message_start *start = &message->start;
-	const char *slash = strrchr(config->image, '/');
 
 	memset(message, 0, sizeof(*message));
 	snprintf(start->name, sizeof(start->name), "%s", config->name);
-	snprintf(start->image, sizeof(start->image), "%.*s", MESSAGE_NAME_MAX - 1,
-		 slash ? slash + 1 : config->image);
+	copy_name(start->image, config->image);
+	copy_name(start->initrd, config->initrd);
 	snprintf(start->append, sizeof(start->append), "%s", config->append);
 	start->memory = config->memory;
 	start->cpus = config->cpus;
@@ -53,8 +60,9 @@ static void fill_start(struct message *message, const struct guest_config *confi
 	start->console = config->console;
 }
 
-/* Everything but the image, which is open as @image. */
-static int start(struct guest *guest, uint64_t default_interval, int image, const char **ret_what)
+/* Everything but the files, which are open; @initrd is negative where there is none. */
+static int start(struct guest *guest, uint64_t default_interval, int image, int initrd,
+		 const char **ret_what)
 {
 	struct message message;
 	struct shared_counters *shared = NULL;
@@ -77,8 +85,9 @@ static int start(struct guest *guest, uint64_t default_interval, int image, cons
 		fill_start(&message, guest->config, default_interval);
 		fds[0] = memory;
 		fds[1] = image;
+		fds[2] = initrd;
 		/* It waits in the socket until the worker is there. */
-		code = message_send_fds(pair[0], MESSAGE_START, &message, fds, MESSAGE_FDS_MAX);
+		code = message_send_fds(pair[0], MESSAGE_START, &message, fds, initrd < 0 ? 2 : 3);
 	}
 	if (!code) {
 		*ret_what = "fork";
@@ -106,15 +115,27 @@ static int start(struct guest *guest, uint64_t default_interval, int image, cons
 
 int spawn_worker(struct guest *guest, uint64_t default_interval, struct umbra_error *ret_error)
 {
-	int image = open(guest->config->image, O_RDONLY | O_CLOEXEC);
+	const struct guest_config *config = guest->config;
+	int image = open(config->image, O_RDONLY | O_CLOEXEC), initrd = -1;
 	const char *what;
 	int code;
 
 	if (image < 0)
-		return umbra_error_set(ret_error, -errno, guest->config->image, NULL, "%s",
+		return umbra_error_set(ret_error, -errno, config->image, NULL, "%s",
 				       strerror(errno));
-	code = start(guest, default_interval, image, &what);
+	if (config->initrd[0]) {
+		initrd = open(config->initrd, O_RDONLY | O_CLOEXEC);
+		if (initrd < 0) {
+			code = umbra_error_set(ret_error, -errno, config->initrd, NULL, "%s",
+					       strerror(errno));
+			close(image);
+			return code;
+		}
+	}
+	code = start(guest, default_interval, image, initrd, &what);
 	close(image);
+	if (initrd >= 0)
+		close(initrd);
 	if (code)
 		return umbra_error_set(ret_error, code, what, NULL, "%s", strerror(-code));
 	return 0;

@@ -215,28 +215,54 @@ static void run_guest(struct worker *worker)
 	}
 }
 
-static int load_image(struct worker *worker, int fd, struct umbra_error *ret_error)
+/* The files that come with MESSAGE_START; -1 where there is none. */
+struct files {
+	int image, initrd;
+};
+
+/* A private mapping: a file that shrinks meanwhile costs this worker, nobody else. */
+static int map_file(int fd, const char *name, const void **ret_data, size_t *ret_size,
+		    struct umbra_error *ret_error)
 {
-	struct umbra_image image = {.name = worker->start.image, .append = worker->start.append};
 	struct stat status;
 	void *data;
-	int code;
 
 	if (fstat(fd, &status) || !S_ISREG(status.st_mode) || !status.st_size)
-		return umbra_error_set(ret_error, -ENOEXEC, image.name, NULL,
+		return umbra_error_set(ret_error, -ENOEXEC, name, NULL,
 				       "a file that is not empty was expected");
-	/* A private mapping: a file that shrinks meanwhile costs this worker, nobody else. */
 	data = mmap(NULL, status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (data == MAP_FAILED)
-		return umbra_error_set(ret_error, -errno, image.name, NULL, "%s", strerror(errno));
-	image.data = data;
-	image.size = status.st_size;
-	code = umbra_guest_load(worker->guest, &image, ret_error);
-	munmap(data, status.st_size);
+		return umbra_error_set(ret_error, -errno, name, NULL, "%s", strerror(errno));
+	*ret_data = data;
+	*ret_size = status.st_size;
+	return 0;
+}
+
+static int load_image(struct worker *worker, const struct files *files,
+		      struct umbra_error *ret_error)
+{
+	const struct message_start *start = &worker->start;
+	struct umbra_module initrd = {.name = start->initrd};
+	struct umbra_image image = {
+		.name = start->image,
+		.append = start->append,
+		.initrd = files->initrd < 0 ? NULL : &initrd,
+	};
+	int code = map_file(files->image, image.name, &image.data, &image.size, ret_error);
+
+	if (!code && image.initrd)
+		code = map_file(files->initrd, initrd.name, &initrd.data, &initrd.size, ret_error);
+	if (!code)
+		code = umbra_guest_load(worker->guest, &image, ret_error);
+	if (image.data)
+		munmap((void *)image.data, image.size);
+	if (initrd.data)
+		munmap((void *)initrd.data, initrd.size);
 	return code;
 }
 
-static int create_guest(struct worker *worker, int image, struct umbra_error *ret_error)
+static int create_guest(struct worker *worker, const struct files *files,
+			struct umbra_error *ret_error)
 {
 	const struct message_start *start = &worker->start;
 	const struct umbra_guest_config config = {
@@ -261,12 +287,12 @@ static int create_guest(struct worker *worker, int image, struct umbra_error *re
 	console_init(&worker->console, start->name);
 	code = umbra_guest_create(&config, &worker->shared->counters, &worker->guest, ret_error);
 	if (!code)
-		code = load_image(worker, image, ret_error);
+		code = load_image(worker, files, ret_error);
 	return code ? code : pilot_create(worker->guest, &pilot, &worker->pilot, ret_error);
 }
 
 /* The first message, and the memory that came with it. 0 or a negative errno. */
-static int receive_start(struct worker *worker, int *ret_image)
+static int receive_start(struct worker *worker, struct files *ret_files)
 {
 	static const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	struct message message;
@@ -280,7 +306,7 @@ static int receive_start(struct worker *worker, int *ret_image)
 		return -EBADMSG;
 	worker->shared = shared_map(fds[0], true);
 	close(fds[0]);
-	*ret_image = fds[1];
+	*ret_files = (struct files){.image = fds[1], .initrd = fds[2]};
 	return worker->shared ? 0 : -errno;
 }
 
@@ -290,19 +316,21 @@ int worker_run(int fd)
 	struct umbra_error error = {0};
 	struct message message = {0};
 	pthread_t commands;
-	int image, code;
+	struct files files;
+	int code;
 
 	/* A Ctrl-C goes to the whole group, but it is umbrad that stops workers. */
 	signal(SIGINT, SIG_IGN);
 	prctl(PR_SET_NAME, "umbra-guest");
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	code = receive_start(&worker, &image);
+	code = receive_start(&worker, &files);
 	if (code) {
 		fprintf(stderr, "umbrad: worker: no start: %s\n", strerror(-code));
 		return STATUS_FAULT;
 	}
-	code = create_guest(&worker, image, &error);
-	close(image);
+	code = create_guest(&worker, &files, &error);
+	close(files.image);
+	close(files.initrd);
 	worker.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (code) {
 		send_failed(&worker, &error);

@@ -1,6 +1,7 @@
 # Tests that belong to no single room; each room's own are listed in its local.mk.
 PAGING_TESTS = \
 	tests/unit/test_paging_law \
+	tests/unit/test_paging_mmio \
 	tests/unit/test_paging_shadow \
 	tests/unit/test_paging_smp \
 	tests/unit/test_paging_tlb
@@ -11,6 +12,9 @@ paging_test_ldadd = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_paging_law_SOURCES = tests/unit/test_paging_law.c tests/unit/paging_fixture.h
 tests_unit_test_paging_law_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_law_LDADD = $(paging_test_ldadd)
+tests_unit_test_paging_mmio_SOURCES = tests/unit/test_paging_mmio.c tests/unit/paging_fixture.h
+tests_unit_test_paging_mmio_CPPFLAGS = $(paging_test_cppflags)
+tests_unit_test_paging_mmio_LDADD = $(paging_test_ldadd)
 tests_unit_test_paging_shadow_SOURCES = tests/unit/test_paging_shadow.c tests/unit/paging_fixture.h
 tests_unit_test_paging_shadow_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_shadow_LDADD = $(paging_test_ldadd)
@@ -22,20 +26,21 @@ tests_unit_test_paging_tlb_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_tlb_LDADD = $(paging_test_ldadd)
 
 INTEGRATION_TESTS = \
+	tests/integration/test_boot_images.py \
 	tests/integration/test_docs.py \
 	tests/integration/test_explain.py \
 	tests/integration/test_law.py \
 	tests/integration/test_memtest.py \
 	tests/style/test_style.sh
 TESTS += $(INTEGRATION_TESTS)
-EXTRA_DIST += $(INTEGRATION_TESTS)
+EXTRA_DIST += $(INTEGRATION_TESTS) tests/integration/images.py tests/integration/tap.py
 
 # A few law runs and all unit and property tests: what runs under the sanitizers in every run.
 print-sanitizer-tests:
 	@for test in $(check_PROGRAMS); do \
 		case $$test in tests/unit/*|tests/fuzz/*) echo $$test ;; esac; \
 	done; \
-	echo tests/integration/test_explain.py tests/integration/test_client_status.py
+	echo tests/integration/test_boot_images.py tests/integration/test_explain.py tests/integration/test_client_status.py
 
 # What needs a machine of its own: quickstart in a fresh Debian root. Root, debootstrap, a mirror.
 lab:
@@ -44,3 +49,4 @@ lab:
 .PHONY: lab print-sanitizer-tests
 
 include tests/fuzz/local.mk
+include tests/native/local.mk

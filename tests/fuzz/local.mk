@@ -1,15 +1,40 @@
-# Hostile guests and images made from seeds: short in every run, long with UMBRA_FULL.
-FUZZ_TESTS = tests/fuzz/fuzz_guest tests/fuzz/fuzz_boot
+# Hostile guests made from seeds: short in every run, long with UMBRA_FULL.
+FUZZ_TESTS = tests/fuzz/fuzz_guest
 check_PROGRAMS += $(FUZZ_TESTS)
 TESTS += $(FUZZ_TESTS)
-tests_fuzz_fuzz_guest_SOURCES = \
+fuzz_program_sources = \
 	tests/fuzz/fuzz.h \
 	tests/fuzz/fuzz_code.c \
 	tests/fuzz/fuzz_code.h \
-	tests/fuzz/fuzz_guest.c \
 	tests/fuzz/fuzz_program.c \
 	tests/fuzz/fuzz_system.c \
 	tests/fuzz/fuzz_tables.c
+tests_fuzz_fuzz_guest_SOURCES = tests/fuzz/fuzz_guest.c $(fuzz_program_sources)
 tests_fuzz_fuzz_guest_LDADD = $(VMMCORE_LIBS)
-tests_fuzz_fuzz_boot_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_boot.c
-tests_fuzz_fuzz_boot_LDADD = $(VMMCORE_LIBS)
+
+# libFuzzer targets: in a build of their own, with configure CC=clang --enable-fuzzers.
+FUZZ_TARGETS = tests/fuzz/target_code tests/fuzz/target_image
+EXTRA_PROGRAMS += $(FUZZ_TARGETS)
+fuzz_target_ldflags = -fsanitize=fuzzer
+tests_fuzz_target_code_SOURCES = \
+	tests/fuzz/entry.S \
+	tests/fuzz/entry.h \
+	tests/fuzz/target.c \
+	tests/fuzz/target.h \
+	tests/fuzz/target_code.c \
+	$(fuzz_program_sources)
+tests_fuzz_target_code_LDADD = $(VMMCORE_LIBS)
+tests_fuzz_target_code_LDFLAGS = $(fuzz_target_ldflags)
+tests_fuzz_target_image_SOURCES = \
+	tests/fuzz/target.c \
+	tests/fuzz/target.h \
+	tests/fuzz/target_image.c
+tests_fuzz_target_image_LDADD = $(VMMCORE_LIBS)
+tests_fuzz_target_image_LDFLAGS = $(fuzz_target_ldflags)
+EXTRA_DIST += tests/fuzz/seeds.py tests/fuzz/test_targets.py
+
+# Runs the targets, with seeds that a script writes: seconds each, 10 minutes with UMBRA_FULL.
+fuzz: $(FUZZ_TARGETS)
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS=tests/fuzz/test_targets.py
+
+.PHONY: fuzz

@@ -14,26 +14,17 @@ import tempfile
 import time
 import traceback
 
+from images import multiboot
+
 UMBRAD = os.path.abspath("umbrad")
 UMBRA = os.path.abspath("umbra")
 GUESTS = os.path.abspath("guests")
 
 
-def image(code):
-    """A multiboot image (ELF32) whose 32-bit @code is entered at 1 MiB + 0x60."""
-    base, start = 0x100000, 0x60
-    multiboot = struct.pack("<III", 0x1BADB002, 0, -0x1BADB002 & 0xFFFFFFFF)
-    size = start + len(code)
-    elf = (b"\x7fELF\x01\x01\x01" + bytes(9) +
-           struct.pack("<HHIIIIIHHHHHH", 2, 3, 1, base + start, 52, 0, 0, 52, 32, 1, 0, 0, 0))
-    segment = struct.pack("<IIIIIIII", 1, 0, base, base, size, size, 7, 0x1000)
-    return (elf + segment + multiboot).ljust(start, b"\0") + code
-
-
 # jmp .
-SPIN = image(b"\xeb\xfe")
+SPIN = multiboot(b"\xeb\xfe")
 # lidt [address of six zero bytes]; int3: neither #BP nor #GP nor #DF has a gate
-TRIPLE_FAULT = image(b"\x0f\x01\x1d" + struct.pack("<I", 0x100068) + b"\xcc" + bytes(6))
+TRIPLE_FAULT = multiboot(b"\x0f\x01\x1d" + struct.pack("<I", 0x100068) + b"\xcc" + bytes(6))
 
 
 class UnixConnection(http.client.HTTPConnection):

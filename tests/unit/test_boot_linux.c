@@ -22,6 +22,8 @@ static struct memory memory;
 static struct boot_entry entry;
 static struct umbra_error error;
 static const char *append;
+static struct umbra_module initrd;
+static unsigned nr_modules;
 
 static void put(size_t offset, uint64_t value, unsigned size)
 {
@@ -46,7 +48,10 @@ static int setup(void **state)
 	put(0x260, 0x100000, 4);  /* init_size */
 	for (unsigned i = 0; i < KERNEL; i++)
 		image[SETUP + i] = (uint8_t)(i * 7);
+	put(0x22c, 0x7fffffff, 4); /* initrd_addr_max */
 	append = NULL;
+	initrd = (struct umbra_module){0};
+	nr_modules = 0;
 	return memory_create(&memory, RAM, false, 1, NULL);
 }
 
@@ -58,7 +63,15 @@ static int teardown(void **state)
 
 static int load_bytes(const void *bytes, size_t size)
 {
-	struct umbra_image file = {"vmlinuz", bytes, size, append};
+	struct umbra_image file = {
+		.name = "vmlinuz",
+		.data = bytes,
+		.size = size,
+		.append = append,
+		.initrd = initrd.name ? &initrd : NULL,
+		.modules = &initrd,
+		.nr_modules = nr_modules,
+	};
 
 	memset(&error, 0, sizeof(error));
 	memset(&entry, 0, sizeof(entry));
@@ -78,13 +91,24 @@ static uint64_t peek(uint64_t gpa, unsigned size)
 	return value;
 }
 
-static void assert_refused(const char *place)
+static void assert_refused_with(int code, const char *subject, const char *place)
 {
-	assert_int_equal(load(), -ENOEXEC);
-	assert_string_equal(error.subject, "vmlinuz");
+	assert_int_equal(load(), code);
+	assert_int_equal(error.code, code);
+	assert_string_equal(error.subject, subject);
 	assert_non_null(strstr(error.place, place));
 	assert_true(error.text[0] != 0);
 	assert_int_equal(entry.rip, 0);
+}
+
+static void assert_refused(const char *place)
+{
+	assert_refused_with(-ENOEXEC, "vmlinuz", place);
+}
+
+static void assert_no_room(const char *place)
+{
+	assert_refused_with(-ENOSPC, "vmlinuz", place);
 }
 
 static void assert_kernel_at(uint64_t gpa)
@@ -117,7 +141,7 @@ static void gdt_has_boot_cs_and_boot_ds(void **state)
 static void relocatable_kernel_goes_to_an_aligned_place_where_ram_is_short(void **state)
 {
 	put(0x258, RAM, 8);
-	assert_refused("init_size");
+	assert_no_room("init_size");
 	put(0x234, 1, 1);
 	assert_int_equal(load(), 0);
 	assert_kernel_at(0x200000);
@@ -126,7 +150,7 @@ static void relocatable_kernel_goes_to_an_aligned_place_where_ram_is_short(void 
 	put(0x230, 0, 4);
 	assert_refused("kernel_alignment");
 	put(0x230, 0x80000000, 4);
-	assert_refused("init_size");
+	assert_no_room("init_size");
 }
 
 static void init_size_must_fit_into_ram(void **state)
@@ -134,12 +158,12 @@ static void init_size_must_fit_into_ram(void **state)
 	put(0x260, RAM - 0x1000000, 4);
 	assert_int_equal(load(), 0);
 	put(0x260, RAM - 0x1000000 + 1, 4);
-	assert_refused("init_size");
+	assert_no_room("init_size");
 	put(0x260, 0xffffffff, 4);
-	assert_refused("init_size");
+	assert_no_room("init_size");
 	put(0x260, 0, 4);
 	put(0x258, UINT64_MAX, 8);
-	assert_refused("init_size");
+	assert_no_room("init_size");
 	put(0x258, 0x1000, 8);
 	assert_refused("pref_address");
 }
@@ -218,7 +242,76 @@ static void command_line_must_not_be_longer_than_the_kernel_takes(void **state)
 	assert_int_equal(load(), 0);
 	text[255] = 'x';
 	text[256] = 0;
-	assert_refused("cmdline_size");
+	assert_refused_with(-E2BIG, "vmlinuz", "command line");
+	assert_non_null(strstr(error.text, "256 characters; the kernel takes 255"));
+}
+
+/* @size bytes, the first and the last of which are marked. */
+static void give_initrd(uint8_t *bytes, size_t size)
+{
+	bytes[0] = 0x1f;
+	bytes[size - 1] = 0x8b;
+	initrd = (struct umbra_module){.name = "initrd.img", .data = bytes, .size = size};
+}
+
+static void assert_initrd_at(uint64_t gpa)
+{
+	assert_int_equal(load(), 0);
+	assert_int_equal(peek(entry.rsi + 0x218, 4), gpa);
+	assert_int_equal(peek(entry.rsi + 0x21c, 4), initrd.size);
+	assert_int_equal(peek(gpa, 1), 0x1f);
+	assert_int_equal(peek(gpa + initrd.size - 1, 1), 0x8b);
+}
+
+static void initrd_goes_to_the_highest_page_that_holds_it(void **state)
+{
+	static uint8_t bytes[0x3001];
+
+	give_initrd(bytes, sizeof(bytes));
+	assert_initrd_at(RAM - 0x4000);
+	give_initrd(bytes, 0x3000);
+	assert_initrd_at(RAM - 0x3000);
+}
+
+static void initrd_stays_below_initrd_addr_max(void **state)
+{
+	static uint8_t bytes[0x1000];
+
+	give_initrd(bytes, sizeof(bytes));
+	put(0x22c, 0x1ffffff, 4);
+	assert_initrd_at(0x1fff000);
+	put(0x22c, 0x1fffffe, 4);
+	assert_initrd_at(0x1ffe000);
+	put(0x22c, 0xffffffff, 4);
+	assert_initrd_at(RAM - 0x1000);
+}
+
+static void initrd_that_does_not_fit_beside_the_kernel_is_refused(void **state)
+{
+	uint8_t *bytes = calloc(1, RAM + 1);
+
+	give_initrd(bytes, RAM - 0x1100000); /* just behind init_size */
+	assert_initrd_at(0x1100000);
+	give_initrd(bytes, RAM - 0x1100000 + 1);
+	assert_refused_with(-ENOSPC, "initrd.img", "initrd");
+	assert_non_null(strstr(error.text, "0x1100000"));
+	give_initrd(bytes, RAM + 1);
+	assert_refused_with(-ENOSPC, "initrd.img", "initrd");
+	give_initrd(bytes, 0x1000);
+	put(0x22c, 0xfffff, 4);
+	assert_refused_with(-ENOSPC, "initrd.img", "initrd");
+	put(0x22c, 0, 4);
+	assert_refused_with(-ENOSPC, "initrd.img", "initrd");
+	initrd.size = 0;
+	assert_refused_with(-EINVAL, "initrd.img", "initrd");
+	free(bytes);
+}
+
+static void modules_are_not_for_linux(void **state)
+{
+	initrd.name = "m";
+	nr_modules = 1;
+	assert_refused_with(-EINVAL, "m", "module");
 }
 
 static void no_setup_sects_means_four(void **state)
@@ -297,7 +390,7 @@ static void no_change_of_a_byte_does_harm(void **state)
 			memcpy(changed, image, SIZE);
 			changed[i] ^= changes[j];
 			r = load_bytes(changed, SIZE);
-			assert_true(r == 0 || r == -ENOEXEC);
+			assert_true(r == 0 || r == -ENOEXEC || r == -ENOSPC);
 			if (r == 0)
 				loaded++;
 			else
@@ -322,6 +415,10 @@ int main(void)
 		RULE(page_tables_map_4_gib_to_themselves),
 		RULE(handover_lies_in_conventional_memory),
 		RULE(command_line_must_not_be_longer_than_the_kernel_takes),
+		RULE(initrd_goes_to_the_highest_page_that_holds_it),
+		RULE(initrd_stays_below_initrd_addr_max),
+		RULE(initrd_that_does_not_fit_beside_the_kernel_is_refused),
+		RULE(modules_are_not_for_linux),
 		RULE(no_setup_sects_means_four),
 		RULE(syssize_counts_paragraphs_of_which_the_last_may_be_short),
 		RULE(broken_header_fields_are_named),

@@ -36,6 +36,9 @@ static struct memory memory;
 static struct boot_entry entry;
 static struct umbra_error error;
 static const char *append;
+static struct umbra_module modules[UMBRA_MODULES_MAX + 1];
+static unsigned nr_modules;
+static const struct umbra_module *initrd;
 
 static int setup(void **state)
 {
@@ -62,6 +65,8 @@ static int setup(void **state)
 	image.checksum = 0u - MAGIC - 2;
 	memset(image.code, 0x90, sizeof(image.code));
 	append = NULL;
+	initrd = NULL;
+	nr_modules = 0;
 	return memory_create(&memory, RAM, false, 1, NULL);
 }
 
@@ -73,7 +78,15 @@ static int teardown(void **state)
 
 static int load_bytes(const void *bytes, size_t size)
 {
-	struct umbra_image file = {"test.elf", bytes, size, append};
+	struct umbra_image file = {
+		.name = "test.elf",
+		.data = bytes,
+		.size = size,
+		.append = append,
+		.initrd = initrd,
+		.modules = modules,
+		.nr_modules = nr_modules,
+	};
 
 	memset(&error, 0, sizeof(error));
 	memset(&entry, 0, sizeof(entry));
@@ -102,14 +115,24 @@ static void assert_string_at(uint64_t gpa, const char *expected)
 	assert_string_equal(text, expected);
 }
 
-static void assert_refused(const char *place)
+static void assert_refused_with(int code, const char *subject, const char *place)
 {
-	assert_int_equal(load(), -ENOEXEC);
-	assert_int_equal(error.code, -ENOEXEC);
-	assert_string_equal(error.subject, "test.elf");
+	assert_int_equal(load(), code);
+	assert_int_equal(error.code, code);
+	assert_string_equal(error.subject, subject);
 	assert_non_null(strstr(error.place, place));
 	assert_true(error.text[0] != 0);
 	assert_int_equal(entry.rip, 0);
+}
+
+static void assert_refused(const char *place)
+{
+	assert_refused_with(-ENOEXEC, "test.elf", place);
+}
+
+static void assert_no_room(const char *place)
+{
+	assert_refused_with(-ENOSPC, "test.elf", place);
 }
 
 static void an_elf32_image_is_loaded_at_its_physical_address(void **state)
@@ -152,7 +175,7 @@ static void information_tells_memory_map_and_sizes(void **state)
 	uint64_t map;
 
 	assert_int_equal(load(), 0);
-	assert_int_equal(peek(entry.rbx), 1 << 0 | 1 << 2 | 1 << 6 | 1 << 9);
+	assert_int_equal(peek(entry.rbx), 1 << 0 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9);
 	assert_int_equal(peek(entry.rbx + 4), 639);
 	assert_int_equal(peek(entry.rbx + 8), 15 * 1024);
 	assert_int_equal(peek(entry.rbx + 44), 3 * 24);
@@ -186,7 +209,7 @@ static void information_keeps_away_from_the_image(void **state)
 	assert_int_equal(load(), 0);
 	assert_int_equal(entry.gdt_base, 0x9f000);
 	image.segment.p_memsz = 0x9fc00;
-	assert_refused("command line");
+	assert_no_room("command line");
 }
 
 static void a_command_line_that_does_not_fit_is_refused(void **state)
@@ -196,7 +219,7 @@ static void a_command_line_that_does_not_fit_is_refused(void **state)
 	memset(longest, 'x', 0xa0000);
 	longest[0x9fffe] = 0;
 	append = longest;
-	assert_refused("command line");
+	assert_refused_with(-E2BIG, "test.elf", "command line");
 	free(longest);
 }
 
@@ -219,11 +242,109 @@ static void address_fields_replace_elf(void **state)
 	image.bss_end_addr = 0x200000;
 	assert_refused("bss_end_addr");
 	image.bss_end_addr = 0x80000000;
-	assert_refused("segment");
+	assert_no_room("segment");
 	image.bss_end_addr = 0x300000;
 	assert_int_equal(load(), 0);
 	image.header_addr = 0x200000 + HEADER + 1;
 	assert_refused("header_addr");
+}
+
+static void an_elf32_container_may_say_that_its_code_is_64_bit(void **state)
+{
+	image.elf.e_machine = EM_X86_64;
+	assert_int_equal(load(), 0);
+	assert_false(entry.long_mode);
+}
+
+static void a_dynamically_linked_program_is_refused(void **state)
+{
+	image.segment.p_type = PT_INTERP;
+	assert_refused("offset 0x34, program header");
+	assert_non_null(strstr(error.text, "PT_INTERP"));
+}
+
+static void give_module(const char *name, const char *string, const void *bytes, size_t size)
+{
+	modules[nr_modules++] = (struct umbra_module){name, bytes, size, string};
+}
+
+static void modules_lie_page_aligned_above_the_image_with_their_strings(void **state)
+{
+	uint64_t list;
+
+	give_module("first", NULL, "FIRST MODULE", 12);
+	give_module("second", "root=/dev/ram0 quiet", "2nd", 3);
+	give_module("empty", "", "", 0);
+	assert_int_equal(load(), 0);
+	assert_int_equal(peek(entry.rbx + 20), 3);
+	list = peek(entry.rbx + 24);
+	assert_int_equal(peek(list), 0x102000); /* 1 MiB, SIZE + 0x1000, rounded up */
+	assert_int_equal(peek(list + 4), 0x102000 + 12);
+	assert_string_at(0x102000, "FIRST MODULE");
+	assert_string_at(peek(list + 8), "first");
+	assert_int_equal(peek(list + 16), 0x103000);
+	assert_int_equal(peek(list + 20), 0x103003);
+	assert_string_at(0x103000, "2nd");
+	assert_string_at(peek(list + 24), "second root=/dev/ram0 quiet");
+	assert_int_equal(peek(list + 32), peek(list + 36));
+	assert_string_at(peek(list + 40), "empty");
+	assert_string_at(peek(entry.rbx + 16), "test.elf");
+}
+
+static void modules_go_around_the_image(void **state)
+{
+	uint8_t *large = calloc(1, 0x1000);
+	Elf32_Phdr second = image.segment;
+	uint64_t list;
+
+	/* One page is free between the two segments. */
+	second.p_paddr = second.p_vaddr = 0x103000;
+	memcpy(image.gap, &second, sizeof(second));
+	image.elf.e_phnum = 2;
+	give_module("page", NULL, large, 0x1000);
+	give_module("byte", NULL, large, 1);
+	assert_int_equal(load(), 0);
+	list = peek(entry.rbx + 24);
+	assert_int_equal(peek(list), 0x102000);
+	assert_int_equal(peek(list + 16), 0x105000);
+	free(large);
+}
+
+static void a_module_that_does_not_fit_is_named(void **state)
+{
+	uint8_t *large = calloc(1, RAM);
+
+	give_module("good", NULL, large, 1);
+	give_module("fits", NULL, large, RAM - 0x103000);
+	assert_int_equal(load(), 0);
+	modules[1].size++;
+	modules[1].name = "large";
+	assert_refused_with(-ENOSPC, "large", "module");
+	modules[1].size = RAM;
+	assert_refused_with(-ENOSPC, "large", "module");
+	image.segment.p_paddr = image.segment.p_vaddr = RAM - 0x2000;
+	image.elf.e_entry = RAM - 0x2000 + CODE;
+	modules[1].size = RAM - 0x2000 - 0x101000;
+	assert_int_equal(load(), 0);
+	modules[1].size++;
+	assert_refused_with(-ENOSPC, "large", "module");
+	free(large);
+}
+
+static void as_many_modules_as_the_interface_says(void **state)
+{
+	for (unsigned i = 0; i < UMBRA_MODULES_MAX; i++)
+		give_module("m", NULL, "m", 1);
+	assert_int_equal(load(), 0);
+	assert_int_equal(peek(entry.rbx + 20), UMBRA_MODULES_MAX);
+	give_module("m", NULL, "m", 1);
+	assert_refused_with(-E2BIG, "test.elf", "modules");
+}
+
+static void an_initrd_is_for_linux_alone(void **state)
+{
+	initrd = &(struct umbra_module){"ramdisk", "x", 1, NULL};
+	assert_refused_with(-EINVAL, "ramdisk", "initrd");
 }
 
 static void a_wrong_checksum_is_named(void **state)
@@ -273,7 +394,7 @@ static void broken_elf_fields_are_named(void **state)
 	image.elf.e_type = ET_DYN;
 	assert_refused("e_type");
 	image.elf.e_type = ET_EXEC;
-	image.elf.e_machine = EM_X86_64;
+	image.elf.e_machine = EM_ARM;
 	assert_refused("e_machine");
 	image.elf.e_machine = EM_386;
 	image.elf.e_phentsize = 31;
@@ -306,14 +427,14 @@ static void segments_must_lie_in_file_and_ram(void **state)
 	image.segment.p_memsz = 0xffffffff;
 	assert_refused("segment");
 	image.segment.p_filesz = SIZE;
-	assert_refused("segment");
+	assert_no_room("segment");
 	image.segment.p_memsz = SIZE - 1;
 	assert_refused("segment");
 	image.segment.p_memsz = SIZE;
 	image.segment.p_paddr = RAM - SIZE + 1;
-	assert_refused("segment");
+	assert_no_room("segment");
 	image.segment.p_paddr = 0xffffffff;
-	assert_refused("segment");
+	assert_no_room("segment");
 	image.segment.p_paddr = RAM - SIZE;
 	assert_int_equal(load(), 0);
 }
@@ -358,7 +479,7 @@ static void no_change_of_a_byte_does_harm(void **state)
 			*changed = image;
 			((uint8_t *)changed)[i] ^= changes[j];
 			r = load_bytes(changed, sizeof(*changed));
-			assert_true(r == 0 || r == -ENOEXEC);
+			assert_true(r == 0 || r == -ENOEXEC || r == -ENOSPC);
 			if (r == 0)
 				loaded++;
 			else
@@ -389,6 +510,13 @@ int main(void)
 		RULE(information_keeps_away_from_the_image),
 		RULE(a_command_line_that_does_not_fit_is_refused),
 		RULE(address_fields_replace_elf),
+		RULE(an_elf32_container_may_say_that_its_code_is_64_bit),
+		RULE(a_dynamically_linked_program_is_refused),
+		RULE(modules_lie_page_aligned_above_the_image_with_their_strings),
+		RULE(modules_go_around_the_image),
+		RULE(a_module_that_does_not_fit_is_named),
+		RULE(as_many_modules_as_the_interface_says),
+		RULE(an_initrd_is_for_linux_alone),
 		RULE(a_wrong_checksum_is_named),
 		RULE(a_good_header_after_a_bad_one_counts),
 		RULE(demands_that_cannot_be_met_are_named),

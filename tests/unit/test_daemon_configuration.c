@@ -95,7 +95,7 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 		{"[guest a]\nimage = x\nmode = fast\n", "[guest a] mode",
 		 "bare, shadow, ept or auto"},
 		{"[guest a]\nimage = x\ncpus = 9\n", "[guest a] cpus", "1 to 8"},
-		{"[guest a]\nimage = x\ninitrd = y\n", "[guest a] initrd", "not in this build"},
+		{"[guest a]\nimage = x\ninitrd =\n", "[guest a] initrd", "path of an initrd"},
 		{"[guest a]\nimage = x\nrestart = always\n", "[guest a] restart",
 		 "not in this build"},
 		{"[guest a]\nimage = x\nprocessor = zen\n", "[guest a] processor", "skylake"},

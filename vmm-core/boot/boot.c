@@ -6,11 +6,16 @@
 #include <string.h>
 
 #include "boot/loader.h"
+#include "paging/entry.h"
 
 /* Flat segments, present, DPL 0, accessed: code readable, data writable (SDM 3A 3.4.5). */
-#define GDT_CODE_32 0x00cf9b000000ffffULL
-#define GDT_CODE_64 0x00af9b000000ffffULL
-#define GDT_DATA    0x00cf93000000ffffULL
+#define GDT_CODE_32   0x00cf9b000000ffffULL
+#define GDT_CODE_64   0x00af9b000000ffffULL
+#define GDT_DATA      0x00cf93000000ffffULL
+
+#define TABLE_ENTRIES 512u
+#define MAPPED_GIB    4u
+#define LARGE_PAGE    0x200000u
 
 struct protocol {
 	bool (*probe)(const struct umbra_image *image);
@@ -21,6 +26,7 @@ struct protocol {
 static const struct protocol protocols[] = {
 	{linux_probe, linux_load},
 	{multiboot_probe, multiboot_load},
+	{elf64_probe, elf64_load},
 };
 
 unsigned boot_memory_map(const struct memory *memory, struct boot_map_entry ret[BOOT_MAP_ENTRIES])
@@ -36,6 +42,17 @@ unsigned boot_memory_map(const struct memory *memory, struct boot_map_entry ret[
 	return 3;
 }
 
+uint64_t boot_high_end(const struct memory *memory)
+{
+	struct boot_map_entry map[BOOT_MAP_ENTRIES];
+	unsigned nr = boot_memory_map(memory, map);
+
+	for (unsigned i = 0; i < nr; i++)
+		if (map[i].base == BOOT_HIGH_BASE && map[i].type == BOOT_MAP_RAM)
+			return map[i].base + map[i].size;
+	return BOOT_HIGH_BASE;
+}
+
 void boot_gdt(bool long_mode, uint64_t ret_gdt[BOOT_GDT_SIZE / 8])
 {
 	memset(ret_gdt, 0, BOOT_GDT_SIZE);
@@ -43,17 +60,59 @@ void boot_gdt(bool long_mode, uint64_t ret_gdt[BOOT_GDT_SIZE / 8])
 	ret_gdt[BOOT_DS / 8] = GDT_DATA;
 }
 
+int boot_write_tables(struct memory *memory, uint64_t gpa)
+{
+	uint64_t table[TABLE_ENTRIES] = {0};
+	uint64_t pdpt = gpa + PAGE_SIZE, directories = pdpt + PAGE_SIZE;
+	int r;
+
+	table[0] = pdpt | PTE_P | PTE_W;
+	r = memory_write(memory, gpa, table, sizeof(table));
+	for (unsigned i = 0; i < MAPPED_GIB; i++)
+		table[i] = (directories + i * PAGE_SIZE) | PTE_P | PTE_W;
+	if (r == 0)
+		r = memory_write(memory, pdpt, table, sizeof(table));
+	for (unsigned i = 0; i < MAPPED_GIB && r == 0; i++) {
+		for (unsigned j = 0; j < TABLE_ENTRIES; j++)
+			table[j] = (uint64_t)(i * TABLE_ENTRIES + j) * LARGE_PAGE | PTE_P | PTE_W |
+				   PTE_PS;
+		r = memory_write(memory, directories + i * PAGE_SIZE, table, sizeof(table));
+	}
+	return r;
+}
+
+static int refuse(struct umbra_error *ret_error, int code, const struct umbra_image *image,
+		  uint64_t offset, const char *field, const char *format, va_list arguments)
+{
+	char place[64], text[256];
+
+	snprintf(place, sizeof(place), "offset 0x%" PRIx64 ", %s", offset, field);
+	vsnprintf(text, sizeof(text), format, arguments);
+	return umbra_error_set(ret_error, code, image->name, place, "%s", text);
+}
+
 int boot_broken(struct umbra_error *ret_error, const struct umbra_image *image, uint64_t offset,
 		const char *field, const char *format, ...)
 {
-	char place[64], text[256];
 	va_list arguments;
+	int r;
 
-	snprintf(place, sizeof(place), "offset 0x%" PRIx64 ", %s", offset, field);
 	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
+	r = refuse(ret_error, -ENOEXEC, image, offset, field, format, arguments);
 	va_end(arguments);
-	return umbra_error_set(ret_error, -ENOEXEC, image->name, place, "%s", text);
+	return r;
+}
+
+int boot_no_room(struct umbra_error *ret_error, const struct umbra_image *image, uint64_t offset,
+		 const char *field, const char *format, ...)
+{
+	va_list arguments;
+	int r;
+
+	va_start(arguments, format);
+	r = refuse(ret_error, -ENOSPC, image, offset, field, format, arguments);
+	va_end(arguments);
+	return r;
 }
 
 static uint64_t get(const struct umbra_image *image, size_t offset, unsigned size)
@@ -89,5 +148,6 @@ int boot_load(struct memory *memory, const struct umbra_image *image, struct boo
 			return protocols[i].load(memory, image, ret_entry, ret_error);
 	return umbra_error_set(ret_error, -ENOEXEC, image->name, NULL,
 			       "neither a multiboot 1 image (no header magic 0x1badb002 in its "
-			       "first 8192 bytes) nor a Linux bzImage (no HdrS at 0x202)");
+			       "first 8192 bytes) nor a Linux bzImage (no HdrS at 0x202) nor an "
+			       "ELF64 file (no ELF magic at 0)");
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Linux bzImage by the 64-bit boot protocol (Linux, Documentation/arch/x86/boot.rst). */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -16,7 +17,10 @@ enum {
 	TYPE_OF_LOADER = 0x210,
 	LOADFLAGS = 0x211,
 	CODE32_START = 0x214,
+	RAMDISK_IMAGE = 0x218,
+	RAMDISK_SIZE = 0x21c,
 	CMD_LINE_PTR = 0x228,
+	INITRD_ADDR_MAX = 0x22c,
 	KERNEL_ALIGNMENT = 0x230,
 	RELOCATABLE_KERNEL = 0x234,
 	XLOADFLAGS = 0x236,
@@ -53,13 +57,6 @@ enum {
 #define GPA_CMDLINE   0x9000u
 #define CMDLINE_ROOM  0x10000u
 
-#define ENTRIES       512u
-#define MAPPED_GIB    4u
-#define LARGE_PAGE    0x200000u
-#define ENTRY_PRESENT (1u << 0)
-#define ENTRY_WRITE   (1u << 1)
-#define ENTRY_LARGE   (1u << 7)
-
 struct e820_entry {
 	uint64_t base, size;
 	uint32_t type;
@@ -69,6 +66,7 @@ struct kernel {
 	uint64_t file_offset, file_size; /* of the protected-mode part */
 	uint64_t init_size;              /* memory that it needs before it has looked around */
 	uint64_t gpa;
+	uint64_t initrd; /* where it goes; 0: none */
 	const char *append;
 };
 
@@ -146,9 +144,9 @@ static int find_kernel(const struct umbra_image *image, struct kernel *kernel,
 
 static bool fits(const struct memory *memory, const struct kernel *kernel, uint64_t gpa)
 {
-	uint64_t ram = memory_size(memory);
+	uint64_t end = boot_high_end(memory);
 
-	return gpa >= BOOT_HIGH_BASE && gpa <= ram && kernel->init_size <= ram - gpa;
+	return gpa >= BOOT_HIGH_BASE && gpa <= end && kernel->init_size <= end - gpa;
 }
 
 /* pref_address; a relocatable kernel may also go to the lowest aligned place from 1 MiB on. */
@@ -173,9 +171,10 @@ static int place_kernel(const struct memory *memory, const struct umbra_image *i
 		if (fits(memory, kernel, kernel->gpa))
 			return 0;
 	}
-	return boot_broken(ret_error, image, INIT_SIZE, "init_size",
-			   "the kernel needs %" PRIu64 " bytes at 0x%" PRIx64 "; RAM has %" PRIu64,
-			   kernel->init_size, kernel->gpa, memory_size(memory));
+	return boot_no_room(ret_error, image, INIT_SIZE, "init_size",
+			    "the kernel needs %" PRIu64 " bytes at 0x%" PRIx64
+			    "; RAM ends at 0x%" PRIx64,
+			    kernel->init_size, kernel->gpa, boot_high_end(memory));
 }
 
 static int check_cmdline(const struct umbra_image *image, struct kernel *kernel,
@@ -187,9 +186,39 @@ static int check_cmdline(const struct umbra_image *image, struct kernel *kernel,
 		limit = CMDLINE_ROOM - 1;
 	kernel->append = image->append ? image->append : "";
 	if (strlen(kernel->append) > limit)
-		return boot_broken(ret_error, image, CMDLINE_SIZE, "cmdline_size",
-				   "the command line has %zu characters; the kernel takes %" PRIu64,
-				   strlen(kernel->append), limit);
+		return umbra_error_set(ret_error, -E2BIG, image->name, "command line",
+				       "it has %zu characters; the kernel takes %" PRIu64
+				       " (cmdline_size at offset 0x%x)",
+				       strlen(kernel->append), limit, CMDLINE_SIZE);
+	return 0;
+}
+
+/* As high as RAM and the kernel allow, out of the way of what the kernel does at first. */
+static int place_initrd(const struct memory *memory, const struct umbra_image *image,
+			struct kernel *kernel, struct umbra_error *ret_error)
+{
+	uint64_t from = kernel->gpa + kernel->init_size, end = boot_high_end(memory);
+	uint64_t max = boot_get32(image, INITRD_ADDR_MAX);
+
+	if (image->nr_modules > 0)
+		return umbra_error_set(ret_error, -EINVAL, image->modules[0].name, "module",
+				       "%s is a Linux kernel: it takes an initrd, not modules",
+				       image->name);
+	if (!image->initrd)
+		return 0;
+	if (image->initrd->size == 0)
+		return umbra_error_set(ret_error, -EINVAL, image->initrd->name, "initrd",
+				       "it is empty; an archive or a file system expected");
+	if (end > max + 1) /* the field names the last byte */
+		end = max + 1;
+	if (image->initrd->size <= end)
+		kernel->initrd = (end - image->initrd->size) & ~PAGE_MASK;
+	if (kernel->initrd < from)
+		return umbra_error_set(ret_error, -ENOSPC, image->initrd->name, "initrd",
+				       "no room for its %zu bytes between the kernel's end at "
+				       "0x%" PRIx64 " and 0x%" PRIx64
+				       " (the end of RAM or initrd_addr_max)",
+				       image->initrd->size, from, end);
 	return 0;
 }
 
@@ -205,7 +234,7 @@ static int write_zero_page(struct memory *memory, const struct umbra_image *imag
 	struct boot_map_entry map[BOOT_MAP_ENTRIES];
 	unsigned nr = boot_memory_map(memory, map);
 	size_t header_end = HEADER + get8(image, JUMP_LENGTH);
-	uint64_t high_k = 0;
+	uint64_t high_k = (boot_high_end(memory) - BOOT_HIGH_BASE) / 1024;
 
 	if (header_end > ZERO_HEADER_END)
 		header_end = ZERO_HEADER_END;
@@ -216,8 +245,8 @@ static int write_zero_page(struct memory *memory, const struct umbra_image *imag
 	put(page, TYPE_OF_LOADER, TYPE_OF_LOADER_NONE, 1);
 	put(page, CODE32_START, kernel->gpa, 4);
 	put(page, CMD_LINE_PTR, GPA_CMDLINE, 4);
-	if (nr == BOOT_MAP_ENTRIES)
-		high_k = map[nr - 1].size / 1024;
+	put(page, RAMDISK_IMAGE, kernel->initrd, 4);
+	put(page, RAMDISK_SIZE, image->initrd ? image->initrd->size : 0, 4);
 	put(page, ZERO_EXT_MEM_K, high_k > UINT16_MAX ? UINT16_MAX : high_k, 2);
 	put(page, ZERO_ALT_MEM_K, high_k, 4);
 	put(page, ZERO_E820_ENTRIES, nr, 1);
@@ -229,33 +258,11 @@ static int write_zero_page(struct memory *memory, const struct umbra_image *imag
 	return memory_write(memory, GPA_ZERO_PAGE, page, sizeof(page));
 }
 
-/* The first 4 GiB mapped to themselves with 2M pages, whatever RAM there is. */
-static int write_tables(struct memory *memory)
-{
-	uint64_t table[ENTRIES] = {0};
-	uint64_t gpa = GPA_TABLES, pdpt = gpa + PAGE_SIZE, directories = pdpt + PAGE_SIZE;
-	int r;
-
-	table[0] = pdpt | ENTRY_PRESENT | ENTRY_WRITE;
-	r = memory_write(memory, gpa, table, sizeof(table));
-	for (unsigned i = 0; i < MAPPED_GIB; i++)
-		table[i] = (directories + i * PAGE_SIZE) | ENTRY_PRESENT | ENTRY_WRITE;
-	if (r == 0)
-		r = memory_write(memory, pdpt, table, sizeof(table));
-	for (unsigned i = 0; i < MAPPED_GIB && r == 0; i++) {
-		for (unsigned j = 0; j < ENTRIES; j++)
-			table[j] = (uint64_t)(i * ENTRIES + j) * LARGE_PAGE | ENTRY_PRESENT |
-				   ENTRY_WRITE | ENTRY_LARGE;
-		r = memory_write(memory, directories + i * PAGE_SIZE, table, sizeof(table));
-	}
-	return r;
-}
-
 int linux_load(struct memory *memory, const struct umbra_image *image, struct boot_entry *ret_entry,
 	       struct umbra_error *ret_error)
 {
 	uint64_t gdt[BOOT_GDT_SIZE / 8];
-	struct kernel kernel;
+	struct kernel kernel = {0};
 	int r;
 
 	r = check_header(image, ret_error);
@@ -265,6 +272,8 @@ int linux_load(struct memory *memory, const struct umbra_image *image, struct bo
 		r = place_kernel(memory, image, &kernel, ret_error);
 	if (r == 0)
 		r = check_cmdline(image, &kernel, ret_error);
+	if (r == 0)
+		r = place_initrd(memory, image, &kernel, ret_error);
 	if (r < 0)
 		return r;
 
@@ -273,16 +282,19 @@ int linux_load(struct memory *memory, const struct umbra_image *image, struct bo
 	if (r == 0)
 		r = write_zero_page(memory, image, &kernel);
 	if (r == 0)
-		r = write_tables(memory);
+		r = boot_write_tables(memory, GPA_TABLES);
 	if (r == 0)
 		r = memory_write(memory, GPA_CMDLINE, kernel.append, strlen(kernel.append) + 1);
 	if (r == 0)
 		r = memory_write(memory, kernel.gpa,
 				 (const uint8_t *)image->data + kernel.file_offset,
 				 kernel.file_size);
+	if (r == 0 && image->initrd)
+		r = memory_write(memory, kernel.initrd, image->initrd->data, image->initrd->size);
 	if (r < 0)
 		return umbra_error_set(ret_error, r, image->name, NULL,
-				       "the kernel and its boot information do not fit into RAM");
+				       "the kernel, its initrd and boot information do not fit "
+				       "into RAM");
 	*ret_entry = (struct boot_entry){
 		.long_mode = true,
 		.rip = kernel.gpa + ENTRY_64,

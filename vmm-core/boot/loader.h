@@ -13,12 +13,12 @@
 #define BOOT_LOW_END   0x9fc00u
 #define BOOT_HIGH_BASE 0x100000u
 
-/* The GDT that both protocols get: selectors as the Linux boot protocol names them. */
+/* The GDT that all protocols get: selectors as the Linux boot protocol names them. */
 #define BOOT_CS       0x10
 #define BOOT_DS       0x18
 #define BOOT_GDT_SIZE 32
 
-/* INT 15h E820 types, the same in both protocols */
+/* INT 15h E820 types, the same in all protocols */
 #define BOOT_MAP_RAM      1
 #define BOOT_MAP_RESERVED 2
 #define BOOT_MAP_ENTRIES  3
@@ -30,13 +30,22 @@ struct boot_map_entry {
 
 /* Returns the number of entries: 3, or 2 when nothing lies above 1 MiB. */
 unsigned boot_memory_map(const struct memory *memory, struct boot_map_entry ret[BOOT_MAP_ENTRIES]);
+/* Where the RAM that begins at 1 MiB ends; 1 MiB if there is none. */
+uint64_t boot_high_end(const struct memory *memory);
 
 /* @long_mode: the code segment is a 64-bit one. */
 void boot_gdt(bool long_mode, uint64_t ret_gdt[BOOT_GDT_SIZE / 8]);
 
+/* Tables at @gpa that map the first 4 GiB to themselves, whatever RAM there is. -EFAULT. */
+#define BOOT_TABLES_SIZE (6 * PAGE_SIZE)
+int boot_write_tables(struct memory *memory, uint64_t gpa);
+
 /* -ENOEXEC: the image's @field at @offset is not as expected. */
 int boot_broken(struct umbra_error *ret_error, const struct umbra_image *image, uint64_t offset,
 		const char *field, const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* -ENOSPC: what the image's @field at @offset asks for is more than RAM has. */
+int boot_no_room(struct umbra_error *ret_error, const struct umbra_image *image, uint64_t offset,
+		 const char *field, const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* Little-endian fields; the caller has checked the bounds. */
 uint16_t boot_get16(const struct umbra_image *image, size_t offset);
@@ -49,6 +58,9 @@ int multiboot_load(struct memory *memory, const struct umbra_image *image,
 		   struct boot_entry *ret_entry, struct umbra_error *ret_error);
 bool linux_probe(const struct umbra_image *image);
 int linux_load(struct memory *memory, const struct umbra_image *image, struct boot_entry *ret_entry,
+	       struct umbra_error *ret_error);
+bool elf64_probe(const struct umbra_image *image);
+int elf64_load(struct memory *memory, const struct umbra_image *image, struct boot_entry *ret_entry,
 	       struct umbra_error *ret_error);
 
 #endif

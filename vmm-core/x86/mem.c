@@ -137,7 +137,8 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 	if (__builtin_expect((linear & PAGE_MASK) <= PAGE_SIZE - size, 1)) {
 		hint = &cpu->hints[(linear >> PAGE_SHIFT) % X86_NR_HINTS];
 		if (hint->page == linear >> PAGE_SHIFT)
-			__builtin_prefetch(hint->host + (linear & PAGE_MASK));
+			__builtin_prefetch(
+				(const void *)((uintptr_t)hint->host + (linear & PAGE_MASK)));
 		host = hw_translate(cpu->hw, linear, access, cpu->privilege);
 		if (__builtin_expect(!host, 0)) {
 			x86_raise_memory_fault(cpu);

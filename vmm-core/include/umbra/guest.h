@@ -37,6 +37,7 @@ struct umbra_guest_config {
 	enum umbra_mode mode; /* at start */
 	enum umbra_clock clock;
 	const char *processor; /* NULL: "skylake", the only one of this build */
+	uint8_t maxphyaddr;    /* physical address bits, 36 ... 52; 0: the processor's */
 	unsigned cpus;         /* vCPUs, 1 ... UMBRA_MAX_CPUS; 0: one; shadow has but one */
 	uint64_t memory;       /* bytes of RAM, a multiple of 4096, 1 MiB ... 2 GiB */
 	uint64_t interval;     /* units of guest time between UMBRA_EVENT_INTERVALs; 0: none */
@@ -51,14 +52,32 @@ int umbra_guest_create(const struct umbra_guest_config *config, struct umbra_cou
 		       struct umbra_guest **ret_guest, struct umbra_error *ret_error);
 void umbra_guest_destroy(struct umbra_guest *guest);
 
+#define UMBRA_MODULES_MAX 64
+
+/* What goes into guest memory beside the image; the bytes are needed during the call only. */
+struct umbra_module {
+	const char *name; /* of the file, for messages and as the first word of its string */
+	const void *data;
+	size_t size;
+	const char *string; /* what follows the name; NULL: nothing. An initrd has none */
+};
+
 struct umbra_image {
 	const char *name; /* of the file, for messages and as the command line's first word */
 	const void *data; /* the caller's, needed during the call only */
 	size_t size;
-	const char *append; /* command line; NULL: empty */
+	const char *append;                 /* command line; NULL: empty */
+	const struct umbra_module *initrd;  /* Linux only; NULL: none */
+	const struct umbra_module *modules; /* multiboot and ELF64 only */
+	unsigned nr_modules;                /* at most UMBRA_MODULES_MAX */
 };
 
-/* Loads a multiboot 1 image or a Linux bzImage. -ENOEXEC: neither of them, or broken. */
+/*
+ * Loads a Linux bzImage, a multiboot 1 image or an ELF64 executable (docs/boot.md) into a guest
+ * that has not run. -ENOEXEC: none of them, or broken; -ENOSPC: RAM has no room for it, its initrd
+ * or a module; -E2BIG: the command line is too long, or there are too many modules; -EINVAL: an
+ * image of that kind takes no initrd, or no modules. After an error the guest cannot be run.
+ */
 int umbra_guest_load(struct umbra_guest *guest, const struct umbra_image *image,
 		     struct umbra_error *ret_error);
 
@@ -127,6 +146,13 @@ struct umbra_registers {
 	uint64_t fs_base, gs_base;
 	uint64_t xmm[16][2];
 	uint32_t mxcsr;
+	uint16_t fcw, fsw, ftw; /* x87: control, status and (full) tag word */
+	uint16_t fop, fcs, fds; /* last opcode with an exception; selectors of fip and fdp */
+	uint64_t fip, fdp;
+	struct {
+		uint64_t significand; /* of an x87 register; an MMX register */
+		uint16_t exponent;    /* and sign */
+	} st[8];                      /* ST(0) first */
 };
 
 unsigned umbra_guest_cpus(const struct umbra_guest *guest);

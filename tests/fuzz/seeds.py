@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Writes what the libFuzzer targets begin with: seeds.py FOLDER makes FOLDER/image and FOLDER/code.
+
+The layouts are those of struct options in target_image.c and of struct head and struct change in
+target_code.c; addresses and selectors those of fuzz.h and target_code.c.
+"""
+import os
+import struct
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+import images  # noqa: E402
+
+CODE = 0x20000
+PML4, PML5, PDPT_PAE, PD_32 = 0x60000, 0x78000, 0x79000, 0x7B000
+CODE_64, DATA, CODE_32, USER_32, USER_DATA, USER_64, TSS = 0x08, 0x10, 0x18, 0x23, 0x2B, 0x33, 0x40
+
+PE, ET, WP, AM, PG = 1, 0x10, 1 << 16, 1 << 18, 1 << 31
+PSE, PAE, PGE, SIMD, LA57, UMIP = 0x10, 0x20, 0x80, 0x600, 1 << 12, 1 << 11
+FSGSBASE, PCIDE, OSXSAVE, SMEP, SMAP, PKE = (1 << n for n in (16, 17, 18, 20, 21, 22))
+SCE, LME, NXE = 1, 1 << 8, 1 << 11
+ALL_CR4 = PSE | PGE | SIMD | UMIP | FSGSBASE | PCIDE | OSXSAVE | SMAP | PKE | 0x4F
+VM, NESTED, TRAP, INTERRUPTS, ALIGNMENT = 1 << 17, 1 << 14, 1 << 8, 1 << 9, 1 << 18
+
+# name: CR0, CR3, CR4, EFER, EIP, CS, SS, EFLAGS
+STATES = {
+    "real": (ET, 0, SIMD, 0, 0, CODE >> 4, 0x3000, INTERRUPTS),
+    "flat": (PE | ET, 0, SIMD, 0, CODE, CODE_32, DATA, INTERRUPTS),
+    "flat-user": (PE | ET | AM, 0, SIMD, 0, CODE, USER_32, USER_DATA, INTERRUPTS | ALIGNMENT),
+    "virtual-8086": (PE | ET, 0, 3, 0, 0, CODE >> 4, 0x3000, VM | 3 << 12),
+    "virtual-8086-paged": (PG | WP | PE | ET, PD_32, 3 | PSE, 0, 0, CODE >> 4, 0x3000, VM),
+    "two-level": (PG | WP | PE | ET, PD_32, PSE | PGE | SIMD, 0, CODE, CODE_32, DATA, 0),
+    "two-level-user": (PG | PE | ET, PD_32, PSE, 0, CODE, USER_32, USER_DATA, TRAP),
+    "pae": (PG | WP | PE | ET, PDPT_PAE, PAE | SIMD | SMEP, NXE, CODE, CODE_32, DATA, 0),
+    "pae-user": (PG | WP | PE | ET, PDPT_PAE, PAE | SMAP, NXE, CODE, USER_32, USER_DATA, 0),
+    "long": (PG | WP | PE | ET, PML4, PAE | SIMD, SCE | LME | NXE, CODE, CODE_64, DATA, INTERRUPTS),
+    "long-all": (PG | WP | AM | PE | ET, PML4, PAE | ALL_CR4, SCE | LME | NXE, CODE, CODE_64, DATA,
+                 ALIGNMENT),
+    "long-user": (PG | WP | PE | ET, PML4, PAE | SIMD | UMIP, SCE | LME | NXE, CODE, USER_64,
+                  USER_DATA, NESTED),
+    "long-5": (PG | WP | PE | ET, PML5, PAE | SIMD | LA57, SCE | LME | NXE, CODE, CODE_64, DATA, 0),
+    "compatibility": (PG | WP | PE | ET, PML4, PAE, SCE | LME, CODE, CODE_32, DATA, 0),
+    "compatibility-user": (PG | WP | PE | ET, PML4, PAE, SCE | LME, CODE, USER_32, USER_DATA, 0),
+}
+
+# Instructions of all families; each is right in one mode or another.
+CODES = (
+    # general: ADD, MUL, DIV, shifts, bit tests, BCD, exchange
+    "4801d8 48f7e3 48f7f3 48c1e005 0fa3d8 0fbcc3 0fbdc3 27 2f 37 3f d40a d50a 0fb1cb 0fc7 0b 0fc8",
+    "6601d8 f7eb f6f3 d3e8 d3d8 c1c803 0fa4d805 0fadd8 f30fb8c3 f30fbcc3 f30fbdc3 0f38f003 0f38f103",
+    "c4e278f2c3 c4e268f7c3 c4e27bf6c3 660f38f6c3 f30f38f6c3 f0480fc10b f0810301000000 f00fc70b",
+    # strings, with REP
+    "b910000000 bf00000300 be00000310 f3a4 f3ab f3a6 f2ae f348a5 ac aa a7 6c 6e f36c f36e",
+    # stack, calls, returns, far transfers
+    "50 58 9c 9d 60 61 c8100001 c9 e800000000 c3 cb cf 9a000002001800 ea000002001800 ff5b10 ff6b10",
+    "6a20 6800000200 cb 0e 1f 06 07 16 17 8ed8 8cc0 8ee0 0fa0 0fa1 c403 c503 0fb203 0fb403",
+    # system
+    "0f01 03 0f0113 0f011b 0f010b 0f01e0 0f01f0 0f00d8 0f00d0 0f00c0 0f02c3 0f03c3 0f00e3 0f00eb",
+    "0f20c0 0f22c0 0f20d8 0f22d8 0f20e0 0f22e0 440f20c0 440f22c0 0f21c0 0f23c0 0f21f8 0f23f8 0f06",
+    "b9800000c0 0f32 0f30 b981000080 0f32 b91b000000 0f32 0f30 0fa2 0f31 0f01f9 0f01d0 0f01d1 0f33",
+    "0f05 480f07 0f34 0f35 0f01f8 0f01ca 0f01cb 0f01ee 0f01ef 0f013b 660f388203 0f09 0f08 f4 fb 90 fa",
+    "cd80 cc ce f1 0f0b 0fb9 d6 f30f1efa 0f01c8 0f01c9 0faee8 0faef0 0faef8 0fae3b f30faec3 f30faed3",
+    # ports
+    "e460 e620 ba f8030000 ec ee ed ef 66ef e670 e471 e643 e640 bac80c0000 ef e6b2 e464 e692 e64d",
+    # x87
+    "dbe3 d9e8 d9eb dec1 d8f1 d9fe d9fa d9ff d9f8 dd03 db2b db3b df2b df3b d933 d923 dd33 dd23 9b",
+    "d9ee d9c9 dae9 dfe0 9bd93b d92b dbf1 dff1 d9f0 d9f1 d9f2 d9f3 d9f4 d9f5 d9e4 d9e5 d903 dc0b de0b",
+    # MMX, SSE
+    "0f6fc3 0ffcc1 0f7f03 0f77 0f2803 0f58c1 660f58c1 f20f58c1 f30f58c1 0f51c1 0f5dc1 0fc2c103 0fc6c11b",
+    "660f6fc1 660fefc1 660f7003ff 660fd7c1 660f3800c1 660f3a0fc105 660f3817c1 660f3840c1 f20f38f1c3",
+    "0fae03 0fae0b 480fae03 0fae13 0fae1b 0fae23 0fae2b 0fae33 0fc723 660ff7c1 0fe703 660f2b03 f20f2cc1",
+    # device memory and tables
+    "8b042520 00e0fe 890425b000e0fe 8b0425 0000c0fe c7042500 800b00 41424344 48890425 00000600 0f013b",
+    "a320 00e0fe a1f000e0fe a3 000cfe a10080 0b00 8b1d00000600 a300000600 0f22d8 0f013d00000000 a30000fe7f",
+    # self-modification; an instruction across a page; prefixes; long nothing
+    "c605 00000000 90 eb00 c60500000200f4 e9f50f0000 2ef3f266672600 6667664883c001 ebfe",
+    "66ea00000020 66cb 669c 669d 6660 67e800 6667a4 0f85fbffffff e2fe e3fe 67e3fe 70fe 0fa2",
+)
+
+
+def words(values, form):
+    return b"".join(struct.pack("<" + form, value & 0xFFFFFFFF) for value in values)
+
+
+def change(where, value):
+    """One of eight bytes: at 8 * where in tables, GDT, IDT, TSS, which follow each other."""
+    return struct.pack("<HQ", where, value)
+
+
+GDT_CHANGES = (PD_32 + 0x2000 - PML4) // 8  # where the GDT begins
+
+# A 16-bit code and a call gate instead of the descriptors 0x38 and 0x48; the APIC in the tables.
+CHANGES = (
+    b"",
+    change(GDT_CHANGES + 7, 0x00009B000000FFFF) + change(GDT_CHANGES + 9, 0x0000EC0000180000),
+    change(4 * 512 + 0x30, 0xFEE00003) + change(4 * 512 + 0x31, 0xB8003) +
+    change(4 * 512 + 0x32, 0x8000000000000007),
+)
+
+
+def code_seed(state, number, mode, changes):
+    cr0, cr3, cr4, efer, eip, cs, ss, eflags = STATES[state]
+    head = struct.pack("<4B", mode, 0, number % 16, len(changes) // 10)
+    head += words((cr0, cr3, cr4, efer), "I")
+    head += words((0x30000, 0x31000, 0x32000, 0, 0x30800, 1, 2, 3), "I")
+    head += words((eip,), "I") + words((cs, TSS), "H")
+    head += words((eflags | 2, 0x8000 if eflags & VM or not cr0 & PE else 0x4FF0), "I")
+    data = 0x3000 if eflags & VM or not cr0 & PE else USER_DATA if cs & 3 else DATA
+    head += words((ss, data, data, data, data, number), "H")
+    return head + changes + bytes.fromhex(CODES[number].replace(" ", ""))
+
+
+def code_seeds():
+    for i, state in enumerate(STATES):
+        for number in range(len(CODES)):
+            yield code_seed(state, number, i + number, CHANGES[(i + number) % len(CHANGES)])
+
+
+def image_seeds():
+    halt = b"\xf4"
+    files = [
+        images.multiboot(halt), images.multiboot(halt, machine=62), images.multiboot(halt, flags=3),
+        images.multiboot(halt, checksum=1), images.multiboot(halt, flags=4),
+        images.multiboot_header(0x10000) +
+        struct.pack("<IIIII", 0x100000, 0x100000, 0, 0, 0x100020) + halt,
+        images.elf64(halt), images.elf64(halt, segment_type=3), images.linux(halt),
+        images.linux(halt, relocatable_kernel=1, pref_address=1 << 30),
+        images.linux(halt, setup_sects=0), b"", b"#!/bin/sh\n",
+    ]
+    for i, image in enumerate(files):
+        # mode, MiB, length of the command line, modules, initrd, KiB of each, bytes of each
+        for options in ((0, 15, 0, 0, 0, 0, 0), (1, 3, 20, 2, 0, 5, 1), (2, 15, 200, 0, 1, 9, 3),
+                        (i, 7, 300, 65, 0, 1, 0)):
+            yield struct.pack("<BBHBBBB", *options) + image
+
+
+def main():
+    for name, seeds in (("image", image_seeds()), ("code", code_seeds())):
+        folder = os.path.join(sys.argv[1], name)
+        os.makedirs(folder, exist_ok=True)
+        for number, seed in enumerate(seeds):
+            with open(os.path.join(folder, f"{number:03}"), "wb") as file:
+                file.write(seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The libFuzzer targets find no crash: a few seconds each, ten minutes with UMBRA_FULL.
+
+What is found is kept as crash-HASH beside the program and told in base64: write it to a file and
+give that to the target to see it again. An argument is the number of seconds.
+"""
+import base64
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FULL = bool(os.environ.get("UMBRA_FULL"))
+SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 600 if FULL else 15
+
+# name, longest input, new branches of the core that the seeds alone must reach
+TARGETS = (("image", 16384, 400), ("code", 2048, 4000))
+
+
+def run(name, longest, place):
+    program = os.path.abspath(f"tests/fuzz/target_{name}")
+    artifacts = os.path.join(os.path.dirname(program), f"{name}-")
+    return subprocess.run(
+        [program, os.path.join(place, name), f"-max_total_time={SECONDS}", f"-max_len={longest}",
+         "-timeout=60", "-rss_limit_mb=4096", "-seed=1", "-print_final_stats=1",
+         f"-artifact_prefix={artifacts}", "-use_value_profile=0"],
+        capture_output=True, timeout=SECONDS * 3 + 300, check=False), artifacts
+
+
+def test(number, name, longest, reached, place):
+    done, artifacts = run(name, longest, place)
+    said = done.stderr.decode(errors="replace")
+    coverage = [int(n) for n in re.findall(r"\bcov: (\d+)", said)]
+    executions = re.findall(r"number_of_executed_units: (\d+)", said)
+    complaints = []
+    if done.returncode:
+        complaints += [f"status {done.returncode}", *said.splitlines()[-60:]]
+        for path in glob.glob(artifacts + "*"):
+            with open(path, "rb") as file:
+                complaints += [path, base64.b64encode(file.read(4096)).decode()]
+    elif not coverage or coverage[-1] < reached:
+        complaints.append(f"coverage {coverage[-1:]}, expected {reached} or more")
+    print(f"{'not ok' if complaints else 'ok'} {number} - no input stops the target {name}")
+    print(f"# {executions[0] if executions else '?'} inputs, coverage "
+          f"{coverage[-1] if coverage else 0}")
+    for line in complaints:
+        print(f"# {line}")
+    return bool(complaints)
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="umbra-fuzz-") as place:
+        subprocess.run([sys.executable, os.path.join(HERE, "seeds.py"), place], check=True)
+        print(f"1..{len(TARGETS)}")
+        failed = [test(number, *target, place) for number, target in enumerate(TARGETS, 1)]
+    return 1 if any(failed) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
