@@ -116,11 +116,22 @@ enum x86_result x86_raise_code(struct x86_cpu *cpu, uint8_t vector, uint32_t cod
 	return X86_FAULT;
 }
 
-static const char *const code_mode_names[X86_NR_CODE_MODES] = {
-	[X86_CODE_32] = "32-bit protected",
-	[X86_CODE_COMPAT_32] = "compatibility",
-	[X86_CODE_64] = "64-bit",
-};
+const char *x86_mode_name(const struct x86_cpu *cpu)
+{
+	static const char *const names[X86_NR_CODE_MODES] = {
+		[X86_CODE_32] = "32-bit protected",
+		[X86_CODE_COMPAT_32] = "compatibility",
+		[X86_CODE_64] = "64-bit",
+		[X86_CODE_REAL] = "real",
+		[X86_CODE_V8086] = "virtual-8086",
+		[X86_CODE_16] = "16-bit protected",
+		[X86_CODE_COMPAT_16] = "16-bit compatibility",
+	};
+
+	if (cpu->code_mode == X86_CODE_32 && !(cpu->cr0 & CR0_PE))
+		return "32-bit real";
+	return names[cpu->code_mode];
+}
 
 /*
  * Only bytes of the page in which the instruction begins: reading on into the next one could set
@@ -154,7 +165,7 @@ void x86_end(struct x86_cpu *cpu, enum umbra_end_reason reason, const char *form
 	cpu->ended = true;
 	cpu->end =
 		(struct umbra_end){.reason = reason, .rip = cpu->gpr[X86_RIP], .cpu = cpu->index};
-	cpu->end.cpu_mode = code_mode_names[cpu->code_mode];
+	cpu->end.cpu_mode = x86_mode_name(cpu);
 	va_start(arguments, format);
 	vsnprintf(cpu->end.text, sizeof(cpu->end.text), format, arguments);
 	va_end(arguments);

@@ -162,7 +162,7 @@ static const struct x86_insn *exec_ret(struct x86_cpu *cpu, const struct x86_ins
 
 static bool count_is_zero(const struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	return (insn->address_size == 8 ? cpu->gpr[X86_RCX] : (uint32_t)cpu->gpr[X86_RCX]) == 0;
+	return x86_address_part(insn, cpu->gpr[X86_RCX]) == 0;
 }
 
 static enum x86_result exec_jrcxz(struct x86_cpu *cpu, const struct x86_insn *insn)

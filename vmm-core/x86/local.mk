@@ -30,15 +30,22 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/control.c \
 	vmm-core/x86/cpu.c \
 	vmm-core/x86/cpuid.c \
+	vmm-core/x86/debug.c \
+	vmm-core/x86/debug.h \
+	vmm-core/x86/event.h \
 	vmm-core/x86/exception.c \
 	vmm-core/x86/features.def \
 	vmm-core/x86/far.c \
+	vmm-core/x86/far.h \
 	vmm-core/x86/interrupt.c \
 	vmm-core/x86/io.c \
 	vmm-core/x86/model.c \
 	vmm-core/x86/model.h \
 	vmm-core/x86/isa.c \
 	vmm-core/x86/msr.c \
+	vmm-core/x86/real.c \
+	vmm-core/x86/real.h \
+	vmm-core/x86/return.c \
 	vmm-core/x86/segment.c \
 	vmm-core/x86/segment.h \
 	vmm-core/x86/selector.c \
@@ -47,10 +54,14 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/sse_float.c \
 	vmm-core/x86/sse_integer.c \
 	vmm-core/x86/sse_move.c \
+	vmm-core/x86/stack.c \
+	vmm-core/x86/stack.h \
 	vmm-core/x86/syscall.c \
 	vmm-core/x86/system.c \
 	vmm-core/x86/system.h \
 	vmm-core/x86/table.c \
+	vmm-core/x86/task.c \
+	vmm-core/x86/task.h \
 	vmm-core/x86/xcr.c \
 	vmm-core/x86/xcr.h \
 	vmm-core/x86/x87.c \

@@ -22,6 +22,8 @@ bool x86_store_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsi
 /* System structures (GDT, IDT, TSS): linear address, supervisor rights whatever CPL is. */
 bool x86_load_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, void *ret);
 bool x86_store_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes);
+/* The same with the rights of CPL 3: a frame pushed there. */
+bool x86_store_user(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes);
 
 /* Raises what hw_translate() returned NULL for: #PF, or the end when the VMM has no more frames. */
 void x86_raise_memory_fault(struct x86_cpu *cpu);
@@ -208,9 +210,17 @@ static inline bool x86_pop(struct x86_cpu *cpu, unsigned size, uint64_t *ret_val
 	return true;
 }
 
+/* Reads @size bytes @distance above the stack pointer, which stays. */
+bool x86_peek(struct x86_cpu *cpu, unsigned distance, unsigned size, uint64_t *ret_value);
+
+/* SDM 3A 5.3, 5.4: whether type and limit of @segment allow this access; null allows none. */
+bool x86_segment_allows(const struct x86_segment *segment, uint32_t offset, unsigned size,
+			bool write);
+
 /* Moves the stack pointer to @value as wide as the stack is. */
 void x86_set_stack_pointer(struct x86_cpu *cpu, uint64_t value);
-/* The stack pointer as an offset, cut to the stack's width. */
+/* The stack pointer as an offset, cut to the stack's width; @distance above it. */
 uint64_t x86_stack_pointer(const struct x86_cpu *cpu);
+uint64_t x86_stack_offset(const struct x86_cpu *cpu, uint64_t distance);
 
 #endif
