@@ -9,6 +9,7 @@
 #include "native.h"
 
 #include "x86_fixture.h"
+#include "x86/x87.h"
 #include "x86/control.h"
 #include "x86/segment.h"
 
@@ -194,48 +195,30 @@ static void place(struct native_guest *g, const struct native_case *c)
 static void put_fx(struct x86_cpu *cpu, const struct native_fx *fx)
 {
 	struct x86_x87 *x87 = &cpu->x87;
-	unsigned top = fx->status >> 11 & 7;
 
-	x87->control = fx->control;
-	x87->status = fx->status;
-	if (fx->status & ~fx->control & 0x3f)
-		x87->status |= 0x8080;
-	x87->tag = 0;
-	for (unsigned i = 0; i < 8; i++) {
-		const uint8_t *st = fx->st[(i - top) & 7];
-		uint64_t significand;
-		uint16_t exponent;
-		unsigned tag;
-
-		memcpy(&significand, st, 8);
-		memcpy(&exponent, st + 8, 2);
-		exponent &= 0x7fff;
-		if (!(fx->tag >> i & 1))
-			tag = 3;
-		else if (exponent == 0 && !significand)
-			tag = 1;
-		else if (exponent == 0 || exponent == 0x7fff || !(significand >> 63))
-			tag = 2;
-		else
-			tag = 0;
-		x87->tag |= tag << (2 * i);
-		memcpy(x87->st[i], fx->st[i], sizeof(x87->st[i]));
+	x86_x87_set_control(x87, fx->control);
+	x86_x87_set_status(x87, fx->status);
+	x87->used = fx->tag;
+	for (unsigned i = 0; i < X87_NR_REGISTERS; i++) {
+		memcpy(&x87_st(x87, i)->significand, fx->st[i], 8);
+		memcpy(&x87_st(x87, i)->exponent, fx->st[i] + 8, 2);
 	}
 	for (unsigned i = 0; i < 16; i++)
 		memcpy(&cpu->xmm[i], fx->xmm[i], 16);
 	cpu->mxcsr = fx->mxcsr;
 }
 
-static void take_fx(const struct x86_cpu *cpu, struct native_fx *fx)
+static void take_fx(struct x86_cpu *cpu, struct native_fx *fx)
 {
-	const struct x86_x87 *x87 = &cpu->x87;
+	struct x86_x87 *x87 = &cpu->x87;
 
 	memset(fx, 0, sizeof(*fx));
-	fx->control = (uint16_t)x87->control;
-	fx->status = (uint16_t)x87->status;
-	for (unsigned i = 0; i < 8; i++) {
-		fx->tag |= (uint8_t)(((x87->tag >> (2 * i) & 3) != 3) << i);
-		memcpy(fx->st[i], x87->st[i], sizeof(x87->st[i]));
+	fx->control = x87->control;
+	fx->status = x86_x87_status(x87);
+	fx->tag = x87->used;
+	for (unsigned i = 0; i < X87_NR_REGISTERS; i++) {
+		memcpy(fx->st[i], &x87_st(x87, i)->significand, 8);
+		memcpy(fx->st[i] + 8, &x87_st(x87, i)->exponent, 2);
 	}
 	for (unsigned i = 0; i < 16; i++)
 		memcpy(fx->xmm[i], &cpu->xmm[i], 16);
@@ -252,9 +235,9 @@ static void load(struct native_guest *g, const struct native_case *c)
 	memcpy(g->edge, before->edge, NATIVE_EDGE_SIZE);
 	memcpy(cpu->gpr, before->gpr, sizeof(before->gpr));
 	cpu->gpr[X86_RIP] = c->at;
-	x86_set_flags(cpu, before->rflags);
 	memcpy(cpu->segment, g->segment[c->mode], sizeof(cpu->segment));
 	cpu->cpl = 3;
+	x86_set_flags(cpu, before->rflags);
 	cpu->halted = false;
 	cpu->interrupt_shadow = false;
 	x86_update_code_mode(cpu);
