@@ -289,7 +289,6 @@ int machine_create(const struct machine_config *config, struct machine **ret_mac
 	machine = calloc(1, sizeof(*machine));
 	if (!machine)
 		return -ENOMEM;
-	machine->nr_cpus = (uint8_t)config->nr_cpus;
 	i8259_init(&machine->pic);
 	i8254_init(&machine->pit);
 	ns16550_init(&machine->uart, &config->console);
@@ -310,5 +309,5 @@ void machine_destroy(struct machine *machine)
 
 unsigned machine_cpus(const struct machine *machine)
 {
-	return machine->nr_cpus;
+	return machine->apics.nr_lapics;
 }
