@@ -8,10 +8,13 @@
  * hops=0       in each round; 0: eight times around the cycle
  * seed=1       of the cycle and the payloads
  *
+ * Each lane follows its share of the pointers, from a place of its own.
+ *
  * About 9 instructions a hop. rounds=1 pages=2048 hops=16384: 0.7 million instructions.
  */
 #include <emmintrin.h>
 
+#include "lib/processors.h"
 #include "lib/runtime.h"
 
 #define PAYLOAD 4 /* vectors of two words */
@@ -84,26 +87,46 @@ static const struct node *chase(const struct node *at_node, uint64_t count, uint
 	return at_node;
 }
 
+static struct lane {
+	const struct node *at_node;
+	uint64_t sum;
+} lanes[LANES];
+
+static void enable(unsigned processor)
+{
+	(void)processor;
+	enable_sse();
+}
+
+static void do_round(unsigned lane)
+{
+	struct lane *l = &lanes[lane];
+
+	l->at_node = chase(l->at_node, lane_share(hops, lane), &l->sum);
+}
+
 static bool run(uint64_t *checksum)
 {
 	uint64_t root = cr3_read(), expected, sum;
 	struct rng rng = rng_seed(seed);
-	const struct node *start;
 
-	enable_sse();
+	on_processors(enable);
 	for (uint64_t i = 0; i < pages; i++)
 		map_page(root, WORK_AREA + i * PAGE_SIZE, page_alloc(), PTE_P | PTE_W | PTE_NX);
 	link_nodes(&rng);
 	expected = fill_nodes(&rng);
-	start = node(0);
+	for (unsigned lane = 0; lane < LANES; lane++)
+		lanes[lane].at_node = node(lane_first(pages, lane));
 	if (hops == 0)
 		hops = 8 * pages;
 	for (uint64_t round = 0; rounds == 0 || round < rounds; round++) {
-		start = chase(start, hops, &sum);
-		*checksum = mix(mix(*checksum, sum), (uint64_t)start);
+		run_lanes(do_round);
+		for (unsigned lane = 0; lane < LANES; lane++)
+			*checksum =
+				mix(mix(*checksum, lanes[lane].sum), (uint64_t)lanes[lane].at_node);
 	}
 	/* Once around is every node once, and back again. */
-	return chase(start, pages, &sum) == start && sum == expected;
+	return chase(node(0), pages, &sum) == node(0) && sum == expected;
 }
 
-const struct guest guest = {"chase", parameters, run};
+const struct guest guest = {"chase", parameters, run, true};

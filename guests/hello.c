@@ -57,4 +57,4 @@ static bool run(uint64_t *checksum)
 	return true;
 }
 
-const struct guest guest = {"hello", parameters, run};
+const struct guest guest = {"hello", parameters, run, false};

@@ -54,4 +54,4 @@ static bool run(uint64_t *checksum)
 	return true;
 }
 
-const struct guest guest = {"mov1234", parameters, run};
+const struct guest guest = {"mov1234", parameters, run, false};

@@ -199,6 +199,15 @@ static const struct field registers_fields[] = {
 	REGISTER("gs_base", "Base of GS"),
 	FIELD("xmm", STRINGS, true, "XMM0 to XMM15, 32 hexadecimal digits each, highest first"),
 	REGISTER("mxcsr", "MXCSR"),
+	REGISTER("fcw", "x87 control word"),
+	REGISTER("fsw", "x87 status word"),
+	REGISTER("ftw", "x87 tag word"),
+	REGISTER("fop", "Opcode of the last x87 instruction with an unmasked exception"),
+	REGISTER("fip", "Offset of the last x87 instruction"),
+	REGISTER("fcs", "Its selector"),
+	REGISTER("fdp", "Offset of the last x87 operand in memory"),
+	REGISTER("fds", "Its selector"),
+	FIELD("st", STRINGS, true, "ST(0) to ST(7), 20 hexadecimal digits each, highest first"),
 	{.key = NULL},
 };
 

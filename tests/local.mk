@@ -1,6 +1,7 @@
 # Tests that belong to no single room; each room's own are listed in its local.mk.
 PAGING_TESTS = \
 	tests/unit/test_paging_law \
+	tests/unit/test_paging_mmio \
 	tests/unit/test_paging_shadow \
 	tests/unit/test_paging_smp \
 	tests/unit/test_paging_tlb
@@ -11,6 +12,9 @@ paging_test_ldadd = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_paging_law_SOURCES = tests/unit/test_paging_law.c tests/unit/paging_fixture.h
 tests_unit_test_paging_law_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_law_LDADD = $(paging_test_ldadd)
+tests_unit_test_paging_mmio_SOURCES = tests/unit/test_paging_mmio.c tests/unit/paging_fixture.h
+tests_unit_test_paging_mmio_CPPFLAGS = $(paging_test_cppflags)
+tests_unit_test_paging_mmio_LDADD = $(paging_test_ldadd)
 tests_unit_test_paging_shadow_SOURCES = tests/unit/test_paging_shadow.c tests/unit/paging_fixture.h
 tests_unit_test_paging_shadow_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_shadow_LDADD = $(paging_test_ldadd)
@@ -45,3 +49,4 @@ lab:
 .PHONY: lab print-sanitizer-tests
 
 include tests/fuzz/local.mk
+include tests/native/local.mk

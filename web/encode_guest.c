@@ -83,9 +83,14 @@ static json_t *encode_registers(const struct umbra_registers *registers)
 		{"cr3", registers->cr3},         {"cr4", registers->cr4},
 		{"efer", registers->efer},       {"fs_base", registers->fs_base},
 		{"gs_base", registers->gs_base}, {"mxcsr", registers->mxcsr},
+		{"fcw", registers->fcw},         {"fsw", registers->fsw},
+		{"ftw", registers->ftw},         {"fop", registers->fop},
+		{"fip", registers->fip},         {"fcs", registers->fcs},
+		{"fdp", registers->fdp},         {"fds", registers->fds},
 	};
 	json_t *object = json_object();
 	json_t *xmm = json_array();
+	json_t *st = json_array();
 	bool failed = false;
 
 	for (size_t i = 0; i < ARRAY_SIZE(registers->gpr); i++)
@@ -99,6 +104,11 @@ static json_t *encode_registers(const struct umbra_registers *registers)
 								  registers->xmm[i][1],
 								  registers->xmm[i][0])) != 0;
 	set(object, "xmm", xmm, &failed);
+	for (size_t i = 0; i < ARRAY_SIZE(registers->st); i++)
+		failed |= json_array_append_new(
+				  st, json_sprintf("%04x%016" PRIx64, registers->st[i].exponent,
+						   registers->st[i].significand)) != 0;
+	set(object, "st", st, &failed);
 	return or_null(object, failed);
 }
 

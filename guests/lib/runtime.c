@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdarg.h>
 
+#include "lib/ports.h"
+#include "lib/processors.h"
 #include "lib/runtime.h"
 
 #define UART              0x3f8
@@ -29,6 +31,7 @@
 #define IDT_INTERRUPT_GATE 0x8e00u
 #define STUB_SIZE          16
 #define NR_EXCEPTIONS      32
+#define NR_VECTORS         64
 #define VECTOR_PF          14
 
 #define CR0_MP             (1ul << 1)
@@ -60,10 +63,12 @@ void *memset(void *to, int byte, size_t len);
 void *memcpy(void *to, const void *from, size_t len);
 
 bool (*page_fault_hook)(uint64_t address, uint64_t error_code);
+void (*interrupt_hook)(unsigned vector);
 
-static struct gate idt[NR_EXCEPTIONS];
+static struct gate idt[NR_VECTORS];
 static char cmdline[1024];
 static uint64_t heap = HEAP_START, heap_end;
+static uint32_t tables_lock;
 
 /* The compiler calls these for structs; it must not turn their loops into calls of themselves. */
 __attribute__((optimize("no-tree-loop-distribute-patterns"))) void *memset(void *to, int byte,
@@ -86,24 +91,6 @@ __attribute__((optimize("no-tree-loop-distribute-patterns"))) void *memcpy(void 
 	while (len--)
 		*p++ = *q++;
 	return to;
-}
-
-static inline void outb(uint16_t port, uint8_t value)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline void outl(uint16_t port, uint32_t value)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline uint8_t inb(uint16_t port)
-{
-	uint8_t value;
-
-	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
 }
 
 static void console_init(void)
@@ -195,15 +182,19 @@ _Noreturn void fail(const char *format, ...)
 	leave(1);
 }
 
-uint64_t page_alloc(void)
+uint64_t pages_alloc(uint64_t n)
 {
-	uint64_t page = heap;
+	uint64_t first = __atomic_fetch_add(&heap, n * PAGE_SIZE, __ATOMIC_RELAXED);
 
-	if (page + PAGE_SIZE > heap_end)
+	if (n > heap_end / PAGE_SIZE || first + n * PAGE_SIZE > heap_end)
 		fail("out of memory: %lu pages are all there are",
 		     (heap_end - HEAP_START) / PAGE_SIZE);
-	heap += PAGE_SIZE;
-	return page; /* RAM is zero at the start and no page comes back */
+	return first; /* RAM is zero at the start and no page comes back */
+}
+
+uint64_t page_alloc(void)
+{
+	return pages_alloc(1);
 }
 
 uint64_t cr3_read(void)
@@ -222,15 +213,24 @@ uint64_t space_create(void)
 	return root;
 }
 
-/* Nothing is cached of an entry that was not present; a split maps the same, until changed. */
+/*
+ * Nothing is cached of an entry that was not present; a split maps the same, until changed. Another
+ * processor may have made the same table meanwhile.
+ */
 static void make_table(uint64_t *entry, unsigned shift)
 {
-	uint64_t table = page_alloc(), *entries = at(table);
+	uint64_t table, *entries;
 
-	if (*entry & PTE_P)
-		for (uint64_t i = 0; i < 512; i++)
-			entries[i] = (*entry & ~PTE_PS) + (i << (shift - 9));
-	*entry = table | PTE_P | PTE_W;
+	lock(&tables_lock);
+	if (!(*entry & PTE_P) || (*entry & PTE_PS)) {
+		table = page_alloc();
+		entries = at(table);
+		if (*entry & PTE_P)
+			for (uint64_t i = 0; i < 512; i++)
+				entries[i] = (*entry & ~PTE_PS) + (i << (shift - 9));
+		*(volatile uint64_t *)entry = table | PTE_P | PTE_W;
+	}
+	unlock(&tables_lock);
 }
 
 uint64_t *table_entry(uint64_t root, uint64_t address)
@@ -288,6 +288,10 @@ void exception(struct frame *frame)
 {
 	uint64_t address;
 
+	if (frame->vector >= NR_EXCEPTIONS && interrupt_hook) {
+		interrupt_hook((unsigned)frame->vector);
+		return;
+	}
 	if (frame->vector != VECTOR_PF)
 		fail("exception %lu, error code 0x%lx, at rip 0x%lx", frame->vector,
 		     frame->error_code, frame->rip);
@@ -297,14 +301,19 @@ void exception(struct frame *frame)
 		     frame->error_code, frame->rip);
 }
 
-static void idt_load(void)
+void idt_load(void)
 {
 	struct {
 		uint16_t limit;
 		uint64_t base;
 	} __attribute__((packed)) pointer = {sizeof(idt) - 1, (uint64_t)idt};
 
-	for (unsigned i = 0; i < NR_EXCEPTIONS; i++) {
+	__asm__ volatile("lidt %0" : : "m"(pointer));
+}
+
+static void idt_init(void)
+{
+	for (unsigned i = 0; i < NR_VECTORS; i++) {
 		uint64_t stub = (uint64_t)exception_stubs + i * STUB_SIZE;
 
 		idt[i] = (struct gate){
@@ -315,7 +324,7 @@ static void idt_load(void)
 			.offset_high = (uint32_t)(stub >> 32),
 		};
 	}
-	__asm__ volatile("lidt %0" : : "m"(pointer));
+	idt_load();
 }
 
 static bool parse_number(const char *s, uint64_t *ret)
@@ -400,7 +409,7 @@ void runtime_start(uint32_t magic, const struct multiboot_info *info)
 	bool passed;
 
 	console_init();
-	idt_load();
+	idt_init();
 	if (magic != MULTIBOOT_MAGIC || !(info->flags & MULTIBOOT_MEMORY))
 		fail("not started by a multiboot loader that tells the memory size");
 	if (info->flags & MULTIBOOT_CMDLINE) {
@@ -420,6 +429,8 @@ void runtime_start(uint32_t magic, const struct multiboot_info *info)
 	if (heap_end < HEAP_START)
 		fail("needs more than %lu MiB of memory", HEAP_START >> 20);
 	parse_cmdline();
+	if (guest.parallel)
+		processors_start();
 	passed = guest.run(&checksum);
 	print("checksum %016lx\n", checksum);
 	if (!passed)

@@ -40,6 +40,7 @@ struct guest {
 	const char *name;
 	const struct parameter *parameters; /* the last one has no name */
 	bool (*run)(uint64_t *checksum);
+	bool parallel; /* uses what processors there are: lib/processors.h */
 };
 
 extern const struct guest guest;
@@ -50,8 +51,10 @@ void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Says why and ends the guest with value 1. */
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A page of RAM that nobody uses, filled with zeros; never given back. */
+/* A page of RAM that nobody uses, filled with zeros; never given back. Any processor. */
 uint64_t page_alloc(void);
+/* @n pages that follow each other; the first. */
+uint64_t pages_alloc(uint64_t n);
 
 /* Memory is mapped to itself below 1 GiB. */
 static inline void *at(uint64_t physical)
@@ -75,15 +78,18 @@ static inline void invlpg(uint64_t address)
 
 /*
  * The entry that maps the 4K page of @address in the tables at @root; tables that are missing are
- * made. A 2M page on the way is split into 4K ones that map the same.
+ * made. A 2M page on the way is split into 4K ones that map the same, which the processors other
+ * than this one are not told: that is for before they use the tables.
  */
 uint64_t *table_entry(uint64_t root, uint64_t address);
-/* Changes an entry and invalidates what the processor has cached of it. */
+/* Changes an entry and invalidates what this processor has cached of it. */
 void map_page(uint64_t root, uint64_t address, uint64_t physical, uint64_t flags);
 void unmap_page(uint64_t root, uint64_t address);
 
 /* Called at a page fault; true: try again. Without one a page fault ends the guest. */
 extern bool (*page_fault_hook)(uint64_t address, uint64_t error_code);
+/* Called for vectors 32 to 63, with interrupts off. Without one an interrupt ends the guest. */
+extern void (*interrupt_hook)(unsigned vector);
 
 /* xorshift64; the state is never 0. */
 struct rng {

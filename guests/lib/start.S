@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * From the multiboot entry (32-bit protected mode, no paging) to 64-bit mode, with the first GiB
- * mapped to itself by 2M pages; then the entry points of exceptions.
+ * mapped to itself by 2M pages; the same for further processors, from the real mode in which a SIPI
+ * starts them; then the entry points of exceptions and interrupts.
  */
 
 #define MULTIBOOT_MAGIC 0x1badb002
@@ -20,6 +21,11 @@
 
 #define KERNEL_CS 0x08
 #define KERNEL_DS 0x10
+#define START_CS 0x18 /* 32-bit */
+
+#define NR_STUBS 64
+#define STACK_SIZE 16384
+#define MAX_CPUS 8
 
 	.section .multiboot, "a"
 	.balign 4
@@ -48,6 +54,12 @@ _start:
 	decl %ecx
 	jnz 1b
 
+	call enable_paging
+	lgdt gdt_pointer
+	ljmp $KERNEL_CS, $long_mode
+
+/* Into compatibility mode, in the boot tables. */
+enable_paging:
 	movl $boot_pml4, %eax
 	movl %eax, %cr3
 	movl %cr4, %eax
@@ -60,10 +72,56 @@ _start:
 	movl %cr0, %eax
 	orl $(CR0_PG + CR0_WP + CR0_PE), %eax
 	movl %eax, %cr0
-	lgdt gdt_pointer
-	ljmp $KERNEL_CS, $long_mode
+	ret
+
+/*
+ * Copied to a page below 1 MiB. A SIPI starts a processor there in real mode, with CS:IP at its
+ * first byte (SDM 3A 8.4.4).
+ */
+	.code16
+	.globl trampoline, trampoline_end
+trampoline:
+	cli
+	cld
+	movw %cs, %ax
+	movw %ax, %ds
+	lgdtl trampoline_gdt - trampoline
+	movl %cr0, %eax
+	orl $CR0_PE, %eax
+	movl %eax, %cr0
+	ljmpl $START_CS, $start_32
+	.balign 4
+trampoline_gdt:
+	.word gdt_pointer - gdt - 1
+	.long gdt
+trampoline_end:
+
+	.code32
+start_32:
+	movl $KERNEL_DS, %eax
+	movl %eax, %ds
+	movl %eax, %es
+	movl %eax, %ss
+	movl processor_stack, %esp
+	call enable_paging
+	ljmp $KERNEL_CS, $processor_long_mode
 
 	.code64
+processor_long_mode:
+	movl $KERNEL_DS, %eax
+	movl %eax, %ds
+	movl %eax, %es
+	movl %eax, %ss
+	xorl %eax, %eax
+	movl %eax, %fs
+	movl %eax, %gs
+	movl processor_stack, %esp
+	xorl %ebp, %ebp
+	call processor_main
+1:	cli
+	hlt
+	jmp 1b
+
 long_mode:
 	movl $KERNEL_DS, %eax
 	movl %eax, %ds
@@ -82,14 +140,14 @@ long_mode:
 	jmp 2b
 
 /*
- * exception_stubs[vector]: every stub has 16 bytes and leaves vector and error code (0 where the
- * processor pushes none) on the stack.
+ * exception_stubs[vector], of interrupts too: every stub has 16 bytes and leaves vector and error
+ * code (0 where the processor pushes none) on the stack.
  */
 	.balign 16
 	.globl exception_stubs
 exception_stubs:
 	.set vector, 0
-	.rept 32
+	.rept NR_STUBS
 	.balign 16
 	.if !((vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17))
 	pushq $0
@@ -142,6 +200,7 @@ gdt:
 	.quad 0
 	.quad 0x00af9b000000ffff /* 64-bit code */
 	.quad 0x00cf93000000ffff /* data */
+	.quad 0x00cf9b000000ffff /* 32-bit code */
 gdt_pointer:
 	.word gdt_pointer - gdt - 1
 	.quad gdt
@@ -155,8 +214,16 @@ pdpt:
 	.skip 4096
 directory:
 	.skip 4096
-	.skip 16384
+/* One after the other, each aligned to its size: processor_number() finds its own that way. */
+	.balign STACK_SIZE
+	.globl stacks
+stacks:
+	.skip STACK_SIZE
 stack_top:
+	.skip STACK_SIZE * (MAX_CPUS - 1)
+	.globl processor_stack
+processor_stack:
+	.skip 4
 boot_magic:
 	.skip 4
 boot_info:

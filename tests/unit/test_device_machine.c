@@ -14,7 +14,7 @@ static struct machine *machine;
 
 static int setup(void **state)
 {
-	const struct machine_config config = {.memory_size = 64 << 20, .nr_cpus = 1};
+	const struct machine_config config = {.memory_size = 64 << 20, .nr_cpus = 2};
 
 	return machine_create(&config, &machine);
 }
@@ -62,7 +62,7 @@ static void program_timer(uint8_t mode, uint16_t count, uint64_t now)
 
 static void unclaimed_ports_read_all_ones(void **state)
 {
-	static const uint16_t ports[] = {0x64, 0x80, 0x2f8, 0x3d5, 0xf4, 0x1000, 0xffff};
+	static const uint16_t ports[] = {0x1f0, 0x2f8, 0x3f0, 0x3e8, 0xf4, 0x1000, 0xffff};
 
 	for (unsigned i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
 		assert_int_equal(machine_in(machine, ports[i], 1, 0), 0xff);
@@ -115,15 +115,6 @@ static void reset_ports_end_the_guest(void **state)
 		teardown(NULL);
 		setup(NULL);
 	}
-}
-
-static void there_is_no_keyboard_controller(void **state)
-{
-	out(0x64, 0xaa, 0);
-	out(0x60, 0xfe, 0);
-	assert_null(machine_end(machine));
-	assert_int_equal(in(0x64, 0), 0xff);
-	assert_int_equal(in(0x60, 0), 0xff);
 }
 
 static void fast_a20_gate_reads_back(void **state)
@@ -250,6 +241,229 @@ static void elcr_ports_read_back(void **state)
 	assert_int_equal(machine_in(machine, 0x4d0, 2, 0), 0x0c20);
 }
 
+static void the_keyboard_controller_interrupts_on_irq_1(void **state)
+{
+	initialise_pic(0xfd, 0);
+	out(0x64, 0xaa, 0);
+	assert_int_equal(in(0x64, 0) & 0x21, 0x01);
+	assert_true(machine_interrupt_pending(machine, 0));
+	assert_int_equal(machine_interrupt_acknowledge(machine, 0), 0x21);
+	assert_int_equal(in(0x60, 0), 0x55);
+	assert_int_equal(in(0x64, 0) & 0x01, 0x00);
+}
+
+static void post_code_reads_back(void **state)
+{
+	out(0x80, 0x5a, 0);
+	assert_int_equal(in(0x80, 0), 0x5a);
+}
+
+static void s5_turns_the_machine_off(void **state)
+{
+	machine_out(machine, 0x604, 2, 5 << 10, 0);           /* SLP_EN is clear */
+	machine_out(machine, 0x604, 2, 1 << 10 | 1 << 13, 0); /* not S5 */
+	assert_null(machine_end(machine));
+	machine_out(machine, 0x604, 2, 5 << 10 | 1 << 13, 0);
+	assert_int_equal(machine_end(machine)->reason, UMBRA_END_POWER_OFF);
+}
+
+static void sci_is_level_triggered_irq_9(void **state)
+{
+	uint64_t due;
+
+	initialise_pic(0xfb, 0);
+	out(0xa1, 0xfd, 0);
+	machine_out(machine, 0x602, 2, 1, 0); /* TMR_EN */
+	due = machine_next_event(machine);
+	assert_int_equal(due, (((1ull << 23) * 1000000000) + 3579544) / 3579545);
+	machine_advance(machine, due - 1);
+	assert_false(machine_interrupt_pending(machine, 0));
+	machine_advance(machine, due);
+	assert_int_equal(machine_interrupt_acknowledge(machine, 0), 0x29);
+	out(0xa0, 0x20, due);
+	out(0x20, 0x20, due);
+	/* Again, as long as the status is set. */
+	assert_int_equal(machine_interrupt_acknowledge(machine, 0), 0x29);
+	machine_out(machine, 0x600, 2, 1, due);
+	out(0xa0, 0x20, due);
+	out(0x20, 0x20, due);
+	assert_false(machine_interrupt_pending(machine, 0));
+}
+
+static void rtc_interrupts_on_irq_8(void **state)
+{
+	initialise_pic(0xfb, 0);
+	out(0xa1, 0xfe, 0);
+	out(0x70, 0x0b, 0);
+	out(0x71, 0x42, 0); /* PIE, 1024 Hz */
+	assert_int_equal(machine_next_event(machine), 976563);
+	machine_advance(machine, 976563);
+	assert_int_equal(machine_interrupt_acknowledge(machine, 0), 0x28);
+}
+
+#define LAPIC  0xfee00000ull
+#define IOAPIC 0xfec00000ull
+
+static void mmio_write(unsigned cpu, uint64_t gpa, uint32_t value, uint64_t now)
+{
+	machine_mmio_write(machine, cpu, gpa, 4, value, now);
+}
+
+static uint32_t mmio_read(unsigned cpu, uint64_t gpa, uint64_t now)
+{
+	return (uint32_t)machine_mmio_read(machine, cpu, gpa, 4, now);
+}
+
+static void program_ioapic(unsigned pin, uint32_t low)
+{
+	mmio_write(0, IOAPIC, 0x10 + 2 * pin, 0);
+	mmio_write(0, IOAPIC + 0x10, low, 0);
+}
+
+static void pic_reaches_the_boot_processor_through_its_lint0(void **state)
+{
+	assert_int_equal(mmio_read(0, LAPIC + 0x350, 0), 0x700);
+	assert_int_equal(mmio_read(0, LAPIC + 0x360, 0), 0x400);
+	initialise_pic(0xfd, 0);
+	out(0x64, 0xaa, 0);
+	assert_true(machine_interrupt_pending(machine, 0));
+	assert_false(machine_interrupt_pending(machine, 1));
+	mmio_write(0, LAPIC + 0x350, 0x10700, 0);
+	assert_false(machine_interrupt_pending(machine, 0));
+}
+
+static void timer_is_on_pin_2_of_the_ioapic(void **state)
+{
+	program_ioapic(2, 0x30);
+	program_timer(2, 1193, 0);
+	assert_int_equal(machine_next_event(machine), at(1 + 1193));
+	machine_advance(machine, at(1 + 1193));
+	assert_int_equal(machine_interrupt_acknowledge(machine, 0), 0x30);
+}
+
+static void other_isa_interrupts_are_on_pins_of_their_number(void **state)
+{
+	program_ioapic(4, 0x34);
+	out(0x3fc, 0x08, 0);
+	out(0x3f9, 0x02, 0);
+	assert_int_equal(machine_interrupt_acknowledge(machine, 0), 0x34);
+}
+
+static void each_vcpu_has_its_own_apic_in_the_same_place(void **state)
+{
+	assert_int_equal(mmio_read(0, LAPIC + 0x20, 0), 0);
+	assert_int_equal(mmio_read(1, LAPIC + 0x20, 0), 0x01000000);
+	mmio_write(1, LAPIC + 0xf0, 0x1ff, 0);
+	mmio_write(0, LAPIC + 0x310, 0x01000000, 0);
+	mmio_write(0, LAPIC + 0x300, 0x45, 0);
+	assert_false(machine_interrupt_pending(machine, 0));
+	assert_true(machine_interrupt_pending(machine, 1));
+	assert_int_equal(machine_interrupt_acknowledge(machine, 1), 0x45);
+}
+
+static void init_and_startup_ipis_are_signals(void **state)
+{
+	uint8_t vector = 0;
+
+	mmio_write(0, LAPIC + 0x310, 0x01000000, 0);
+	mmio_write(0, LAPIC + 0x300, 0x4500, 0);
+	mmio_write(0, LAPIC + 0x300, 0x469a, 0);
+	assert_true(machine_signal_pending(machine, 1));
+	assert_false(machine_signal_pending(machine, 0));
+	assert_int_equal(machine_take_signal(machine, 1, &vector), MACHINE_INIT);
+	assert_int_equal(machine_take_signal(machine, 1, &vector), MACHINE_SIPI);
+	assert_int_equal(vector, 0x9a);
+	assert_int_equal(machine_take_signal(machine, 1, &vector), MACHINE_NONE);
+	mmio_write(0, LAPIC + 0x300, 0x400, 0);
+	assert_int_equal(machine_take_signal(machine, 1, &vector), MACHINE_NMI);
+	assert_false(machine_signal_pending(machine, 1));
+}
+
+static void device_memory_takes_whole_registers(void **state)
+{
+	mmio_write(0, LAPIC + 0x80, 0x12, 0);
+	machine_mmio_write(machine, 0, LAPIC + 0x80, 1, 0x99, 0);
+	machine_mmio_write(machine, 0, LAPIC + 0x82, 2, 0x99, 0);
+	assert_int_equal(mmio_read(0, LAPIC + 0x80, 0), 0x12);
+	assert_int_equal(machine_mmio_read(machine, 0, LAPIC + 0x30, 1, 0), 0x14);
+	assert_int_equal(machine_mmio_read(machine, 0, LAPIC + 0x32, 2, 0), 0x0105);
+	assert_int_equal(machine_mmio_read(machine, 0, LAPIC + 0x30, 8, 0), 0x01050014);
+	assert_int_equal(machine_mmio_read(machine, 0, 0xd0000000, 8, 0), UINT64_MAX);
+	assert_int_equal(machine_mmio_read(machine, 0, 0xd0000000, 2, 0), 0xffff);
+}
+
+static void cr8_is_the_upper_half_of_the_task_priority(void **state)
+{
+	machine_set_tpr(machine, 0, 5);
+	assert_int_equal(mmio_read(0, LAPIC + 0x80, 0), 0x50);
+	mmio_write(0, LAPIC + 0x80, 0x73, 0);
+	assert_int_equal(machine_tpr(machine, 0), 7);
+}
+
+static void apic_base_reads_back_and_stays_where_it_is(void **state)
+{
+	uint64_t value;
+
+	assert_true(machine_msr_read(machine, 0, 0x1b, &value, 0));
+	assert_int_equal(value, 0xfee00900);
+	assert_true(machine_msr_read(machine, 1, 0x1b, &value, 0));
+	assert_int_equal(value, 0xfee00800);
+	assert_false(machine_msr_write(machine, 0, 0x1b, 0xfee00d01, 0));
+	assert_true(machine_msr_write(machine, 0, 0x1b, 0xfee00d00, 0));
+	assert_true(machine_msr_read(machine, 0, 0x803, &value, 0));
+	assert_int_equal(value, 0x01050014);
+	assert_int_equal(mmio_read(0, LAPIC + 0x30, 0), 0xffffffff); /* no xAPIC any more */
+	assert_null(machine_end(machine));
+	machine_msr_write(machine, 1, 0x1b, 0xe0000800, 0);
+	assert_int_equal(machine_end(machine)->reason, UMBRA_END_ERROR);
+}
+
+static void apic_timer_is_an_event(void **state)
+{
+	uint64_t value;
+
+	mmio_write(0, LAPIC + 0x3e0, 0xb, 0);
+	mmio_write(0, LAPIC + 0x320, 0x40, 0);
+	mmio_write(0, LAPIC + 0x380, 5000, 1000);
+	assert_int_equal(machine_next_event(machine), 6000);
+	machine_advance(machine, 6000);
+	assert_int_equal(machine_interrupt_acknowledge(machine, 0), 0x40);
+	mmio_write(0, LAPIC + 0xb0, 0, 6000);
+	mmio_write(0, LAPIC + 0x320, 0x40041, 6000);
+	machine_set_tsc_offset(machine, 0, 500, 6000);
+	assert_true(machine_msr_write(machine, 0, 0x6e0, 7500, 6000));
+	assert_true(machine_msr_read(machine, 0, 0x6e0, &value, 6000));
+	assert_int_equal(value, 7500);
+	assert_int_equal(machine_next_event(machine), 7000);
+	assert_true(machine_msr_write(machine, 0, 0x6e0, 6400, 6000)); /* it is past */
+	assert_int_equal(machine_interrupt_acknowledge(machine, 0), 0x41);
+}
+
+static void fw_cfg_tells_of_the_machine(void **state)
+{
+	char bytes[8] = "";
+
+	machine_out(machine, 0x510, 2, 0, 0);
+	for (unsigned i = 0; i < 4; i++)
+		bytes[i] = (char)in(0x511, 0);
+	assert_string_equal(bytes, "QEMU");
+	assert_int_equal(in(0x511, 0), 0);
+	machine_out(machine, 0x510, 2, 5, 0);
+	assert_int_equal(in(0x511, 0), 2);
+	assert_int_equal(in(0x511, 0), 0);
+	machine_out(machine, 0x510, 2, 3, 0);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(in(0x511, 0), i == 3 ? 4 : 0);
+	/* The directory: one file, whose first range is RAM from 0 to 0x9fc00. */
+	machine_out(machine, 0x510, 2, 0x19, 0);
+	for (unsigned i = 0; i < 12; i++)
+		assert_int_equal(in(0x511, 0), (uint8_t) "\0\0\0\1\0\0\0\x64\0\x20\0\0"[i]);
+	machine_out(machine, 0x510, 2, 0x20, 0);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(in(0x511, 0),
+				 (uint8_t) "\0\0\0\0\0\0\0\0\0\xfc\x09\0\0\0\0\0\1\0\0\0"[i]);
+}
+
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -260,7 +474,21 @@ int main(void)
 		RULE(debug_exit_keeps_all_32_bits),
 		RULE(debug_exit_takes_a_byte),
 		RULE(reset_ports_end_the_guest),
-		RULE(there_is_no_keyboard_controller),
+		RULE(the_keyboard_controller_interrupts_on_irq_1),
+		RULE(post_code_reads_back),
+		RULE(s5_turns_the_machine_off),
+		RULE(sci_is_level_triggered_irq_9),
+		RULE(rtc_interrupts_on_irq_8),
+		RULE(pic_reaches_the_boot_processor_through_its_lint0),
+		RULE(timer_is_on_pin_2_of_the_ioapic),
+		RULE(other_isa_interrupts_are_on_pins_of_their_number),
+		RULE(each_vcpu_has_its_own_apic_in_the_same_place),
+		RULE(init_and_startup_ipis_are_signals),
+		RULE(device_memory_takes_whole_registers),
+		RULE(cr8_is_the_upper_half_of_the_task_priority),
+		RULE(apic_base_reads_back_and_stays_where_it_is),
+		RULE(apic_timer_is_an_event),
+		RULE(fw_cfg_tells_of_the_machine),
 		RULE(fast_a20_gate_reads_back),
 		RULE(pci_address_reads_back_and_the_bus_is_empty),
 		RULE(pci_address_is_a_32_bit_register_only),

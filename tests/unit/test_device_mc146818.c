@@ -140,10 +140,75 @@ static void registers_c_and_d_are_read_only_and_memory_is_valid(void **state)
 	assert_int_equal(get(D, 0), 0x80);
 }
 
-static void interrupt_enables_stay_clear(void **state)
+static void flags_come_up_without_their_enables_and_reading_clears_them(void **state)
 {
-	set(B, 0x7a, 0);
-	assert_int_equal(get(B, 0), 0x02);
+	assert_int_equal(get(C, S / 1024), 0x00);
+	assert_int_equal(get(C, S / 1024 + 1), 0x40);
+	assert_int_equal(get(C, S / 1024 + 1), 0x00);
+	assert_int_equal(get(C, S), 0x50); /* the alarm is at 00:00:00 */
+	assert_false(mc146818_interrupt(&rtc));
+}
+
+static void periodic_interrupts_at_each_rate(void **state)
+{
+	for (unsigned rate = 1; rate < 16; rate++) {
+		unsigned hz = rate <= 2 ? 512 >> rate : 65536 >> rate;
+
+		setup(NULL);
+		set(A, (uint8_t)(0x20 | rate), 0);
+		set(B, 0x42, 0);
+		for (uint64_t n = 1; n < 2 * hz + 2 && n < 50; n++) {
+			uint64_t due = (n * S + hz - 1) / hz;
+
+			assert_int_equal(mc146818_next_event(&rtc), due);
+			mc146818_advance(&rtc, due - 1);
+			assert_false(mc146818_interrupt(&rtc));
+			mc146818_advance(&rtc, due);
+			assert_true(mc146818_interrupt(&rtc));
+			assert_int_equal(mc146818_next_event(&rtc), UINT64_MAX);
+			assert_int_equal(get(C, due) & 0xc0, 0xc0);
+			assert_false(mc146818_interrupt(&rtc));
+		}
+	}
+	setup(NULL);
+	set(A, 0x20, 0);
+	set(B, 0x42, 0);
+	assert_int_equal(mc146818_next_event(&rtc), UINT64_MAX);
+}
+
+static void update_ended_interrupts_each_second(void **state)
+{
+	set(B, 0x12, S / 2);
+	assert_int_equal(mc146818_next_event(&rtc), S);
+	mc146818_advance(&rtc, S);
+	assert_int_equal(get(C, S) & 0x90, 0x90);
+	assert_int_equal(mc146818_next_event(&rtc), 2 * S);
+	set(B, 0x92, S); /* SET clears UIE */
+	assert_int_equal(get(B, S), 0x82);
+}
+
+static void alarm_interrupts_at_its_time(void **state)
+{
+	set(1, 0x30, 0);
+	set(3, 0x45, 0);
+	set(5, 0x13, 0);
+	set(B, 0x22, 0);
+	assert_int_equal(mc146818_next_event(&rtc), 13 * H + 45 * MIN + 30 * S);
+	mc146818_advance(&rtc, 13 * H + 45 * MIN + 30 * S - 1);
+	assert_false(mc146818_interrupt(&rtc));
+	mc146818_advance(&rtc, 13 * H + 45 * MIN + 30 * S);
+	assert_int_equal(get(C, 13 * H + 45 * MIN + 30 * S) & 0xa0, 0xa0);
+	assert_int_equal(mc146818_next_event(&rtc), DAYS + 13 * H + 45 * MIN + 30 * S);
+	set(5, 0xff, 14 * H); /* each hour */
+	assert_int_equal(mc146818_next_event(&rtc), 14 * H + 45 * MIN + 30 * S);
+	set(3, 0xc0, 14 * H); /* each minute */
+	assert_int_equal(mc146818_next_event(&rtc), 14 * H + 30 * S);
+	set(1, 0xff, 14 * H); /* each second */
+	assert_int_equal(mc146818_next_event(&rtc), 14 * H + S);
+	set(1, 0x99, 14 * H); /* never */
+	assert_int_equal(mc146818_next_event(&rtc), UINT64_MAX);
+	mc146818_advance(&rtc, 16 * H);
+	assert_false(mc146818_interrupt(&rtc));
 }
 
 static void other_bytes_are_memory(void **state)
@@ -197,7 +262,10 @@ int main(void)
 		RULE(uip_is_up_for_2228_us_before_an_update),
 		RULE(the_first_update_comes_half_a_second_after_the_divider_is_released),
 		RULE(registers_c_and_d_are_read_only_and_memory_is_valid),
-		RULE(interrupt_enables_stay_clear),
+		RULE(flags_come_up_without_their_enables_and_reading_clears_them),
+		RULE(periodic_interrupts_at_each_rate),
+		RULE(update_ended_interrupts_each_second),
+		RULE(alarm_interrupts_at_its_time),
 		RULE(other_bytes_are_memory),
 		RULE(index_ignores_the_nmi_bit_and_cannot_be_read),
 		RULE(memory_sizes_are_true),

@@ -252,6 +252,32 @@ static void a_console_without_functions_is_silent(void **state)
 	assert_int_equal(ns16550_in(&uart, LSR), 0x60);
 }
 
+static void waiting_for_an_interrupt_brings_input_without_looking(void **state)
+{
+	const uint64_t character = 86805, poll = 10000000;
+
+	ns16550_advance(&uart, 0);
+	assert_int_equal(ns16550_next_event(&uart), UINT64_MAX);
+	ns16550_out(&uart, MCR, OUT2);
+	ns16550_out(&uart, IER, 0x01);
+	ns16550_advance(&uart, 0);
+	assert_int_equal(ns16550_next_event(&uart), character);
+	ns16550_advance(&uart, character); /* nothing comes */
+	assert_int_equal(ns16550_next_event(&uart), character + poll);
+	terminal.input = "ab";
+	ns16550_advance(&uart, character + poll);
+	assert_true(ns16550_interrupt(&uart));
+	ns16550_advance(&uart, 2 * poll);
+	assert_int_equal(ns16550_next_event(&uart), UINT64_MAX); /* one at a time */
+	assert_int_equal(ns16550_in(&uart, DATA), 'a');
+	ns16550_advance(&uart, 3 * poll);
+	assert_int_equal(ns16550_next_event(&uart), 3 * poll + character);
+	ns16550_out(&uart, IER, 0x00);
+	ns16550_advance(&uart, 3 * poll);
+	assert_int_equal(ns16550_next_event(&uart), UINT64_MAX);
+	assert_int_equal(terminal.asked, 2);
+}
+
 #define RULE(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -276,6 +302,7 @@ int main(void)
 		RULE(without_fifo_an_overrun_replaces_the_byte),
 		RULE(fcr_clears_the_receive_fifo),
 		RULE(a_console_without_functions_is_silent),
+		RULE(waiting_for_an_interrupt_brings_input_without_looking),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

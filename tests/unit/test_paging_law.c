@@ -90,7 +90,7 @@ static uint64_t find_entry(struct law *law, uint64_t gva, unsigned level)
 
 static void load_cr3(struct law *law)
 {
-	assert_int_equal(hw_load_cr3(law->box.hw, law->box.regs.cr3), 0);
+	assert_int_equal(hw_load_cr3(law->box.hw, law->box.regs.cr3, false), 0);
 	box_attend(&law->box);
 }
 

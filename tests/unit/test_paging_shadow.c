@@ -26,7 +26,7 @@ static void address_spaces_beyond_the_limit_start_again(void **state)
 		for (uint64_t i = 0; i < spaces; i++) {
 			struct outcome outcome;
 
-			assert_int_equal(hw_load_cr3(box.hw, (first + i) * PAGE_SIZE), 0);
+			assert_int_equal(hw_load_cr3(box.hw, (first + i) * PAGE_SIZE, false), 0);
 			outcome = box_access(&box, WINDOW + DATA + i * 8, HW_READ, false);
 			assert_false(outcome.fault);
 			assert_int_equal(outcome.gpa, DATA + i * 8);
@@ -82,7 +82,7 @@ static void leaf_tables_go_out_of_sync_once_and_upper_ones_never(void **state)
 	box_guest_write(&box, leaf + 16, DATA | FLAGS);
 	assert_int_equal(counters(&box)->shadow_unsyncs[0], 1);
 	assert_int_equal(counters(&box)->shadow_syncs[0], 0);
-	assert_int_equal(hw_load_cr3(box.hw, box.regs.cr3), 0);
+	assert_int_equal(hw_load_cr3(box.hw, box.regs.cr3, false), 0);
 	assert_int_equal(counters(&box)->shadow_syncs[0], 1);
 	box_guest_write(&box, leaf + 8, 0);
 	assert_int_equal(counters(&box)->shadow_unsyncs[0], 2);
@@ -110,7 +110,7 @@ static void tables_written_over_and_over_are_tables_no_more(void **state)
 	written = counters(&box)->shadow_table_writes[0];
 	assert_in_range(written, 1, 8);
 	/* And it is one again as soon as it is used. */
-	assert_int_equal(hw_load_cr3(box.hw, box.regs.cr3), 0);
+	assert_int_equal(hw_load_cr3(box.hw, box.regs.cr3, false), 0);
 	assert_int_equal(box_access(&box, gva, HW_WRITE, true).gpa, DATA);
 	box_guest_write(&box, upper + 64, 0);
 	assert_int_equal(counters(&box)->shadow_table_writes[0], written + 1);

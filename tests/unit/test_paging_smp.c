@@ -112,7 +112,7 @@ static void each_vcpu_has_its_own_cr3(void **state)
 	other = (DATA >> 12) + 1;
 	pair.box.regs.cr3 = root;
 	box_map(&pair.box, WINDOW + DATA, other << 12, PTE_P | PTE_W);
-	assert_int_equal(hw_load_cr3(pair.hw[1], root), 0);
+	assert_int_equal(hw_load_cr3(pair.hw[1], root, false), 0);
 	assert_int_equal(pair.box.memory.page_of[hw_frame_of(pair.hw[0], data(&pair, 0, HW_READ))],
 			 DATA >> 12);
 	assert_int_equal(pair.box.memory.page_of[hw_frame_of(pair.hw[1], data(&pair, 1, HW_READ))],

@@ -162,7 +162,7 @@ static void cr3_loads_forget_and_invlpg_forgets_one_page(void **state)
 	/* Its walk had to begin at the root: INVLPG empties the walk caches. */
 	assert_int_equal(delta.walk_references_guest[0], 4);
 
-	assert_int_equal(hw_load_cr3(box.hw, box.regs.cr3), 0);
+	assert_int_equal(hw_load_cr3(box.hw, box.regs.cr3, false), 0);
 	before = count_of(&box);
 	touch(&box, 32, 1);
 	delta = since(&box, &before);
@@ -179,7 +179,7 @@ static void cr3_loads_keep_guest_physical_mappings(void **state)
 	box_create(&box, UMBRA_MODE_EPT);
 	map_pages(&box, 1);
 	touch(&box, 1, 1);
-	assert_int_equal(hw_load_cr3(box.hw, box.regs.cr3), 0);
+	assert_int_equal(hw_load_cr3(box.hw, box.regs.cr3, false), 0);
 	before = count_of(&box);
 	touch(&box, 1, 1);
 	delta = since(&box, &before);

@@ -87,7 +87,7 @@ static void control_registers_refuse_what_is_reserved(void **state)
 		{0, CR0_PE | CR0_PG | CR0_NW, true},           /* NW without CD */
 		{0, CR0_PE, true},                             /* PG off in 64-bit mode */
 		{0, CR0_PE | CR0_PG | CR0_WP | 1 << 6, false}, /* reserved below 32: ignored */
-		{3, 1ull << X86_MAXPHYADDR, true},
+		{3, 1ull << 40, true},
 		{3, 1ull << 63, true},
 		{4, 0, true}, /* PAE off in long mode */
 		{4, CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_TSD | CR4_PSE, false},

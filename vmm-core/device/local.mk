@@ -1,7 +1,13 @@
 # vmm-core/device: files of this room
 libvmmcore_a_SOURCES += \
+	vmm-core/device/acpi_pm.c \
+	vmm-core/device/acpi_pm.h \
 	vmm-core/device/apic_bus.c \
 	vmm-core/device/apic_bus.h \
+	vmm-core/device/fw_cfg.c \
+	vmm-core/device/fw_cfg.h \
+	vmm-core/device/i8042.c \
+	vmm-core/device/i8042.h \
 	vmm-core/device/i8254.c \
 	vmm-core/device/i8254.h \
 	vmm-core/device/i8259.c \
@@ -20,10 +26,14 @@ libvmmcore_a_SOURCES += \
 	vmm-core/device/machine_private.h \
 	vmm-core/device/mc146818.c \
 	vmm-core/device/mc146818.h \
+	vmm-core/device/memory_map.c \
+	vmm-core/device/memory_map.h \
 	vmm-core/device/ns16550.c \
 	vmm-core/device/ns16550.h \
 	vmm-core/device/pci.c \
-	vmm-core/device/pci.h
+	vmm-core/device/pci.h \
+	vmm-core/device/vga.c \
+	vmm-core/device/vga.h
 
 DEVICE_TESTS = \
 	tests/unit/test_device_apic \
@@ -32,7 +42,8 @@ DEVICE_TESTS = \
 	tests/unit/test_device_ioapic \
 	tests/unit/test_device_machine \
 	tests/unit/test_device_mc146818 \
-	tests/unit/test_device_ns16550
+	tests/unit/test_device_ns16550 \
+	tests/unit/test_device_ports
 check_PROGRAMS += $(DEVICE_TESTS)
 TESTS += $(DEVICE_TESTS)
 tests_unit_test_device_apic_SOURCES = tests/unit/test_device_apic.c
@@ -49,5 +60,7 @@ tests_unit_test_device_mc146818_SOURCES = tests/unit/test_device_mc146818.c
 tests_unit_test_device_mc146818_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_device_ns16550_SOURCES = tests/unit/test_device_ns16550.c
 tests_unit_test_device_ns16550_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_device_ports_SOURCES = tests/unit/test_device_ports.c
+tests_unit_test_device_ports_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 
 EXTRA_DIST += docs/machine.md

@@ -35,14 +35,28 @@ void machine_set_irq(struct machine *machine, unsigned irq, bool level)
 	ioapic_set_line(&machine->apics.ioapic, ioapic_pin(irq), level);
 }
 
+/* Chips whose interrupt is a level that follows their registers. */
+static void set_lines(struct machine *machine)
+{
+	machine_set_irq(machine, IRQ_KEYBOARD, i8042_interrupt(&machine->kbc, false));
+	machine_set_irq(machine, IRQ_UART, ns16550_interrupt(&machine->uart));
+	machine_set_irq(machine, IRQ_RTC, mc146818_interrupt(&machine->rtc));
+	machine_set_irq(machine, IRQ_SCI, acpi_pm_interrupt(&machine->pm));
+	machine_set_irq(machine, IRQ_MOUSE, i8042_interrupt(&machine->kbc, true));
+}
+
 static void run_timers(struct machine *machine, uint64_t now)
 {
 	if (i8254_advance(&machine->pit, now)) {
 		machine_set_irq(machine, IRQ_TIMER, false);
 		machine_set_irq(machine, IRQ_TIMER, true);
 	}
+	mc146818_advance(&machine->rtc, now);
+	acpi_pm_advance(&machine->pm, now);
+	ns16550_advance(&machine->uart, now);
 	for (unsigned i = 0; i < machine->apics.nr_lapics; i++)
 		lapic_advance(&machine->apics.lapic[i], now);
+	set_lines(machine);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -66,9 +80,16 @@ static void settle(struct machine *machine)
 {
 	uint64_t next = UINT64_MAX;
 
+	set_lines(machine);
 	lapic_set_lint(&machine->apics.lapic[BOOT_CPU], 0, i8259_pending(&machine->pic));
 	if (!unheard(machine, IRQ_TIMER))
 		next = i8254_next_edge(&machine->pit);
+	if (!unheard(machine, IRQ_UART))
+		next = earlier(next, ns16550_next_event(&machine->uart));
+	if (!unheard(machine, IRQ_RTC))
+		next = earlier(next, mc146818_next_event(&machine->rtc));
+	if (!unheard(machine, IRQ_SCI))
+		next = earlier(next, acpi_pm_next_event(&machine->pm));
 	for (unsigned i = 0; i < machine->apics.nr_lapics; i++)
 		next = earlier(next, lapic_next_event(&machine->apics.lapic[i]));
 	machine->next_event = next;
@@ -294,6 +315,10 @@ int machine_create(const struct machine_config *config, struct machine **ret_mac
 	ns16550_init(&machine->uart, &config->console);
 	mc146818_init(&machine->rtc, config->memory_size);
 	pci_init(&machine->pci);
+	i8042_init(&machine->kbc);
+	vga_init(&machine->vga);
+	fw_cfg_init(&machine->fw_cfg, config->memory_size, config->nr_cpus);
+	i8259_elcr_out(&machine->pic, IRQ_SCI / 8, 1u << IRQ_SCI % 8); /* the SCI is a level */
 	apic_bus_init(&machine->apics, config->nr_cpus);
 	lapic_virtual_wire(&machine->apics.lapic[BOOT_CPU]);
 	machine_ports_init(machine);

@@ -9,13 +9,10 @@
 /* Port 0x61 */
 #define PORT_B_GATE2   (1u << 0)
 #define PORT_B_SPEAKER (1u << 1)
-#define PORT_B_CHECKS  0x0cu /* enables of NMI sources that this machine lacks */
+#define PORT_B_CHECKS  0x0cu /* enables of two NMI sources that never report anything */
 #define PORT_B_REFRESH (1u << 4)
 #define PORT_B_OUT2    (1u << 5)
 #define REFRESH_TICKS  18 /* counter 1's period: each refresh request turns the bit over */
-
-/* Port 0x64 as written; there is no keyboard controller, but its reset line is used by many. */
-#define KEYBOARD_PULSE_RESET 0xfe
 
 /* Port 0x92 */
 #define PORT_A_RESET (1u << 0)
@@ -38,16 +35,12 @@ struct port_range {
 
 static uint32_t uart_in(struct machine *machine, uint16_t port, uint64_t now)
 {
-	uint8_t value = ns16550_in(&machine->uart, port & 7);
-
-	machine_set_irq(machine, IRQ_UART, ns16550_interrupt(&machine->uart));
-	return value;
+	return ns16550_in(&machine->uart, port & 7);
 }
 
 static void uart_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
 {
 	ns16550_out(&machine->uart, port & 7, (uint8_t)value);
-	machine_set_irq(machine, IRQ_UART, ns16550_interrupt(&machine->uart));
 }
 
 static uint32_t pic_in(struct machine *machine, uint16_t port, uint64_t now)
@@ -97,10 +90,57 @@ static void port_b_out(struct machine *machine, uint16_t port, uint32_t value, u
 	i8254_set_gate(&machine->pit, SPEAKER_COUNTER, value & PORT_B_GATE2, now);
 }
 
+static uint32_t keyboard_in(struct machine *machine, uint16_t port, uint64_t now)
+{
+	return i8042_in(&machine->kbc, port & 4);
+}
+
 static void keyboard_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
 {
-	if (value == KEYBOARD_PULSE_RESET)
+	if (i8042_out(&machine->kbc, port & 4, (uint8_t)value))
 		machine_end_guest(machine, UMBRA_END_RESET, 0, "reset by port 0x64");
+}
+
+/* The page register of the DMA channel that there is not; firmware shows its progress there. */
+static uint32_t post_in(struct machine *machine, uint16_t port, uint64_t now)
+{
+	return machine->post_code;
+}
+
+static void post_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
+{
+	machine->post_code = (uint8_t)value;
+}
+
+static uint32_t vga_port_in(struct machine *machine, uint16_t port, uint64_t now)
+{
+	return vga_in(&machine->vga, port, now);
+}
+
+static void vga_port_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
+{
+	vga_out(&machine->vga, port, (uint8_t)value);
+}
+
+static void fw_cfg_select_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
+{
+	fw_cfg_select(&machine->fw_cfg, (uint16_t)value);
+}
+
+static uint32_t fw_cfg_data_in(struct machine *machine, uint16_t port, uint64_t now)
+{
+	return fw_cfg_read(&machine->fw_cfg);
+}
+
+static uint32_t pm_in(struct machine *machine, uint16_t port, uint64_t now)
+{
+	return acpi_pm_in(&machine->pm, port - ACPI_PM_BASE, now);
+}
+
+static void pm_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
+{
+	if (acpi_pm_out(&machine->pm, port - ACPI_PM_BASE, (uint8_t)value, now))
+		machine_end_guest(machine, UMBRA_END_POWER_OFF, 0, "");
 }
 
 static uint32_t rtc_in(struct machine *machine, uint16_t port, uint64_t now)
@@ -170,10 +210,16 @@ static const struct port_range port_ranges[] = {
 	{0x0a0, 0x0a1, 1, pic_in, pic_out},
 	{0x040, 0x043, 1, pit_in, pit_out},
 	{0x061, 0x061, 1, port_b_in, port_b_out},
-	{0x064, 0x064, 1, NULL, keyboard_out},
+	{0x060, 0x060, 1, keyboard_in, keyboard_out},
+	{0x064, 0x064, 1, keyboard_in, keyboard_out},
 	{0x070, 0x071, 1, rtc_in, rtc_out},
+	{0x080, 0x080, 1, post_in, post_out},
 	{0x092, 0x092, 1, port_a_in, port_a_out},
+	{VGA_FIRST_PORT, VGA_LAST_PORT, 1, vga_port_in, vga_port_out},
 	{0x4d0, 0x4d1, 1, elcr_in, elcr_out},
+	{FW_CFG_PORT, FW_CFG_PORT, 2, NULL, fw_cfg_select_out},
+	{FW_CFG_PORT_DATA, FW_CFG_PORT_DATA, 1, fw_cfg_data_in, NULL},
+	{ACPI_PM_BASE, ACPI_PM_BASE + ACPI_PM_SIZE - 1, 1, pm_in, pm_out},
 	{0xcf8, 0xcf8, 4, pci_address_read, pci_address_write},
 	{0xcf9, 0xcf9, 1, reset_in, reset_out},
 	{0xcfc, 0xcff, 1, pci_data_read, NULL},

@@ -3,17 +3,25 @@
 #ifndef DEVICE_MACHINE_PRIVATE_H
 #define DEVICE_MACHINE_PRIVATE_H
 
+#include "device/acpi_pm.h"
 #include "device/apic_bus.h"
+#include "device/fw_cfg.h"
 #include "device/i8254.h"
+#include "device/i8042.h"
 #include "device/i8259.h"
 #include "device/machine.h"
 #include "device/mc146818.h"
 #include "device/ns16550.h"
 #include "device/pci.h"
+#include "device/vga.h"
 
 /* ISA interrupts */
-#define IRQ_TIMER 0
-#define IRQ_UART  4
+#define IRQ_TIMER    0
+#define IRQ_KEYBOARD 1
+#define IRQ_UART     4
+#define IRQ_RTC      8
+#define IRQ_SCI      9
+#define IRQ_MOUSE    12
 
 struct machine {
 	struct i8259 pic;
@@ -21,8 +29,12 @@ struct machine {
 	struct ns16550 uart;
 	struct mc146818 rtc;
 	struct pci pci;
+	struct acpi_pm pm;
+	struct i8042 kbc;
+	struct vga vga;
+	struct fw_cfg fw_cfg;
 	struct apic_bus apics;
-	uint8_t port_a, port_b, reset_control;
+	uint8_t port_a, port_b, post_code, reset_control;
 	uint64_t next_event;
 	struct umbra_end end;
 };

@@ -6,8 +6,11 @@
 
 enum {
 	REG_SECONDS = 0x00,
+	REG_SECONDS_ALARM = 0x01,
 	REG_MINUTES = 0x02,
+	REG_MINUTES_ALARM = 0x03,
 	REG_HOURS = 0x04,
+	REG_HOURS_ALARM = 0x05,
 	REG_WEEKDAY = 0x06,
 	REG_DAY = 0x07,
 	REG_MONTH = 0x08,
@@ -32,14 +35,19 @@ enum {
 #define A_UIP          (1u << 7)
 #define A_DIVIDER      0x70u
 #define A_DIVIDER_32K  0x20u
+#define A_RATE         0x0fu
 #define A_RATE_1024_HZ 0x06u
 #define B_24H          (1u << 1)
 #define B_BINARY       (1u << 2)
-#define B_INTERRUPTS   0x70u /* PIE, AIE, UIE */
-#define B_SQWE         (1u << 3)
+#define INTERRUPTS     0x70u /* PIE, AIE, UIE in register B; PF, AF, UF in register C */
+#define PERIODIC       (1u << 6)
+#define ALARM          (1u << 5)
+#define UPDATE_ENDED   (1u << 4)
+#define C_IRQF         (1u << 7)
 #define B_SET          (1u << 7)
 #define D_VRT          (1u << 7)
 #define HOURS_PM       (1u << 7)
+#define ALARM_ANY      0xc0u /* alarm registers from here on match everything */
 
 /* With a 32 KiHz crystal: UIP rises that long before the new time is there (244 us + 1984 us). */
 #define UIP_TIME        (2228 * (MACHINE_TIME_HZ / 1000000))
@@ -131,24 +139,31 @@ static bool stands(const struct mc146818 *rtc)
 	return (rtc->cmos[REG_B] & B_SET) || (rtc->cmos[REG_A] & A_DIVIDER) != A_DIVIDER_32K;
 }
 
+static uint8_t encode_hour(const struct mc146818 *rtc, unsigned hour)
+{
+	uint8_t encoded;
+
+	if (rtc->cmos[REG_B] & B_24H)
+		return encode(rtc, hour);
+	encoded = encode(rtc, (hour + 11) % 12 + 1);
+	return hour >= 12 ? encoded | HOURS_PM : encoded;
+}
+
+/* Whole seconds since the base. */
+static uint64_t seconds_passed(const struct mc146818 *rtc, uint64_t now)
+{
+	return now > rtc->base_time ? (now - rtc->base_time) / MACHINE_TIME_HZ : 0;
+}
+
 /* Puts the time of @now into the registers. */
 static void clock_to_registers(struct mc146818 *rtc, uint64_t now)
 {
-	uint64_t passed = now > rtc->base_time ? (now - rtc->base_time) / MACHINE_TIME_HZ : 0;
 	struct date date;
-	uint8_t hour;
 
-	date_of(rtc->base_seconds + passed, &date);
+	date_of(rtc->base_seconds + seconds_passed(rtc, now), &date);
 	rtc->cmos[REG_SECONDS] = encode(rtc, date.second);
 	rtc->cmos[REG_MINUTES] = encode(rtc, date.minute);
-	if (rtc->cmos[REG_B] & B_24H) {
-		hour = encode(rtc, date.hour);
-	} else {
-		hour = encode(rtc, (date.hour + 11) % 12 + 1);
-		if (date.hour >= 12)
-			hour |= HOURS_PM;
-	}
-	rtc->cmos[REG_HOURS] = hour;
+	rtc->cmos[REG_HOURS] = encode_hour(rtc, date.hour);
 	rtc->cmos[REG_WEEKDAY] = encode(rtc, (date.weekday + rtc->weekday_shift) % 7 + 1);
 	rtc->cmos[REG_DAY] = encode(rtc, date.day);
 	rtc->cmos[REG_MONTH] = encode(rtc, date.month);
@@ -206,10 +221,118 @@ static bool update_in_progress(const struct mc146818 *rtc, uint64_t now)
 	return (now - rtc->base_time) % MACHINE_TIME_HZ >= MACHINE_TIME_HZ - UIP_TIME;
 }
 
+/* The rate that register A selects, in Hz; 0: none. */
+static unsigned periodic_rate(const struct mc146818 *rtc)
+{
+	unsigned rate = rtc->cmos[REG_A] & A_RATE;
+
+	if (!rate || (rtc->cmos[REG_A] & A_DIVIDER) != A_DIVIDER_32K)
+		return 0;
+	return rate <= 2 ? 512u >> rate : 65536u >> rate;
+}
+
+/* Periods of 1 / @rate s since the base, and when the @n-th one ends. */
+static uint64_t periods(const struct mc146818 *rtc, unsigned rate, uint64_t now)
+{
+	uint64_t part = now > rtc->base_time ? (now - rtc->base_time) % MACHINE_TIME_HZ : 0;
+
+	return seconds_passed(rtc, now) * rate + part * rate / MACHINE_TIME_HZ;
+}
+
+static uint64_t end_of_period(const struct mc146818 *rtc, unsigned rate, uint64_t n)
+{
+	return rtc->base_time + n / rate * MACHINE_TIME_HZ +
+	       (n % rate * MACHINE_TIME_HZ + rate - 1) / rate;
+}
+
+static bool alarm_matches(const struct mc146818 *rtc, unsigned index, uint8_t value)
+{
+	return rtc->cmos[index] >= ALARM_ANY || rtc->cmos[index] == value;
+}
+
+/* Seconds from the base to the first alarm after second @passed; UINT64_MAX: it cannot happen. */
+static uint64_t next_alarm(const struct mc146818 *rtc, uint64_t passed)
+{
+	uint64_t second = passed + 1, last = passed + SECONDS_A_DAY;
+
+	while (second <= last) {
+		unsigned of_day = (unsigned)((rtc->base_seconds + second) % SECONDS_A_DAY);
+
+		if (!alarm_matches(rtc, REG_HOURS_ALARM, encode_hour(rtc, of_day / 3600)))
+			second += 3600 - of_day % 3600;
+		else if (!alarm_matches(rtc, REG_MINUTES_ALARM, encode(rtc, of_day / 60 % 60)))
+			second += 60 - of_day % 60;
+		else if (!alarm_matches(rtc, REG_SECONDS_ALARM, encode(rtc, of_day % 60)))
+			second++;
+		else
+			return second;
+	}
+	return UINT64_MAX;
+}
+
+void mc146818_advance(struct mc146818 *rtc, uint64_t now)
+{
+	unsigned rate = periodic_rate(rtc);
+	uint64_t before, passed = seconds_passed(rtc, now);
+
+	if (now <= rtc->looked)
+		return;
+	if (rate && periods(rtc, rate, now) != periods(rtc, rate, rtc->looked))
+		rtc->cmos[REG_C] |= PERIODIC;
+	before = seconds_passed(rtc, rtc->looked);
+	rtc->looked = now;
+	if (stands(rtc) || passed == before)
+		return;
+	rtc->cmos[REG_C] |= UPDATE_ENDED;
+	if (next_alarm(rtc, before) <= passed)
+		rtc->cmos[REG_C] |= ALARM;
+}
+
+bool mc146818_interrupt(const struct mc146818 *rtc)
+{
+	return rtc->cmos[REG_B] & rtc->cmos[REG_C] & INTERRUPTS;
+}
+
+uint64_t mc146818_next_event(const struct mc146818 *rtc)
+{
+	uint8_t enabled = rtc->cmos[REG_B] & INTERRUPTS;
+	uint64_t next = UINT64_MAX, at = UINT64_MAX, passed;
+	unsigned rate = periodic_rate(rtc);
+
+	if (!enabled || mc146818_interrupt(rtc))
+		return UINT64_MAX;
+	if ((enabled & PERIODIC) && rate)
+		next = end_of_period(rtc, rate, periods(rtc, rate, rtc->looked) + 1);
+	if (stands(rtc))
+		return next;
+	passed = seconds_passed(rtc, rtc->looked);
+	if (enabled & UPDATE_ENDED)
+		at = passed + 1;
+	else if (enabled & ALARM)
+		at = next_alarm(rtc, passed);
+	if (at != UINT64_MAX && rtc->base_time + at * MACHINE_TIME_HZ < next)
+		next = rtc->base_time + at * MACHINE_TIME_HZ;
+	return next;
+}
+
+/* Reading register C clears it. */
+static uint8_t read_flags(struct mc146818 *rtc)
+{
+	uint8_t flags = rtc->cmos[REG_C];
+
+	if (mc146818_interrupt(rtc))
+		flags |= C_IRQF;
+	rtc->cmos[REG_C] = 0;
+	return flags;
+}
+
 uint8_t mc146818_in(struct mc146818 *rtc, bool data, uint64_t now)
 {
 	if (!data)
 		return 0xff; /* the index is write-only */
+	mc146818_advance(rtc, now);
+	if (rtc->index == REG_C)
+		return read_flags(rtc);
 	if (is_time(rtc->index) && !stands(rtc))
 		clock_to_registers(rtc, now);
 	if (rtc->index == REG_A && update_in_progress(rtc, now))
@@ -227,8 +350,8 @@ static void write_clock(struct mc146818 *rtc, uint8_t value, uint64_t now)
 	if (rtc->index == REG_A) {
 		divider_stood = (rtc->cmos[REG_A] & A_DIVIDER) != A_DIVIDER_32K;
 		value &= ~A_UIP;
-	} else if (rtc->index == REG_B) {
-		value &= ~(B_INTERRUPTS | B_SQWE);
+	} else if (rtc->index == REG_B && (value & B_SET)) {
+		value &= ~UPDATE_ENDED;
 	}
 	rtc->cmos[rtc->index] = value;
 	if (stands(rtc))
@@ -244,6 +367,7 @@ static void write_clock(struct mc146818 *rtc, uint8_t value, uint64_t now)
 
 void mc146818_out(struct mc146818 *rtc, bool data, uint8_t value, uint64_t now)
 {
+	mc146818_advance(rtc, now);
 	if (!data)
 		rtc->index = value & INDEX_MASK;
 	else if (is_time(rtc->index) || rtc->index == REG_A || rtc->index == REG_B)

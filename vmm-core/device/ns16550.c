@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
 
+#include "device/machine.h"
 #include "device/ns16550.h"
 
 enum ns16550_register {
@@ -53,6 +54,11 @@ enum ns16550_register {
 #define MSR_DCD      (1u << 7)
 #define MSR_DELTA    4 /* shift from a line to the bit that says it changed */
 
+/* A character has ten bits of 16 clocks each, times the divisor. */
+#define CLOCK_HZ         1843200u
+#define CHARACTER_CLOCKS 160u
+#define POLL_TIME        (MACHINE_TIME_HZ / 100)
+
 static const uint8_t triggers[4] = {1, 4, 8, 14};
 
 void ns16550_init(struct ns16550 *uart, const struct umbra_console *console)
@@ -61,6 +67,7 @@ void ns16550_init(struct ns16550 *uart, const struct umbra_console *console)
 	uart->console = *console;
 	uart->divisor_low = 1;
 	uart->trigger = 1;
+	uart->next_poll = UINT64_MAX;
 }
 
 static void receive(struct ns16550 *uart, uint8_t byte)
@@ -239,4 +246,31 @@ void ns16550_out(struct ns16550 *uart, unsigned reg, uint8_t value)
 	case REG_MSR: break;
 	case REG_SCR: uart->scr = value; break;
 	}
+}
+
+/* Does it wait for an interrupt that a byte from the line would bring? */
+static bool waits(const struct ns16550 *uart)
+{
+	return (uart->ier & IER_ERBFI) && (uart->mcr & MCR_OUT2) && !(uart->mcr & MCR_LOOP) &&
+	       !uart->fifo_count && uart->console.read;
+}
+
+void ns16550_advance(struct ns16550 *uart, uint64_t now)
+{
+	unsigned divisor = uart->divisor_high << 8 | uart->divisor_low;
+
+	if (!waits(uart)) {
+		uart->next_poll = UINT64_MAX;
+	} else if (uart->next_poll == UINT64_MAX) {
+		uart->next_poll = now + (divisor ? divisor : 1) * CHARACTER_CLOCKS *
+						MACHINE_TIME_HZ / CLOCK_HZ;
+	} else if (now >= uart->next_poll) {
+		poll_console(uart);
+		uart->next_poll = uart->fifo_count ? UINT64_MAX : now + POLL_TIME;
+	}
+}
+
+uint64_t ns16550_next_event(const struct ns16550 *uart)
+{
+	return uart->next_poll;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A 16550A UART whose line is infinitely fast: what the guest sends leaves at once, and the next
- * byte of input is there when the guest looks (reads RBR, IIR or LSR).
+ * byte of input is there when the guest looks (reads RBR, IIR or LSR). While it waits for an
+ * interrupt instead, the line is looked at for it: the time of a character after it began to wait,
+ * then, as long as nothing comes, every 10 ms of guest time.
  */
 #ifndef DEVICE_NS16550_H
 #define DEVICE_NS16550_H
@@ -23,7 +25,8 @@ struct ns16550 {
 	uint8_t msr_delta;
 	bool fifo_enabled;
 	bool overrun;
-	bool thr_empty; /* the THRE interrupt is due */
+	bool thr_empty;     /* the THRE interrupt is due */
+	uint64_t next_poll; /* guest time; UINT64_MAX: the guest does not wait for input */
 };
 
 void ns16550_init(struct ns16550 *uart, const struct umbra_console *console);
@@ -32,5 +35,9 @@ uint8_t ns16550_in(struct ns16550 *uart, unsigned reg);
 void ns16550_out(struct ns16550 *uart, unsigned reg, uint8_t value);
 /* Level of the interrupt line; changes after in and out. */
 bool ns16550_interrupt(const struct ns16550 *uart);
+
+/* Looks for input that the guest waits for. Call it after each out too. */
+void ns16550_advance(struct ns16550 *uart, uint64_t now);
+uint64_t ns16550_next_event(const struct ns16550 *uart);
 
 #endif

@@ -24,6 +24,10 @@ static int check_config(const struct umbra_guest_config *config, const struct pr
 		return umbra_error_set(ret_error, -EOPNOTSUPP, config->name, "processor",
 				       "processor \"%s\" is not in this build; it has skylake",
 				       processor);
+	if (config->maxphyaddr && (config->maxphyaddr < 36 || config->maxphyaddr > 52))
+		return umbra_error_set(ret_error, -EINVAL, config->name, "maxphyaddr",
+				       "%u physical address bits; expected 36 to 52",
+				       config->maxphyaddr);
 	if (config->memory % PAGE_SIZE || config->memory < MIN_MEMORY ||
 	    config->memory > MAX_MEMORY)
 		return umbra_error_set(
@@ -45,6 +49,8 @@ static int create_cpus(struct umbra_guest *guest, const struct umbra_guest_confi
 
 	for (unsigned i = 0; i < guest->nr_cpus && !error; i++) {
 		error = hw_create(&guest->memory, cost, processor, &guest->hw[i]);
+		if (!error && config->maxphyaddr)
+			hw_set_maxphyaddr(guest->hw[i], config->maxphyaddr);
 		if (!error)
 			error = x86_create(guest->hw[i], guest->machine, config->clock,
 					   &guest->cpu[i]);

@@ -14,6 +14,8 @@
 
 struct hw;
 
+#define MEMORY_MAX_MMIO 16
+
 struct memory {
 	struct frames frames;
 	uint64_t size;      /* bytes of RAM */
@@ -27,6 +29,10 @@ struct memory {
 	/* The MMUs that translate into this memory: each must notice writes to marked frames. */
 	struct hw *hw[MEMORY_MAX_HW];
 	unsigned nr_hw;
+	struct {
+		uint64_t gpa, size;
+	} mmio[MEMORY_MAX_MMIO]; /* what devices answer */
+	unsigned nr_mmio;
 };
 
 int memory_create(struct memory *memory, uint64_t size, bool contiguous, uint64_t seed,
@@ -36,6 +42,15 @@ void memory_destroy(struct memory *memory);
 static inline bool memory_is_ram(const struct memory *memory, uint64_t gpa)
 {
 	return gpa < memory->size;
+}
+
+static inline bool memory_is_mmio(const struct memory *memory, uint64_t gpa)
+{
+	for (unsigned i = 0; i < memory->nr_mmio; i++) {
+		if (gpa - memory->mmio[i].gpa < memory->mmio[i].size)
+			return true;
+	}
+	return false;
 }
 
 /* The frame of the guest page in RAM, handed out now if it has none. There is one for each page. */

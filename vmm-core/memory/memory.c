@@ -99,6 +99,24 @@ uint64_t memory_size(const struct memory *memory)
 	return memory->size;
 }
 
+int memory_add_mmio(struct memory *memory, uint64_t gpa, uint64_t size)
+{
+	if (!size || (gpa | size) & PAGE_MASK || gpa + size < gpa)
+		return -EINVAL;
+	if (gpa < memory->size)
+		return -EEXIST;
+	for (unsigned i = 0; i < memory->nr_mmio; i++) {
+		if (gpa < memory->mmio[i].gpa + memory->mmio[i].size &&
+		    memory->mmio[i].gpa < gpa + size)
+			return -EEXIST;
+	}
+	if (memory->nr_mmio == MEMORY_MAX_MMIO)
+		return -ENOSPC;
+	memory->mmio[memory->nr_mmio].gpa = gpa;
+	memory->mmio[memory->nr_mmio++].size = size;
+	return 0;
+}
+
 static size_t span_length(uint64_t gpa, size_t len)
 {
 	size_t rest = PAGE_SIZE - (gpa & PAGE_MASK);

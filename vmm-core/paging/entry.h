@@ -22,9 +22,7 @@
 #define EPT_RWX            (EPT_R | EPT_W | EPT_X)
 #define EPT_MEMORY_TYPE_WB (6ull << 3)
 
-#define ENTRY_ADDRESS      ((1ull << X86_MAXPHYADDR) - 1 - 0xfff)
-/* Physical-address bits that this processor does not have. */
-#define ENTRY_RESERVED_HIGH (((1ull << 52) - 1) & ~((1ull << X86_MAXPHYADDR) - 1))
+#define ENTRY_ADDRESS      ((1ull << 52) - 1 - 0xfff)
 /* A 2M page's entry: bits 20:13, between PAT and the address. */
 #define ENTRY_RESERVED_2M 0x1fe000ull
 
@@ -38,9 +36,9 @@ static inline unsigned entry_index(uint64_t address, unsigned level)
 
 /* Bits that must be zero in a present entry of @level (SDM 3A table 4-15 ...); 1G pages are not
  * offered. */
-static inline uint64_t entry_reserved(uint64_t entry, unsigned level, bool nxe)
+static inline uint64_t entry_reserved(uint64_t entry, unsigned level, bool nxe, unsigned maxphyaddr)
 {
-	uint64_t reserved = ENTRY_RESERVED_HIGH;
+	uint64_t reserved = ENTRY_ADDRESS & ~((1ull << maxphyaddr) - 1);
 
 	if (!nxe)
 		reserved |= PTE_NX;

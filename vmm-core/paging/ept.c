@@ -90,6 +90,25 @@ static bool map(struct vmm *vmm, struct hw *hw, uint64_t gpa, uint64_t hpa, uint
 	}
 }
 
+/*
+ * Nobody but the guest's tables says where this access goes, and the hardware cannot carry it out.
+ * Accessed and dirty bits are set as if it had.
+ */
+static enum hw_resume by_software(struct vmm *vmm, struct hw *hw, const struct hw_exit *exit,
+				  uint64_t *ret_hpa, uint32_t *ret_error_code)
+{
+	struct guest_walk walk = {.gpa = exit->gva};
+
+	if ((hw->guest.cr0 & CR0_PG) &&
+	    !guest_walk(vmm, hw, exit->gva, exit->access, exit->privilege, &walk)) {
+		*ret_error_code = walk.error_code;
+		return HW_INJECT;
+	}
+	*ret_hpa = walk.gpa;
+	return exit->access != HW_FETCH && memory_is_mmio(vmm->memory, walk.gpa) ? HW_MMIO
+										 : HW_DISCARD;
+}
+
 static enum hw_resume memory_exit(struct vmm *vmm, struct hw *hw, const struct hw_exit *exit,
 				  uint64_t *ret_hpa, uint32_t *ret_error_code)
 {
@@ -97,18 +116,20 @@ static enum hw_resume memory_exit(struct vmm *vmm, struct hw *hw, const struct h
 	uint64_t hpa, rights, before = hw->public.cycles;
 	bool touched_before = false;
 
+	if (exit->reason == UMBRA_EXIT_ept_misconfiguration)
+		return by_software(vmm, hw, exit, ret_hpa, ret_error_code);
 	hw_charge_exit(hw, hw->cost.ept_violation);
 	if (memory_is_ram(memory, exit->gpa)) {
 		touched_before = memory->frame_of[exit->gpa / PAGE_SIZE] != FRAME_NONE;
 		hpa = memory_frame(memory, exit->gpa / PAGE_SIZE) * PAGE_SIZE;
 		rights = EPT_RWX;
+	} else if (memory_is_mmio(memory, exit->gpa)) {
+		/* Marked once, every access misses the TLB and is known at once (SDM 3C 28.3.3.1).
+		 */
+		hpa = 0;
+		rights = EPT_W | EPT_X;
 	} else if (exit->access == HW_WRITE && !exit->table) {
-		struct guest_walk walk;
-
-		/* The access is carried out all the same: its bits are set. */
-		if (hw->guest.cr0 & CR0_PG)
-			guest_walk(vmm, hw, exit->gva, exit->access, exit->privilege, &walk);
-		return HW_DISCARD;
+		return by_software(vmm, hw, exit, ret_hpa, ret_error_code);
 	} else {
 		hpa = memory->ones * PAGE_SIZE;
 		rights = EPT_R | EPT_X;

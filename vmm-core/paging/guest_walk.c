@@ -65,7 +65,7 @@ bool guest_walk(struct vmm *vmm, struct hw *hw, uint64_t gva, enum hw_access acc
 		ret_walk->above[level - 1] = ret_walk->rights;
 		if (!(entry & PTE_P))
 			return fault(ret_walk, code);
-		if (entry_reserved(entry, level, nxe))
+		if (entry_reserved(entry, level, nxe, hw->maxphyaddr))
 			return fault(ret_walk, code | PF_P | PF_RSVD);
 		rights_narrow(&ret_walk->rights, entry);
 		if (entry_is_leaf(entry, level))

@@ -21,6 +21,7 @@ int hw_create(struct memory *memory, const struct umbra_cost *cost,
 	hw->memory = memory;
 	hw->cost = *cost;
 	hw->processor = processor;
+	hw->maxphyaddr = processor->maxphyaddr;
 	hw->sink = aligned_alloc(PAGE_SIZE, PAGE_SIZE); /* in-page offsets hold for it too */
 	if (!hw->sink || tlb_create(&hw->tlb, processor) < 0) {
 		free(hw->sink);
@@ -48,6 +49,16 @@ void hw_destroy(struct hw *hw)
 	tlb_destroy(&hw->tlb);
 	free(hw->sink);
 	free(hw);
+}
+
+void hw_set_maxphyaddr(struct hw *hw, unsigned bits)
+{
+	hw->maxphyaddr = bits;
+}
+
+unsigned hw_maxphyaddr(const struct hw *hw)
+{
+	return hw->maxphyaddr;
 }
 
 void hw_fail(struct hw *hw, const char *text)
@@ -233,6 +244,13 @@ static uint8_t *open_bus(struct hw *hw, uint64_t gva)
 	return hw->sink + (gva & PAGE_MASK);
 }
 
+static uint8_t *to_device(struct hw *hw, uint64_t gpa)
+{
+	hw->public.mmio = true;
+	hw->public.mmio_gpa = gpa;
+	return NULL;
+}
+
 /* The frame is marked: see to it, and say whether a later write may go by the lookaside. */
 static bool write_marked(struct hw *hw, uint64_t hpa)
 {
@@ -261,8 +279,9 @@ static uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access,
 	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS], *slot;
 	bool fetch = access == HW_FETCH, plain;
 
-	if (hpa >> 12 >= frames->count)
-		return open_bus(hw, gva);
+	if (hpa >> 12 >= frames->count) /* in bare */
+		return fetch || !memory_is_mmio(hw->memory, hpa) ? open_bus(hw, gva)
+								 : to_device(hw, hpa);
 	if (hpa >> 12 == hw->memory->ones && access == HW_WRITE)
 		return open_bus(hw, gva); /* bare: just beyond RAM */
 	plain = access == HW_WRITE ? write_marked(hw, hpa) : !frames->frame[hpa >> 12].flags;
@@ -295,6 +314,7 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
 	enum umbra_tlb_level level;
 	uint64_t *value = look_up(hw, gva, fetch, &level);
 
+	hw->public.mmio = false;
 	if (value) {
 		uint64_t found = *value;
 
@@ -329,10 +349,11 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
 			hw->public.fault_code = walk.error_code;
 			return NULL;
 		}
-		exit.reason =
-			status == WALK_FAULT ? UMBRA_EXIT_page_fault : UMBRA_EXIT_ept_violation;
-		exit.gpa = status == WALK_VIOLATION ? walk.gpa : 0;
-		exit.table = status == WALK_VIOLATION && walk.table;
+		exit.reason = status == WALK_FAULT       ? UMBRA_EXIT_page_fault
+			      : status == WALK_VIOLATION ? UMBRA_EXIT_ept_violation
+							 : UMBRA_EXIT_ept_misconfiguration;
+		exit.gpa = status != WALK_FAULT ? walk.gpa : 0;
+		exit.table = status != WALK_FAULT && walk.table;
 		exit.error_code = status == WALK_FAULT ? walk.error_code : 0;
 		if (hw->trace)
 			hw->trace(hw->trace_context,
@@ -352,6 +373,7 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
 			hw->public.attention = true;
 			return frames_host(&hw->memory->frames, hpa);
 		case HW_DISCARD: return open_bus(hw, gva);
+		case HW_MMIO: return to_device(hw, hpa);
 		case HW_STOP: hw->failed = true; break;
 		}
 	}
@@ -413,7 +435,7 @@ int hw_paging_changed(struct hw *hw, const struct hw_paging *paging)
 	return 0;
 }
 
-int hw_load_cr3(struct hw *hw, uint64_t cr3)
+int hw_load_cr3(struct hw *hw, uint64_t cr3, bool keep)
 {
 	hw->guest.cr3 = cr3;
 	if (hw->intercepts & INTERCEPT_CR3) {
@@ -440,6 +462,21 @@ void hw_invlpg(struct hw *hw, uint64_t gva)
 	}
 	hw_charge(hw, hw->cost.invlpg);
 	hw_invalidate_page(hw, gva);
+}
+
+void hw_invpcid(struct hw *hw, enum hw_invpcid type, uint16_t pcid, uint64_t gva)
+{
+	if (hw->intercepts & INTERCEPT_INVLPG) {
+		hw_count_exit(hw, UMBRA_EXIT_invpcid);
+		hw->vmm.cr3_load(hw->vmm.vmm, hw, hw->guest.cr3);
+	}
+	hw_charge(hw, hw->cost.invlpg);
+	hw_flush(hw);
+}
+
+void hw_set_pkru(struct hw *hw, uint32_t pkru)
+{
+	hw->guest.pkru = pkru;
 }
 
 void hw_attend(struct hw *hw)

@@ -31,6 +31,7 @@ enum hw_privilege { HW_SUPERVISOR, HW_USER, HW_SUPERVISOR_AC, HW_PRIVILEGES };
 #define PF_U              (1u << 2)
 #define PF_RSVD           (1u << 3)
 #define PF_I              (1u << 4)
+#define PF_PK             (1u << 5)
 
 #define HW_NO_PAGE        UINT64_MAX
 #define HW_LOOKASIDE_SETS 16
@@ -54,7 +55,12 @@ struct hw_public {
 	 * The CPU ends its block and calls hw_attend().
 	 */
 	bool attention;
-	/* Set when a translation returned NULL: what to raise. */
+	/*
+	 * A translation returned NULL: the access is to the memory of a device, at mmio_gpa, and no
+	 * fault; the guest's accessed and dirty bits are set. Else what to raise.
+	 */
+	bool mmio;
+	uint64_t mmio_gpa;
 	uint64_t fault_address;
 	uint32_t fault_code;
 	uint64_t cycles; /* of the MMU and of exits, all that is not an instruction */
@@ -74,7 +80,9 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
 
 /*
  * The host byte of @gva for one access that lies within a 4K page. Counts one TLB look-up. NULL:
- * #PF with fault_address (for CR2) and fault_code. The pointer holds until the next call into hw.
+ * #PF with fault_address (for CR2) and fault_code, or mmio: a device's memory, which every access
+ * finds by this way (but fetches, which read all ones there). The pointer holds until the next call
+ * into hw.
  * @gva is canonical (the CPU checks: #GP or #SS is its business).
  */
 static inline uint8_t *hw_translate(struct hw *hw, uint64_t gva, enum hw_access access,
@@ -116,18 +124,40 @@ uint64_t hw_code_writes(const struct hw *hw);
 /* What the MMU must know of the control registers; given after each change of any of them. */
 struct hw_paging {
 	uint64_t cr0, cr3, cr4, efer; /* the guest's, architectural */
+	uint32_t pkru;
 };
+
+/* Physical address bits, 36 ... 52; all above are reserved in entries, CR3 and MTRRs. */
+unsigned hw_maxphyaddr(const struct hw *hw);
 
 /*
  * The guest changed CR0, CR4 or EFER in a bit that matters to paging. Flushes what the manual says
- * (SDM 3A 4.10.4.1). 0, or -ENOMEM when the VMM ran out of frames (the guest must end).
+ * (SDM 3A 4.10.4.1) and, where it demands that, loads the PDPTE registers (4.4.1). 0; -EINVAL: a
+ * PDPTE has reserved bits set, nothing has changed, the CPU raises #GP(0). Any other: the guest
+ * must end, hw_error_text() says why (-ENOMEM; -EOPNOTSUPP: the mode cannot do what was turned on).
  */
 int hw_paging_changed(struct hw *hw, const struct hw_paging *paging);
-/* MOV to CR3 (already validated), with its flush; exits where intercepted. */
-int hw_load_cr3(struct hw *hw, uint64_t cr3);
+/*
+ * MOV to CR3 (already validated), with its flush; exits where intercepted. @keep: bit 63 of the
+ * operand with CR4.PCIDE set, which is not part of @cr3: what is cached for the PCID stays. Returns
+ * what hw_paging_changed() does.
+ */
+int hw_load_cr3(struct hw *hw, uint64_t cr3, bool keep);
 /* MOV from CR3: an exit where intercepted; the value is the CPU's own copy. */
 void hw_store_cr3(struct hw *hw);
 void hw_invlpg(struct hw *hw, uint64_t gva);
+
+enum hw_invpcid {
+	HW_INVPCID_ADDRESS,
+	HW_INVPCID_CONTEXT,
+	HW_INVPCID_ALL,
+	HW_INVPCID_ALL_BUT_GLOBAL
+};
+
+/* INVPCID with a valid descriptor (SDM 2); @pcid and @gva where the type has them. */
+void hw_invpcid(struct hw *hw, enum hw_invpcid type, uint16_t pcid, uint64_t gva);
+/* WRPKRU, XRSTOR: no flush, no exit. */
+void hw_set_pkru(struct hw *hw, uint32_t pkru);
 
 /*
  * The CPU meets an event that VMX makes exit (cpuid, hlt, io_instruction, rdmsr, wrmsr, cr_access

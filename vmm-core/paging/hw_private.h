@@ -16,13 +16,14 @@
 #define INTERCEPT_PAGE_FAULT (1u << 2) /* bit 14 of the exception bitmap */
 #define INTERCEPT_EVENTS     (1u << 3) /* HLT, I/O, CPUID, MSR, CR0/CR4, interrupts */
 
-/* A memory access that the hardware could not finish: an exit of page_fault or ept_violation. */
+/* A memory access that the hardware could not finish: an exit of page_fault, ept_violation or
+ * ept_misconfiguration. */
 struct hw_exit {
 	enum umbra_exit_reason reason;
 	uint64_t gva;
-	uint64_t gpa; /* ept_violation: the guest-physical address */
-	bool table;   /* ept_violation: on a guest table, not the final address (SDM 3C table 27-7,
-			 bit 8) */
+	uint64_t gpa;        /* of EPT: the guest-physical address */
+	bool table;          /* of EPT: on a guest table, not the final address (SDM 3C table 27-7,
+				bit 8) */
 	uint32_t error_code; /* page_fault: as the hardware saw it */
 	enum hw_access access;
 	enum hw_privilege privilege;
@@ -32,8 +33,9 @@ struct hw_exit {
 enum hw_resume {
 	HW_RETRY,   /* do the access again */
 	HW_INJECT,  /* the guest gets #PF with exit->error_code */
-	HW_EMULATE, /* the VMM carries this one access out at exit->hpa ... */
+	HW_EMULATE, /* the VMM carries this one access out at *ret_hpa ... */
 	HW_DISCARD, /* ... or lets it read all ones and write nowhere */
+	HW_MMIO,    /* ... or has the CPU ask the device at *ret_hpa (a GPA) */
 	HW_STOP,    /* the guest must end */
 };
 
@@ -59,6 +61,7 @@ struct hw {
 	uint64_t eptp; /* HPA of the EPT PML4 table, 0: no EPT */
 	bool paged;    /* CR0.PG as the hardware has it */
 	bool wp, nxe;
+	uint8_t maxphyaddr;
 	uint32_t intercepts;
 
 	/* The guest's own values (VMCS guest-state area and read shadows). */
@@ -83,6 +86,8 @@ struct hw {
 int hw_create(struct memory *memory, const struct umbra_cost *cost,
 	      const struct processor *processor, struct hw **ret_hw);
 void hw_destroy(struct hw *hw);
+/* Another width than the processor's; before it is first used. */
+void hw_set_maxphyaddr(struct hw *hw, unsigned bits);
 
 /* Forgets every translation: INVVPID for all, MOV CR3, CR0/CR4 changes (SDM 3A 4.10.4.1,
  * 3C 28.4.3.1). */
@@ -111,13 +116,13 @@ void hw_count_exit(struct hw *hw, enum umbra_exit_reason reason);
 void hw_fail(struct hw *hw, const char *text);
 
 /* walk.c */
-enum walk_status { WALK_OK, WALK_FAULT, WALK_VIOLATION };
+enum walk_status { WALK_OK, WALK_FAULT, WALK_VIOLATION, WALK_MISCONFIGURATION };
 
 struct walk {
 	uint64_t value;      /* OK: the TLB entry's value */
 	bool large;          /* OK: a 2M entry */
-	uint64_t gpa;        /* VIOLATION: what EPT could not translate */
-	bool table;          /* VIOLATION: while reading a guest table */
+	uint64_t gpa;        /* VIOLATION, MISCONFIGURATION: what EPT could not translate */
+	bool table;          /* ... while reading a guest table */
 	uint32_t error_code; /* FAULT */
 };
 

@@ -217,6 +217,10 @@ static enum hw_resume memory_exit(struct vmm *vmm, struct hw *hw, const struct h
 	}
 	gfn = walk.gpa / PAGE_SIZE;
 	if (!memory_is_ram(memory, walk.gpa)) {
+		if (memory_is_mmio(memory, walk.gpa)) {
+			*ret_hpa = walk.gpa;
+			return exit->access == HW_FETCH ? HW_DISCARD : HW_MMIO;
+		}
 		if (write)
 			return HW_DISCARD;
 		hpa = memory->ones * PAGE_SIZE;

@@ -53,7 +53,7 @@ static bool repair(struct shadow *shadow, uint32_t number)
 			continue;
 		guest = guest_entry(vmm, (uint64_t)page->gfn * PAGE_SIZE + index * sizeof(guest));
 		if (!(guest & PTE_P) || !(guest & PTE_A) ||
-		    entry_reserved(guest, 1, page->role.nxe) ||
+		    entry_reserved(guest, 1, page->role.nxe, shadow->hw->maxphyaddr) ||
 		    (guest & ENTRY_ADDRESS) / PAGE_SIZE != shadow_leaf_gfn(shadow, have)) {
 			changed |= shadow_entry_drop(shadow, number, index);
 			continue;

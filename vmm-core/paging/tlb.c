@@ -16,6 +16,7 @@
 static const struct processor processors[] = {
 	{
 		.name = "skylake",
+		.maxphyaddr = 40,
 		.l1_instruction_4k = {16, 8},
 		.l1_instruction_2m = {1, 8},
 		.l1_data_4k = {16, 4},

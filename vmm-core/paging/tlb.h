@@ -58,6 +58,7 @@ struct tlb {
 /* Geometry of a named processor. */
 struct processor {
 	const char *name;
+	uint8_t maxphyaddr;
 	struct {
 		uint16_t sets, ways;
 	} l1_instruction_4k, l1_instruction_2m, l1_data_4k, l1_data_2m, l2, walk[WALK_CACHE_COUNT];

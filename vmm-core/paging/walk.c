@@ -81,8 +81,9 @@ static void fill_later(struct walker *walker, struct cache *caches, uint64_t epo
 	fill->value = value;
 }
 
-/* GPA -> HPA through EPT (SDM 3C 28.3.2). False: violation. Umbra's EPT maps 4K pages only. */
-static bool walk_nested(struct walker *walker, uint64_t gpa, bool write, uint64_t *ret_hpa)
+/* GPA -> HPA through EPT (SDM 3C 28.3.2). Umbra's EPT maps 4K pages only. */
+static enum walk_status walk_nested(struct walker *walker, uint64_t gpa, bool write,
+				    uint64_t *ret_hpa)
 {
 	struct hw *hw = walker->hw;
 	uint64_t need = write ? EPT_W : EPT_R;
@@ -99,15 +100,17 @@ static bool walk_nested(struct walker *walker, uint64_t gpa, bool write, uint64_
 		if (hw->trace)
 			trace_reference(hw, UMBRA_TABLE_EPT, level, entry_index(gpa, level), 0, hpa,
 					entry, gpa);
+		if ((entry & (EPT_R | EPT_W)) == EPT_W) /* SDM 3C 28.3.3.1 */
+			return WALK_MISCONFIGURATION;
 		if (!(entry & need))
-			return false;
+			return WALK_VIOLATION;
 		table = entry & ENTRY_ADDRESS;
 		if (level == 1)
 			break;
 		fill_later(walker, hw->tlb.nested, hw->tlb.nested_epoch, gpa, level - 1, table);
 	}
 	*ret_hpa = table | (gpa & PAGE_MASK);
-	return true;
+	return WALK_OK;
 }
 
 static void set_accessed_dirty(struct hw *hw, uint64_t *entries[LEVELS], unsigned leaf, bool write)
@@ -166,11 +169,13 @@ static uint64_t rights_flags(struct rights rights)
 	       (rights.execute ? TLB_EXECUTE : 0);
 }
 
-static enum walk_status violation(struct walk *walk, uint64_t gpa, bool table)
+/* The nested walk for @gpa came to nothing. */
+static enum walk_status nested_failed(struct walk *walk, enum walk_status status, uint64_t gpa,
+				      bool table)
 {
 	walk->gpa = gpa;
 	walk->table = table;
-	return WALK_VIOLATION;
+	return status;
 }
 
 static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw_access access,
@@ -193,6 +198,7 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 					 !!(known & TLB_EXECUTE)};
 	for (;; level--) {
 		unsigned index = entry_index(gva, level);
+		enum walk_status status;
 		uint64_t hpa;
 
 		if (table_known) {
@@ -200,15 +206,19 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 			table_known = false;
 		} else if (!hw->eptp) {
 			hpa = table_gpa + index * sizeof(entry);
-		} else if (!walk_nested(walker, table_gpa + index * sizeof(entry), false, &hpa)) {
-			return violation(ret, table_gpa + index * sizeof(entry), true);
+		} else {
+			uint64_t gpa = table_gpa + index * sizeof(entry);
+
+			status = walk_nested(walker, gpa, false, &hpa);
+			if (status != WALK_OK)
+				return nested_failed(ret, status, gpa, true);
 		}
 		entry = read_entry(hw, hpa);
 		walker->references_guest++;
 		if (hw->trace)
 			trace_reference(hw, shadow ? UMBRA_TABLE_SHADOW : UMBRA_TABLE_GUEST, level,
 					index, table_gpa + index * sizeof(entry), hpa, entry, 0);
-		if (!(entry & PTE_P) || entry_reserved(entry, level, hw->nxe)) {
+		if (!(entry & PTE_P) || entry_reserved(entry, level, hw->nxe, hw->maxphyaddr)) {
 			ret->error_code = code | (entry & PTE_P ? PF_P | PF_RSVD : 0);
 			return WALK_FAULT;
 		}
@@ -225,8 +235,9 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 			 */
 			uint64_t gpa = table_gpa + entry_index(gva, level - 1) * sizeof(entry);
 
-			if (!walk_nested(walker, gpa, false, &known))
-				return violation(ret, gpa, true);
+			status = walk_nested(walker, gpa, false, &known);
+			if (status != WALK_OK)
+				return nested_failed(ret, status, gpa, true);
 			table_known = true;
 		}
 		known = (known & ~PAGE_MASK) | rights_flags(rights);
@@ -244,8 +255,13 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 		uint64_t gpa = (entry & ENTRY_ADDRESS & ~size_mask) | (gva & size_mask);
 		uint64_t hpa = gpa;
 
-		if (hw->eptp && !walk_nested(walker, gpa, access == HW_WRITE, &hpa))
-			return violation(ret, gpa, false);
+		if (hw->eptp) {
+			enum walk_status status =
+				walk_nested(walker, gpa, access == HW_WRITE, &hpa);
+
+			if (status != WALK_OK)
+				return nested_failed(ret, status, gpa, false);
+		}
 		set_accessed_dirty(hw, entries, level, access == HW_WRITE);
 		if (access == HW_WRITE)
 			entry |= PTE_D;
@@ -263,8 +279,12 @@ static enum walk_status walk_unpaged(struct walker *walker, uint64_t gva, enum h
 {
 	uint64_t hpa = gva;
 
-	if (walker->hw->eptp && !walk_nested(walker, gva, access == HW_WRITE, &hpa))
-		return violation(ret, gva, false);
+	if (walker->hw->eptp) {
+		enum walk_status status = walk_nested(walker, gva, access == HW_WRITE, &hpa);
+
+		if (status != WALK_OK)
+			return nested_failed(ret, status, gva, false);
+	}
 	ret->large = false;
 	ret->value = (hpa & ~PAGE_MASK) | TLB_WRITE | TLB_USER | TLB_EXECUTE | TLB_DIRTY;
 	return WALK_OK;

@@ -348,7 +348,7 @@ const struct x86_insn *x86_follow(struct x86_cpu *cpu, const struct x86_insn *in
 	struct hw_public *p = hw_public(cpu->hw);
 	struct block *block = blocks->running;
 	uint64_t rip = cpu->gpr[X86_RIP], page = rip >> PAGE_SHIFT, now, room;
-	struct hw_lookaside *entry = &p->fetch[cpu->cpl == 3][page % HW_LOOKASIDE_SETS];
+	struct hw_lookaside *entry = &p->fetch[cpu->privilege][page % HW_LOOKASIDE_SETS];
 	const uint8_t *host;
 
 	cpu->result = X86_DONE;

@@ -13,7 +13,6 @@
 /* What CPUID offers, no more. */
 #define CR4_DEFINED    (CR4_TSD | CR4_PSE | CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 #define CR4_PAGING     (CR4_PSE | CR4_PAE)
-#define CR3_DEFINED    ((1ull << X86_MAXPHYADDR) - 1)
 #define CR8_DEFINED    0xfull
 
 #define DR6_FIXED_ONES 0xffff0ff0ull
@@ -28,7 +27,8 @@ static enum x86_result gp(struct x86_cpu *cpu)
 
 enum x86_result x86_update_paging(struct x86_cpu *cpu)
 {
-	struct hw_paging paging = {cpu->cr0, cpu->cr3, cpu->cr4, cpu->efer};
+	struct hw_paging paging = {
+		.cr0 = cpu->cr0, .cr3 = cpu->cr3, .cr4 = cpu->cr4, .efer = cpu->efer};
 
 	cpu->canonical_shift = cpu->cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
 	if (hw_paging_changed(cpu->hw, &paging) < 0) {
@@ -96,11 +96,11 @@ static enum x86_result write_cr0(struct x86_cpu *cpu, uint64_t value)
 
 static enum x86_result write_cr3(struct x86_cpu *cpu, uint64_t value)
 {
-	if (value & ~CR3_DEFINED)
+	if (value >> hw_maxphyaddr(cpu->hw))
 		return gp(cpu);
 	cpu->cr3 = value;
 	hw_public(cpu->hw)->counters.guest_cr3_loads[0]++;
-	if (hw_load_cr3(cpu->hw, value) < 0) {
+	if (hw_load_cr3(cpu->hw, value, false) < 0) {
 		x86_end(cpu, UMBRA_END_ERROR, "%s", hw_error_text(cpu->hw));
 		return X86_FAULT;
 	}

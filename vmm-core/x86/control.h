@@ -65,8 +65,4 @@
 #define DR7_ENABLES 0x00ffull
 #define DR7_GD      (1ull << 13)
 
-/* Physical address width of the only processor of this build; bits above are reserved in entries.
- */
-#define X86_MAXPHYADDR 40
-
 #endif

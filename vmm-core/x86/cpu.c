@@ -95,7 +95,8 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry)
 
 	cpu->canonical_shift = 64 - 48;
 	x86_update_code_mode(cpu);
-	paging = (struct hw_paging){cpu->cr0, cpu->cr3, cpu->cr4, cpu->efer};
+	paging = (struct hw_paging){
+		.cr0 = cpu->cr0, .cr3 = cpu->cr3, .cr4 = cpu->cr4, .efer = cpu->efer};
 	return hw_paging_changed(cpu->hw, &paging);
 }
 
@@ -178,4 +179,18 @@ void x86_registers(const struct x86_cpu *cpu, struct umbra_registers *ret_regist
 	for (int i = 0; i < 16; i++)
 		memcpy(r->xmm[i], cpu->xmm[i].u64, sizeof(r->xmm[i]));
 	r->mxcsr = cpu->mxcsr;
+	r->fcw = cpu->x87.control;
+	r->fsw = x86_x87_status(&cpu->x87);
+	r->ftw = x86_x87_tags(&cpu->x87);
+	r->fop = cpu->x87.opcode;
+	r->fcs = cpu->x87.cs;
+	r->fds = cpu->x87.ds;
+	r->fip = cpu->x87.ip;
+	r->fdp = cpu->x87.dp;
+	for (unsigned i = 0; i < X87_NR_REGISTERS; i++) {
+		const struct x86_x87_register *st = &cpu->x87.r[x87_number(&cpu->x87, i)];
+
+		r->st[i].significand = st->significand;
+		r->st[i].exponent = st->exponent;
+	}
 }

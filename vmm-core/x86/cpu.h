@@ -65,12 +65,22 @@ union x86_xmm {
 	double f64[2];
 } __attribute__((aligned(16)));
 
-/* The x87 state as FNSAVE stores it in protected mode with 32-bit operands (SDM 1 8.1.10). */
+/* The ten bytes of an x87 register, whose significand is an MMX register too. */
+struct x86_x87_register {
+	uint64_t significand;
+	uint16_t exponent; /* bit 15: the sign */
+} __attribute__((aligned(16)));
+
 struct x86_x87 {
-	uint32_t control, status, tag;
-	uint32_t ip, ip_selector, dp, dp_selector; /* always 0: only unmasked faults need them */
-	uint8_t st[8][10];                         /* ST(0) first */
-} __attribute__((packed, aligned(4)));
+	struct x86_x87_register r[8]; /* R0 ... R7: ST(i) is R(TOP + i) */
+	uint16_t control;
+	uint16_t status; /* without TOP */
+	uint8_t top;
+	uint8_t used;    /* bit i: Ri is not empty, as in FXSAVE's abridged tag word */
+	uint16_t opcode; /* FOP, of the last instruction with an unmasked exception */
+	uint16_t cs, ds; /* FCS, FDS */
+	uint64_t ip, dp; /* FIP, FDP: offsets */
+};
 
 /* SDM 3A 6.3.1 */
 enum x86_vector {

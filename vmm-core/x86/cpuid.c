@@ -326,7 +326,7 @@ static void extended_leaf(const struct x86_cpu *cpu, uint32_t number, struct lea
 			leaf->ECX = l2_cache(cpu);
 		break;
 	case 0x80000008:
-		leaf->EAX = X86_MAXPHYADDR | width << 8;
+		leaf->EAX = hw_maxphyaddr(cpu->hw) | width << 8;
 		if (amd)
 			leaf->ECX = (cpus - 1) | id_width(cpus) << 12;
 		break;

@@ -54,24 +54,28 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/xcr.c \
 	vmm-core/x86/xcr.h \
 	vmm-core/x86/x87.c \
-	vmm-core/x86/x87.h
+	vmm-core/x86/x87.h \
+	vmm-core/x86/x87_arithmetic.c \
+	vmm-core/x86/x87_control.c \
+	vmm-core/x86/x87_host.c \
+	vmm-core/x86/x87_host.h \
+	vmm-core/x86/x87_move.c \
+	vmm-core/x86/x87_row.h
 
-check_PROGRAMS += tests/unit/test_x86_native
-TESTS += tests/unit/test_x86_native
-tests_unit_test_x86_native_SOURCES = tests/unit/test_x86_native.c
-tests_unit_test_x86_native_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	tests/unit/test_x86_cpuid \
 	tests/unit/test_x86_exception \
 	tests/unit/test_x86_segment \
 	tests/unit/test_x86_sse \
-	tests/unit/test_x86_system
+	tests/unit/test_x86_system \
+	tests/unit/test_x86_x87
 TESTS += \
 	tests/unit/test_x86_cpuid \
 	tests/unit/test_x86_exception \
 	tests/unit/test_x86_segment \
 	tests/unit/test_x86_sse \
-	tests/unit/test_x86_system
+	tests/unit/test_x86_system \
+	tests/unit/test_x86_x87
 x86_test_fixture = tests/unit/x86_system_fixture.h tests/unit/paging_fixture.h
 x86_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 x86_test_ldadd = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
@@ -84,12 +88,15 @@ tests_unit_test_x86_exception_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_segment_SOURCES = tests/unit/test_x86_segment.c $(x86_test_fixture)
 tests_unit_test_x86_segment_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_segment_LDADD = $(x86_test_ldadd)
-tests_unit_test_x86_sse_SOURCES = tests/unit/test_x86_sse.c $(x86_test_fixture)
+tests_unit_test_x86_sse_SOURCES = tests/unit/test_x86_sse.c tests/unit/host_fixture.h $(x86_test_fixture)
 tests_unit_test_x86_sse_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_sse_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_system_SOURCES = tests/unit/test_x86_system.c $(x86_test_fixture)
 tests_unit_test_x86_system_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_system_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_x87_SOURCES = tests/unit/test_x86_x87.c tests/unit/host_fixture.h $(x86_test_fixture)
+tests_unit_test_x86_x87_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_x87_LDADD = $(x86_test_ldadd)
 
 check_PROGRAMS += tests/unit/test_x86_run
 TESTS += tests/unit/test_x86_run

@@ -210,17 +210,6 @@ static unsigned fxsave_size(const struct x86_cpu *cpu)
 	return cpu->code_mode == X86_CODE_64 ? sizeof(struct fxsave) : FXSAVE_SIZE_32;
 }
 
-/* FXSAVE keeps of each x87 tag only whether the register is empty, in the order of registers. */
-static uint8_t abridge_tags(uint32_t tags)
-{
-	uint8_t abridged = 0;
-
-	for (unsigned i = 0; i < 8; i++)
-		if (((tags >> 2 * i) & 3) != 3)
-			abridged |= (uint8_t)(1u << i);
-	return abridged;
-}
-
 static bool fxsave_address(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t *ret_offset)
 {
 	*ret_offset = x86_effective_address(cpu, insn);
@@ -238,9 +227,9 @@ static bool fxsave_address(struct x86_cpu *cpu, const struct x86_insn *insn, uin
 static enum x86_result exec_fxsave(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	struct fxsave area = {
-		.fcw = (uint16_t)cpu->x87.control,
-		.fsw = (uint16_t)cpu->x87.status,
-		.tags = abridge_tags(cpu->x87.tag),
+		.fcw = cpu->x87.control,
+		.fsw = x86_x87_status(&cpu->x87),
+		.tags = cpu->x87.used,
 		.mxcsr = cpu->mxcsr,
 		.mxcsr_mask = MXCSR_DEFINED,
 	};
@@ -249,7 +238,7 @@ static enum x86_result exec_fxsave(struct x86_cpu *cpu, const struct x86_insn *i
 	if (!fxsave_address(cpu, insn, &offset))
 		return X86_FAULT;
 	for (unsigned i = 0; i < 8; i++)
-		memcpy(area.st[i].bytes, cpu->x87.st[i], sizeof(area.st[i].bytes));
+		memcpy(area.st[i].bytes, x87_st(&cpu->x87, i), sizeof(area.st[i].bytes));
 	memcpy(area.xmm, cpu->xmm, sizeof(area.xmm));
 	/* A fault in the midst leaves a part of the area written, which the restart writes again.
 	 */
@@ -262,7 +251,6 @@ static enum x86_result exec_fxsave(struct x86_cpu *cpu, const struct x86_insn *i
 
 static enum x86_result exec_fxrstor(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	struct x86_x87 x87 = {};
 	struct fxsave area;
 	uint64_t offset;
 
@@ -272,14 +260,13 @@ static enum x86_result exec_fxrstor(struct x86_cpu *cpu, const struct x86_insn *
 		if (!x86_load_slow(cpu, insn->segment, offset + i, FXSAVE_CHUNK,
 				   (uint8_t *)&area + i))
 			return X86_FAULT;
-	if (!accept_mxcsr(cpu, area.mxcsr) || !x86_x87_accept_control(cpu, area.fcw))
+	if (!accept_mxcsr(cpu, area.mxcsr))
 		return X86_FAULT;
-	x87.control = area.fcw;
-	x87.status = area.fsw;
+	x86_x87_set_control(&cpu->x87, area.fcw);
+	x86_x87_set_status(&cpu->x87, area.fsw);
+	cpu->x87.used = area.tags;
 	for (unsigned i = 0; i < 8; i++)
-		memcpy(x87.st[i], area.st[i].bytes, sizeof(x87.st[i]));
-	x86_x87_set_tags(&x87, area.tags);
-	cpu->x87 = x87;
+		memcpy(x87_st(&cpu->x87, i), area.st[i].bytes, sizeof(area.st[i].bytes));
 	cpu->mxcsr = area.mxcsr;
 	memcpy(cpu->xmm, area.xmm,
 	       cpu->code_mode == X86_CODE_64 ? sizeof(cpu->xmm) : sizeof(cpu->xmm) / 2);

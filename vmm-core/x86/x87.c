@@ -1,467 +1,298 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The x87 FPU. Each instruction is executed as itself by the host's FPU, between FRSTOR of the
- * guest's state and FNSAVE of what became of it: all results, tags and flags are those of hardware.
- * That costs some hundred host cycles, and code that matters uses SSE. FNSAVE leaves the host's FPU
- * as the ABI wants it at calls. With all exceptions masked nothing can fault; unmasked ones
- * are refused by name when the control word is loaded.
+ * The x87 FPU: its registers, exceptions, and which function executes which opcode. Registers are
+ * the guest's own copies; what computes is the host's FPU (x87_host.c), so results and flags are
+ * those of hardware.
  */
-#include "x86/x87.h"
+#include "x86/x87_row.h"
 
 #include <string.h>
 
-#include "x86/control.h"
-#include "x86/decode.h"
-#include "x86/flags.h"
-#include "x86/mem.h"
-
-#if !defined(__x86_64__)
-#error "x87 instructions are executed by the host's own: this file needs an x86-64 host"
-#endif
-
-#define STATUS_TOP_SHIFT 11
-#define STATUS_FLAGS     0x80ffu /* exceptions, stack fault, summary, busy: what FNCLEX clears */
-#define TAG_VALID        0u
-#define TAG_ZERO         1u
-#define TAG_SPECIAL      2u
-#define TAG_EMPTY        3u
+#define TAG_VALID   0u
+#define TAG_ZERO    1u
+#define TAG_SPECIAL 2u
+#define TAG_EMPTY   3u
 
 void x86_x87_init(struct x86_x87 *x87)
 {
 	x87->control = X87_CONTROL_AT_INIT;
 	x87->status = 0;
-	x87->tag = X87_TAGS_EMPTY;
+	x87->top = 0;
+	x87->used = 0;
+	x87->opcode = 0;
+	x87->cs = x87->ds = 0;
+	x87->ip = x87->dp = 0;
 }
 
-bool x86_x87_accept_control(struct x86_cpu *cpu, uint16_t control)
+/* ES and B: whether a flag is set whose mask is not. */
+static void summarize(struct x86_x87 *x87)
 {
-	if ((control & X87_ALL_MASKED) == X87_ALL_MASKED)
-		return true;
-	x86_end(cpu, UMBRA_END_ERROR, "unmasked x87 exceptions (FCW = %#x) are not in this build",
-		control);
-	return false;
+	x87->status &= (uint16_t) ~(X87_ES | X87_BUSY);
+	if (x87->status & ~x87->control & X87_FLAGS)
+		x87->status |= X87_ES | X87_BUSY;
 }
 
-static unsigned tag_of(const uint8_t st[10])
+uint16_t x86_x87_status(const struct x86_x87 *x87)
 {
-	uint64_t significand;
-	uint16_t exponent;
+	return (uint16_t)(x87->status | x87->top << X87_TOP_SHIFT);
+}
 
-	memcpy(&significand, st, sizeof(significand));
-	memcpy(&exponent, st + sizeof(significand), sizeof(exponent));
-	exponent &= 0x7fff;
+void x86_x87_set_status(struct x86_x87 *x87, uint16_t status)
+{
+	x87->status = status & (X87_FLAGS | X87_SF | X87_CONDITIONS);
+	x87->top = status >> X87_TOP_SHIFT & (X87_NR_REGISTERS - 1);
+	summarize(x87);
+}
+
+void x86_x87_set_control(struct x86_x87 *x87, uint16_t control)
+{
+	x87->control = (control & X87_CONTROL_DEFINED) | X87_CONTROL_ONE;
+	summarize(x87);
+}
+
+static unsigned tag_of(const struct x86_x87_register *r)
+{
+	unsigned exponent = r->exponent & 0x7fff;
+
 	if (exponent == 0)
-		return significand ? TAG_SPECIAL : TAG_ZERO;
-	return exponent == 0x7fff || !(significand >> 63) ? TAG_SPECIAL : TAG_VALID;
+		return r->significand ? TAG_SPECIAL : TAG_ZERO;
+	return exponent == 0x7fff || !(r->significand >> 63) ? TAG_SPECIAL : TAG_VALID;
 }
 
-void x86_x87_set_tags(struct x86_x87 *x87, uint8_t abridged)
+uint16_t x86_x87_tags(const struct x86_x87 *x87)
 {
-	unsigned top = (x87->status >> STATUS_TOP_SHIFT) & 7;
+	unsigned tags = 0;
 
-	x87->tag = 0;
-	for (unsigned i = 0; i < 8; i++) {
-		unsigned tag = abridged & 1u << i ? tag_of(x87->st[(i - top) & 7]) : TAG_EMPTY;
+	for (unsigned i = 0; i < X87_NR_REGISTERS; i++)
+		tags |= (x87->used >> i & 1 ? tag_of(&x87->r[i]) : TAG_EMPTY) << 2 * i;
+	return (uint16_t)tags;
+}
 
-		x87->tag |= tag << 2 * i;
+void x86_x87_set_tags(struct x86_x87 *x87, uint16_t tags)
+{
+	x87->used = 0;
+	for (unsigned i = 0; i < X87_NR_REGISTERS; i++)
+		if ((tags >> 2 * i & 3) != TAG_EMPTY)
+			x87->used |= (uint8_t)(1u << i);
+}
+
+uint16_t x87_report(struct x86_cpu *cpu, const struct x86_insn *insn, uint16_t status,
+		    uint16_t take)
+{
+	const uint16_t exceptions = status & (X87_FLAGS | X87_SF);
+	struct x86_x87 *x87 = &cpu->x87;
+	uint16_t unmasked = exceptions & ~x87->control & X87_FLAGS;
+
+	take |= X87_C1;
+	if (__builtin_expect(unmasked != 0, 0)) {
+		x87->opcode = (uint16_t)insn->imm; /* SDM 1 8.1.9.1: of this one alone */
+		/* What was not computed has no condition; C1 tells the two stack faults apart. */
+		if (unmasked & X87_BEFORE) {
+			take = X87_C1;
+			if (!(status & X87_SF))
+				status &= (uint16_t)~X87_C1;
+		}
+		x87->status |= X87_ES | X87_BUSY;
 	}
-}
-
-static bool is_available(struct x86_cpu *cpu)
-{
-	if (!(cpu->cr0 & (CR0_EM | CR0_TS)))
-		return true;
-	x86_raise(cpu, X86_NM);
-	return false;
-}
-
-static enum x86_result finish(struct x86_cpu *cpu)
-{
-	/* FNSAVE stored where the host's code and data were: none of the guest's business. */
-	cpu->x87.ip = cpu->x87.ip_selector = cpu->x87.dp = cpu->x87.dp_selector = 0;
-	cpu->x87.control &= UINT16_MAX;
-	cpu->x87.status &= UINT16_MAX;
-	cpu->x87.tag &= UINT16_MAX;
-	return X86_DONE;
-}
-
-#define X87_CLOBBERS "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
-#define ON_HOST(state, instruction)                                                                \
-	__asm__ volatile("frstor %[x87]\n\t" instruction "\n\tfnsave %[x87]"                       \
-			 : [x87] "+m"(state)                                                       \
-			 :                                                                         \
-			 : X87_CLOBBERS)
-#define ON_HOST_MEMORY(state, instruction, operand)                                                \
-	__asm__ volatile("frstor %[x87]\n\t" instruction " %[memory]\n\tfnsave %[x87]"             \
-			 : [x87] "+m"(state), [memory] "+m"(operand)                               \
-			 :                                                                         \
-			 : X87_CLOBBERS)
-
-/* An operand in memory, of the size that the instruction says. */
-union operand {
-	uint8_t bytes[16];
-	uint64_t u64;
-};
-
-static bool load_operand(struct x86_cpu *cpu, const struct x86_insn *insn, union operand *ret)
-{
-	return is_available(cpu) &&
-	       x86_load_slow(cpu, insn->segment, x86_effective_address(cpu, insn), insn->size, ret);
-}
-
-/* Instructions without an operand but the stack. */
-/* clang-format off */
-#define STACK_INSTRUCTIONS(X)                                                                      \
-	X(FLD1, "fld1") X(FLDZ, "fldz") X(FLDPI, "fldpi") X(FLDL2E, "fldl2e")                      \
-	X(FLDL2T, "fldl2t") X(FLDLG2, "fldlg2") X(FLDLN2, "fldln2") X(FCHS, "fchs")                \
-	X(FABS, "fabs") X(FTST, "ftst") X(FXAM, "fxam") X(FSQRT, "fsqrt")                          \
-	X(FRNDINT, "frndint") X(FSCALE, "fscale") X(FXTRACT, "fxtract")                            \
-	X(FPREM, "fprem") X(FPREM1, "fprem1") X(F2XM1, "f2xm1") X(FYL2X, "fyl2x")                  \
-	X(FYL2XP1, "fyl2xp1") X(FPTAN, "fptan") X(FPATAN, "fpatan") X(FSIN, "fsin")                \
-	X(FCOS, "fcos") X(FSINCOS, "fsincos") X(FINCSTP, "fincstp")                                \
-	X(FDECSTP, "fdecstp") X(FCOMPP, "fcompp") X(FUCOMPP, "fucompp") X(FNOP, "fnop")
-/* clang-format on */
-
-#define STACK_FUNCTION(mnemonic, name)                                                             \
-	static enum x86_result exec_##mnemonic(struct x86_cpu *cpu, const struct x86_insn *insn)   \
-	{                                                                                          \
-		if (!is_available(cpu))                                                            \
-			return X86_FAULT;                                                          \
-		ON_HOST(cpu->x87, name);                                                           \
-		return finish(cpu);                                                                \
-	}
-STACK_INSTRUCTIONS(STACK_FUNCTION)
-
-/* Instructions that read memory: mnemonic, a name for the row, the host's form, bytes. */
-/* clang-format off */
-#define LOAD_INSTRUCTIONS(X)                                                                       \
-	X(FLD, fld_32, "flds", 4) X(FLD, fld_64, "fldl", 8) X(FLD, fld_80, "fldt", 10)             \
-	X(FILD, fild_16, "filds", 2) X(FILD, fild_32, "fildl", 4)                                  \
-	X(FILD, fild_64, "fildll", 8) X(FBLD, fbld, "fbld", 10)                                    \
-	X(FADD, fadd_32, "fadds", 4) X(FADD, fadd_64, "faddl", 8)                                  \
-	X(FSUB, fsub_32, "fsubs", 4) X(FSUB, fsub_64, "fsubl", 8)                                  \
-	X(FSUBR, fsubr_32, "fsubrs", 4) X(FSUBR, fsubr_64, "fsubrl", 8)                            \
-	X(FMUL, fmul_32, "fmuls", 4) X(FMUL, fmul_64, "fmull", 8)                                  \
-	X(FDIV, fdiv_32, "fdivs", 4) X(FDIV, fdiv_64, "fdivl", 8)                                  \
-	X(FDIVR, fdivr_32, "fdivrs", 4) X(FDIVR, fdivr_64, "fdivrl", 8)                            \
-	X(FCOM, fcom_32, "fcoms", 4) X(FCOM, fcom_64, "fcoml", 8)                                  \
-	X(FCOMP, fcomp_32, "fcomps", 4) X(FCOMP, fcomp_64, "fcompl", 8)                            \
-	X(FIADD, fiadd_16, "fiadds", 2) X(FIADD, fiadd_32, "fiaddl", 4)                            \
-	X(FISUB, fisub_16, "fisubs", 2) X(FISUB, fisub_32, "fisubl", 4)                            \
-	X(FISUBR, fisubr_16, "fisubrs", 2) X(FISUBR, fisubr_32, "fisubrl", 4)                      \
-	X(FIMUL, fimul_16, "fimuls", 2) X(FIMUL, fimul_32, "fimull", 4)                            \
-	X(FIDIV, fidiv_16, "fidivs", 2) X(FIDIV, fidiv_32, "fidivl", 4)                            \
-	X(FIDIVR, fidivr_16, "fidivrs", 2) X(FIDIVR, fidivr_32, "fidivrl", 4)                      \
-	X(FICOM, ficom_16, "ficoms", 2) X(FICOM, ficom_32, "ficoml", 4)                            \
-	X(FICOMP, ficomp_16, "ficomps", 2) X(FICOMP, ficomp_32, "ficompl", 4)
-/* clang-format on */
-
-#define LOAD_FUNCTION(mnemonic, row, name, width)                                                  \
-	static enum x86_result exec_##row(struct x86_cpu *cpu, const struct x86_insn *insn)        \
-	{                                                                                          \
-		union operand operand;                                                             \
-                                                                                                   \
-		if (!load_operand(cpu, insn, &operand))                                            \
-			return X86_FAULT;                                                          \
-		ON_HOST_MEMORY(cpu->x87, name, operand);                                           \
-		return finish(cpu);                                                                \
-	}
-LOAD_INSTRUCTIONS(LOAD_FUNCTION)
-
-/* Instructions that store: the new state counts only if the store does not fault. */
-/* clang-format off */
-#define STORE_INSTRUCTIONS(X)                                                                      \
-	X(FST, fst_32, "fsts", 4) X(FST, fst_64, "fstl", 8) X(FSTP, fstp_32, "fstps", 4)           \
-	X(FSTP, fstp_64, "fstpl", 8) X(FSTP, fstp_80, "fstpt", 10)                                 \
-	X(FIST, fist_16, "fists", 2) X(FIST, fist_32, "fistl", 4)                                  \
-	X(FISTP, fistp_16, "fistps", 2) X(FISTP, fistp_32, "fistpl", 4)                            \
-	X(FISTP, fistp_64, "fistpll", 8) X(FBSTP, fbstp, "fbstp", 10)
-/* clang-format on */
-
-#define STORE_FUNCTION(mnemonic, row, name, width)                                                 \
-	static enum x86_result exec_##row(struct x86_cpu *cpu, const struct x86_insn *insn)        \
-	{                                                                                          \
-		struct x86_x87 state = cpu->x87;                                                   \
-		union operand operand;                                                             \
-                                                                                                   \
-		if (!is_available(cpu))                                                            \
-			return X86_FAULT;                                                          \
-		ON_HOST_MEMORY(state, name, operand);                                              \
-		if (!x86_store_slow(cpu, insn->segment, x86_effective_address(cpu, insn),          \
-				    insn->size, &operand))                                         \
-			return X86_FAULT;                                                          \
-		cpu->x87 = state;                                                                  \
-		return finish(cpu);                                                                \
-	}
-STORE_INSTRUCTIONS(STORE_FUNCTION)
-
-/* Instructions with ST(i), which is insn->rm: a case for each. */
-#define CASE(before, i, after)                                                                     \
-	case i:                                                                                    \
-		ON_HOST(cpu->x87, before "%%st(" #i ")" after);                                    \
-		break;
-#define ALL_CASES(before, after)                                                                   \
-	CASE(before, 0, after)                                                                     \
-	CASE(before, 1, after)                                                                     \
-	CASE(before, 2, after)                                                                     \
-	CASE(before, 3, after)                                                                     \
-	CASE(before, 4, after)                                                                     \
-	CASE(before, 5, after)                                                                     \
-	CASE(before, 6, after)                                                                     \
-	CASE(before, 7, after)
-
-/* The assembler has FSUB and FSUBR, FDIV and FDIVR the other way round where ST(i) is written. */
-/* clang-format off */
-#define REGISTER_INSTRUCTIONS(X)                                                                   \
-	X(FLD, fld_st, false, "fld ", "") X(FST, fst_st, false, "fst ", "")                        \
-	X(FSTP, fstp_st, false, "fstp ", "") X(FXCH, fxch_st, false, "fxch ", "")                  \
-	X(FFREE, ffree_st, false, "ffree ", "") X(FCOM, fcom_st, false, "fcom ", "")               \
-	X(FCOMP, fcomp_st, false, "fcomp ", "") X(FUCOM, fucom_st, false, "fucom ", "")            \
-	X(FUCOMP, fucomp_st, false, "fucomp ", "")                                                 \
-	X(FADD, fadd_st, false, "fadd ", ", %%st")                                                 \
-	X(FMUL, fmul_st, false, "fmul ", ", %%st")                                                 \
-	X(FSUB, fsub_st, false, "fsub ", ", %%st")                                                 \
-	X(FSUBR, fsubr_st, false, "fsubr ", ", %%st")                                              \
-	X(FDIV, fdiv_st, false, "fdiv ", ", %%st")                                                 \
-	X(FDIVR, fdivr_st, false, "fdivr ", ", %%st")                                              \
-	X(FADD, fadd_to, true, "fadd %%st, ", "")                                                  \
-	X(FMUL, fmul_to, true, "fmul %%st, ", "")                                                  \
-	X(FSUB, fsub_to, true, "fsubr %%st, ", "")                                                 \
-	X(FSUBR, fsubr_to, true, "fsub %%st, ", "")                                                \
-	X(FDIV, fdiv_to, true, "fdivr %%st, ", "")                                                 \
-	X(FDIVR, fdivr_to, true, "fdiv %%st, ", "")                                                \
-	X(FADDP, faddp_to, true, "faddp %%st, ", "")                                               \
-	X(FMULP, fmulp_to, true, "fmulp %%st, ", "")                                               \
-	X(FSUBP, fsubp_to, true, "fsubrp %%st, ", "")                                              \
-	X(FSUBRP, fsubrp_to, true, "fsubp %%st, ", "")                                             \
-	X(FDIVP, fdivp_to, true, "fdivrp %%st, ", "")                                              \
-	X(FDIVRP, fdivrp_to, true, "fdivp %%st, ", "")
-/* clang-format on */
-
-#define REGISTER_FUNCTION(mnemonic, row, to, before, after)                                        \
-	static enum x86_result exec_##row(struct x86_cpu *cpu, const struct x86_insn *insn)        \
-	{                                                                                          \
-		if (!is_available(cpu))                                                            \
-			return X86_FAULT;                                                          \
-		switch (insn->rm) {                                                                \
-			ALL_CASES(before, after)                                                   \
-		}                                                                                  \
-		return finish(cpu);                                                                \
-	}
-REGISTER_INSTRUCTIONS(REGISTER_FUNCTION)
-
-/* FCOMI and its like: ZF, PF, CF out of the comparison. */
-/* clang-format off */
-#define ORDER_INSTRUCTIONS(X)                                                                      \
-	X(FCOMI, "fcomi") X(FCOMIP, "fcomip") X(FUCOMI, "fucomi") X(FUCOMIP, "fucomip")
-/* clang-format on */
-
-#define ORDER_CASE(name, i)                                                                        \
-	case i:                                                                                    \
-		__asm__ volatile("frstor %[x87]\n\t" name " %%st(" #i "), %%st\n\tfnsave %[x87]"   \
-				 : [x87] "+m"(cpu->x87), "=@ccz"(zero), "=@ccp"(parity),           \
-				   "=@ccc"(carry)                                                  \
-				 :                                                                 \
-				 : X87_CLOBBERS);                                                  \
-		break;
-
-#define ORDER_FUNCTION(mnemonic, name)                                                             \
-	static enum x86_result exec_##mnemonic(struct x86_cpu *cpu, const struct x86_insn *insn)   \
-	{                                                                                          \
-		bool zero = false, parity = false, carry = false;                                  \
-                                                                                                   \
-		if (!is_available(cpu))                                                            \
-			return X86_FAULT;                                                          \
-		switch (insn->rm) {                                                                \
-			ORDER_CASE(name, 0)                                                        \
-			ORDER_CASE(name, 1)                                                        \
-			ORDER_CASE(name, 2)                                                        \
-			ORDER_CASE(name, 3)                                                        \
-			ORDER_CASE(name, 4)                                                        \
-			ORDER_CASE(name, 5)                                                        \
-			ORDER_CASE(name, 6)                                                        \
-			ORDER_CASE(name, 7)                                                        \
-		}                                                                                  \
-		x86_change_flags(cpu, RFLAGS_ARITHMETIC,                                           \
-				 (zero ? RFLAGS_ZF : 0) | (parity ? RFLAGS_PF : 0) |               \
-					 (carry ? RFLAGS_CF : 0));                                 \
-		return finish(cpu);                                                                \
-	}
-ORDER_INSTRUCTIONS(ORDER_FUNCTION)
-
-/* FCMOVcc: the host's flags are set so that its FCMOVE or FCMOVNE decides as the guest's do. */
-/* clang-format off */
-#define MOVE_INSTRUCTIONS(X)                                                                       \
-	X(FCMOVB, X86_COND_B) X(FCMOVE, X86_COND_Z) X(FCMOVBE, X86_COND_BE)                        \
-	X(FCMOVU, X86_COND_P) X(FCMOVNB, X86_COND_NB) X(FCMOVNE, X86_COND_NZ)                      \
-	X(FCMOVNBE, X86_COND_NBE) X(FCMOVNU, X86_COND_NP)
-/* clang-format on */
-
-#define MOVE_CASE(i)                                                                               \
-	case i:                                                                                    \
-		__asm__ volatile("frstor %[x87]\n\tcmpb $0, %[holds]\n\t"                          \
-				 "fcmovne %%st(" #i "), %%st\n\tfnsave %[x87]"                     \
-				 : [x87] "+m"(cpu->x87)                                            \
-				 : [holds] "q"((uint8_t)holds)                                     \
-				 : "cc", X87_CLOBBERS);                                            \
-		break;
-
-static enum x86_result move_if(struct x86_cpu *cpu, const struct x86_insn *insn, bool holds)
-{
-	if (!is_available(cpu))
-		return X86_FAULT;
-	switch (insn->rm) {
-		MOVE_CASE(0)
-		MOVE_CASE(1)
-		MOVE_CASE(2)
-		MOVE_CASE(3)
-		MOVE_CASE(4)
-		MOVE_CASE(5)
-		MOVE_CASE(6)
-		MOVE_CASE(7)
-	}
-	return finish(cpu);
-}
-
-#define MOVE_FUNCTION(mnemonic, condition)                                                         \
-	static enum x86_result exec_##mnemonic(struct x86_cpu *cpu, const struct x86_insn *insn)   \
-	{                                                                                          \
-		return move_if(cpu, insn, x86_condition(cpu, condition));                          \
-	}
-MOVE_INSTRUCTIONS(MOVE_FUNCTION)
-
-/* Control. */
-
-static enum x86_result exec_fninit(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	if (!is_available(cpu))
-		return X86_FAULT;
-	ON_HOST(cpu->x87, "fninit"); /* TOP moves, so registers that keep their contents do too */
-	return finish(cpu);
-}
-
-static enum x86_result exec_fnclex(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	if (!is_available(cpu))
-		return X86_FAULT;
-	cpu->x87.status &= ~STATUS_FLAGS;
-	return X86_DONE;
-}
-
-static enum x86_result exec_fldcw(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	union operand operand = {};
-
-	if (!load_operand(cpu, insn, &operand) ||
-	    !x86_x87_accept_control(cpu, (uint16_t)operand.u64))
-		return X86_FAULT;
-	/* Through the host, so that reserved bits are what hardware makes of them. */
-	ON_HOST_MEMORY(cpu->x87, "fldcw", operand);
-	return finish(cpu);
-}
-
-static enum x86_result exec_fnstcw(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	if (!is_available(cpu))
-		return X86_FAULT;
-	return x86_store(cpu, insn->segment, x86_effective_address(cpu, insn), 2, cpu->x87.control)
-		       ? X86_DONE
-		       : X86_FAULT;
-}
-
-static enum x86_result exec_fnstsw(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	uint16_t status = (uint16_t)cpu->x87.status;
-
-	if (!is_available(cpu))
-		return X86_FAULT;
-	if (insn->memory)
-		return x86_store(cpu, insn->segment, x86_effective_address(cpu, insn), 2, status)
-			       ? X86_DONE
-			       : X86_FAULT;
-	cpu->gpr[X86_RAX] = (cpu->gpr[X86_RAX] & ~(uint64_t)UINT16_MAX) | status;
-	return X86_DONE;
-}
-
-/* FWAIT asks for pending exceptions, of which there are none; it obeys TS only with MP. */
-static enum x86_result exec_fwait(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	if ((cpu->cr0 & CR0_MP) && (cpu->cr0 & CR0_TS))
-		return x86_raise(cpu, X86_NM);
-	return X86_DONE;
-}
-
-struct row {
-	ZydisMnemonic mnemonic;
-	uint8_t size; /* of the memory operand; 0: none */
-	bool to;      /* ST(i) is the destination (operand 0) and not ST(0) */
-	bool any;     /* do not compare the two above */
-	x86_exec *exec;
-};
-
-#define ROW_STACK(mnemonic, name) {ZYDIS_MNEMONIC_##mnemonic, 0, false, true, exec_##mnemonic},
-#define ROW_MEMORY(mnemonic, row, name, size)                                                      \
-	{ZYDIS_MNEMONIC_##mnemonic, size, false, false, exec_##row},
-#define ROW_REGISTER(mnemonic, row, to, before, after)                                             \
-	{ZYDIS_MNEMONIC_##mnemonic, 0, to, false, exec_##row},
-#define ROW_ANY(mnemonic, exec)                                                                    \
-	{                                                                                          \
-		ZYDIS_MNEMONIC_##mnemonic, 0, false, true, exec                                    \
-	}
-
-static const struct row rows[] = {
-	STACK_INSTRUCTIONS(ROW_STACK) LOAD_INSTRUCTIONS(ROW_MEMORY) STORE_INSTRUCTIONS(ROW_MEMORY)
-		REGISTER_INSTRUCTIONS(ROW_REGISTER) ORDER_INSTRUCTIONS(ROW_STACK)
-			MOVE_INSTRUCTIONS(ROW_STACK) ROW_ANY(FNINIT, exec_fninit),
-	ROW_ANY(FNCLEX, exec_fnclex),
-	ROW_ANY(FLDCW, exec_fldcw),
-	ROW_ANY(FNSTCW, exec_fnstcw),
-	ROW_ANY(FNSTSW, exec_fnstsw),
-	ROW_ANY(FWAIT, exec_fwait),
-};
-
-static bool is_st(const ZydisDecodedOperand *operand)
-{
-	return operand->type == ZYDIS_OPERAND_TYPE_REGISTER &&
-	       ZydisRegisterGetClass(operand->reg.value) == ZYDIS_REGCLASS_X87;
+	x87->status = (x87->status & (uint16_t)~take) | (status & take) | exceptions;
+	return unmasked;
 }
 
 /*
- * Which of an arithmetic instruction's two registers is ST(i) shows in the opcode: D8 writes ST(0),
- * DC and DE write ST(i).
+ * A pending exception with CR0.NE clear asserts FERR#, and the processor waits for an interrupt
+ * before the instruction (SDM 1 8.7.2).
  */
-static bool writes_st_i(const ZydisDecodedInstruction *decoded)
+static enum x86_result wait_for_interrupt(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	return decoded->opcode == 0xdc || decoded->opcode == 0xde;
+	cpu->gpr[X86_RIP] -= insn->length;
+	return X86_AGAIN;
 }
 
-static bool matches(const struct row *row, const ZydisDecodedInstruction *decoded,
-		    unsigned memory_size)
+static enum x86_result raise_pending(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	if (row->mnemonic != decoded->mnemonic)
-		return false;
-	if (row->any)
-		return true;
-	return row->size == memory_size && (memory_size || row->to == writes_st_i(decoded));
+	return cpu->cr0 & CR0_NE ? x86_raise(cpu, X86_MF) : wait_for_interrupt(cpu, insn);
 }
+
+enum x86_result x86_x87_unavailable(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	X87_CHECK_NO_WAIT(cpu);
+	return raise_pending(cpu, insn);
+}
+
+/* SDM 3A table 2-3: it obeys TS only with MP, and EM not at all. */
+static enum x86_result exec_wait(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	if ((cpu->cr0 & CR0_MP) && (cpu->cr0 & CR0_TS))
+		return x86_raise(cpu, X86_NM);
+	return cpu->x87.status & X87_ES ? raise_pending(cpu, insn) : X86_DONE;
+}
+
+/* Opcodes (SDM 2D tables ). */
+
+#define NR_OPCODES   8u  /* D8 ... DF */
+#define ROW_REGISTER 64u /* after the forms with a memory operand */
+#define ROW_D9_E0    128u
+
+/* clang-format off */
+#define MEMORY(opcode, reg)   [(opcode - 0xd8) * 8 + reg]
+#define REGISTER(opcode, reg) [ROW_REGISTER + (opcode - 0xd8) * 8 + reg]
+#define D9(modrm)             [ROW_D9_E0 + modrm - 0xe0]
+
+#define ARITHMETIC(X, ...)                                                                         \
+	X(0, add, __VA_ARGS__) X(1, mul, __VA_ARGS__) X(4, sub, __VA_ARGS__)                       \
+	X(5, subr, __VA_ARGS__) X(6, div, __VA_ARGS__) X(7, divr, __VA_ARGS__)
+/* Where ST(i) is the destination, the encodings of the reverse forms are the others. */
+#define ARITHMETIC_TO_I(X, ...)                                                                    \
+	X(0, add, __VA_ARGS__) X(1, mul, __VA_ARGS__) X(4, subr, __VA_ARGS__)                      \
+	X(5, sub, __VA_ARGS__) X(6, divr, __VA_ARGS__) X(7, div, __VA_ARGS__)
+
+#define REAL_ROW(reg, op, opcode, size)                                                            \
+	MEMORY(opcode, reg) = {x87_exec_arithmetic_memory, x87_host_##op##_##size, size / 8},
+#define INTEGER_ROW(reg, op, opcode, size)                                                         \
+	MEMORY(opcode, reg) = {x87_exec_arithmetic_integer, x87_host_##op, size / 8},
+#define ST_ROW(reg, op, opcode, flags)                                                             \
+	REGISTER(opcode, reg) = {x87_exec_arithmetic, x87_host_##op, 0, flags},
+#define COMPARE_ROWS(opcode, host, exec, size)                                                     \
+	MEMORY(opcode, 2) = {exec, host, size},                                                    \
+	MEMORY(opcode, 3) = {exec, host, size, X87_POP}
+
+#define LOAD(host, size)         {x87_exec_load, x87_host_##host, size}
+#define STORE(host, size, flags) {x87_exec_store, x87_host_##host, size, flags}
+#define CONSTANT(name)           {x87_exec_constant, x87_host_##name}
+#define CONDITIONS3              (X87_C0 | X87_C2 | X87_C3)
+
+const struct x87_row x86_x87_rows[] = {
+	ARITHMETIC(REAL_ROW, 0xd8, 32)
+	ARITHMETIC(INTEGER_ROW, 0xda, 32)
+	ARITHMETIC(REAL_ROW, 0xdc, 64)
+	ARITHMETIC(INTEGER_ROW, 0xde, 16)
+	COMPARE_ROWS(0xd8, x87_host_com_32, x87_exec_compare_memory, 4),
+	COMPARE_ROWS(0xda, x87_host_com, x87_exec_compare_integer, 4),
+	COMPARE_ROWS(0xdc, x87_host_com_64, x87_exec_compare_memory, 8),
+	COMPARE_ROWS(0xde, x87_host_com, x87_exec_compare_integer, 2),
+	MEMORY(0xd9, 0) = LOAD(ld_32, 4),
+	MEMORY(0xd9, 2) = STORE(st_32, 4, 0),
+	MEMORY(0xd9, 3) = STORE(st_32, 4, X87_POP),
+	MEMORY(0xd9, 4) = {x87_exec_ldenv},
+	MEMORY(0xd9, 5) = {x87_exec_ldcw, .size = 2},
+	MEMORY(0xd9, 6) = {x87_exec_stenv},
+	MEMORY(0xd9, 7) = {x87_exec_stcw, .size = 2},
+	MEMORY(0xdb, 0) = LOAD(ild_32, 4),
+	MEMORY(0xdb, 1) = STORE(istt_32, 4, X87_INTEGER | X87_POP),
+	MEMORY(0xdb, 2) = STORE(ist_32, 4, X87_INTEGER),
+	MEMORY(0xdb, 3) = STORE(ist_32, 4, X87_INTEGER | X87_POP),
+	MEMORY(0xdb, 5) = {x87_exec_load_80, .size = 10},
+	MEMORY(0xdb, 7) = {x87_exec_store_80, .size = 10},
+	MEMORY(0xdd, 0) = LOAD(ld_64, 8),
+	MEMORY(0xdd, 1) = STORE(istt_64, 8, X87_INTEGER | X87_POP),
+	MEMORY(0xdd, 2) = STORE(st_64, 8, 0),
+	MEMORY(0xdd, 3) = STORE(st_64, 8, X87_POP),
+	MEMORY(0xdd, 4) = {x87_exec_rstor},
+	MEMORY(0xdd, 6) = {x87_exec_save},
+	MEMORY(0xdd, 7) = {x87_exec_stsw, .size = 2},
+	MEMORY(0xdf, 0) = LOAD(ild_16, 2),
+	MEMORY(0xdf, 1) = STORE(istt_16, 2, X87_INTEGER | X87_POP),
+	MEMORY(0xdf, 2) = STORE(ist_16, 2, X87_INTEGER),
+	MEMORY(0xdf, 3) = STORE(ist_16, 2, X87_INTEGER | X87_POP),
+	MEMORY(0xdf, 4) = LOAD(bld, 10),
+	MEMORY(0xdf, 5) = LOAD(ild_64, 8),
+	MEMORY(0xdf, 6) = STORE(bst, 10, X87_POP),
+	MEMORY(0xdf, 7) = STORE(ist_64, 8, X87_INTEGER | X87_POP),
+
+	ARITHMETIC(ST_ROW, 0xd8, 0)
+	ARITHMETIC_TO_I(ST_ROW, 0xdc, X87_TO_I)
+	ARITHMETIC_TO_I(ST_ROW, 0xde, X87_TO_I | X87_POP)
+	REGISTER(0xd8, 2) = {x87_exec_compare, x87_host_com},
+	REGISTER(0xd8, 3) = {x87_exec_compare, x87_host_com, 0, X87_POP},
+	REGISTER(0xd9, 0) = {x87_exec_load_st},
+	REGISTER(0xd9, 1) = {x87_exec_exchange},
+	REGISTER(0xd9, 2) = {x87_exec_nop},
+	REGISTER(0xd9, 3) = {x87_exec_store_st, .flags = X87_POP | X87_QUIET}, /* FSTPNCE */
+	REGISTER(0xda, 0) = {x87_exec_move_if},
+	REGISTER(0xda, 1) = {x87_exec_move_if},
+	REGISTER(0xda, 2) = {x87_exec_move_if},
+	REGISTER(0xda, 3) = {x87_exec_move_if},
+	REGISTER(0xda, 5) = {x87_exec_compare, x87_host_ucom, 0, X87_POP_TWICE | X87_POP},
+	REGISTER(0xdb, 0) = {x87_exec_move_if},
+	REGISTER(0xdb, 1) = {x87_exec_move_if},
+	REGISTER(0xdb, 2) = {x87_exec_move_if},
+	REGISTER(0xdb, 3) = {x87_exec_move_if},
+	REGISTER(0xdb, 4) = {x87_exec_misc},
+	REGISTER(0xdb, 5) = {x87_exec_compare_flags, x87_host_ucom},
+	REGISTER(0xdb, 6) = {x87_exec_compare_flags, x87_host_com},
+	/* Aliases that the opcode map leaves open: FCOM2, FCOMP3, FXCH4, FCOMP5, FXCH7, FSTP8, FSTP9. */
+	REGISTER(0xdc, 2) = {x87_exec_compare, x87_host_com},
+	REGISTER(0xdc, 3) = {x87_exec_compare, x87_host_com, 0, X87_POP},
+	REGISTER(0xdd, 1) = {x87_exec_exchange},
+	REGISTER(0xde, 2) = {x87_exec_compare, x87_host_com, 0, X87_POP},
+	REGISTER(0xdf, 1) = {x87_exec_exchange},
+	REGISTER(0xdf, 2) = {x87_exec_store_st, .flags = X87_POP},
+	REGISTER(0xdf, 3) = {x87_exec_store_st, .flags = X87_POP},
+	REGISTER(0xdd, 0) = {x87_exec_free},
+	REGISTER(0xdd, 2) = {x87_exec_store_st},
+	REGISTER(0xdd, 3) = {x87_exec_store_st, .flags = X87_POP},
+	REGISTER(0xdd, 4) = {x87_exec_compare, x87_host_ucom},
+	REGISTER(0xdd, 5) = {x87_exec_compare, x87_host_ucom, 0, X87_POP},
+	REGISTER(0xde, 3) = {x87_exec_compare, x87_host_com, 0, X87_POP_TWICE | X87_POP},
+	REGISTER(0xdf, 0) = {x87_exec_free, .flags = X87_POP},
+	REGISTER(0xdf, 4) = {x87_exec_stsw},
+	REGISTER(0xdf, 5) = {x87_exec_compare_flags, x87_host_ucom, 0, X87_POP},
+	REGISTER(0xdf, 6) = {x87_exec_compare_flags, x87_host_com, 0, X87_POP},
+
+	D9(0xe0) = {x87_exec_sign},
+	D9(0xe1) = {x87_exec_sign},
+	D9(0xe4) = {x87_exec_tst, x87_host_tst},
+	D9(0xe5) = {x87_exec_xam},
+	D9(0xe8) = CONSTANT(ld1),
+	D9(0xe9) = CONSTANT(ldl2t),
+	D9(0xea) = CONSTANT(ldl2e),
+	D9(0xeb) = CONSTANT(ldpi),
+	D9(0xec) = CONSTANT(ldlg2),
+	D9(0xed) = CONSTANT(ldln2),
+	D9(0xee) = CONSTANT(ldz),
+	D9(0xf0) = {x87_exec_unary, x87_host_2xm1},
+	D9(0xf1) = {x87_exec_two_pop, x87_host_yl2x},
+	D9(0xf2) = {x87_exec_push, x87_host_ptan, .take = X87_C2},
+	D9(0xf3) = {x87_exec_two_pop, x87_host_patan},
+	D9(0xf4) = {x87_exec_push, x87_host_xtract},
+	D9(0xf5) = {x87_exec_two, x87_host_prem1, .take = CONDITIONS3},
+	D9(0xf6) = {x87_exec_rotate},
+	D9(0xf7) = {x87_exec_rotate},
+	D9(0xf8) = {x87_exec_two, x87_host_prem, .take = CONDITIONS3},
+	D9(0xf9) = {x87_exec_two_pop, x87_host_yl2xp1},
+	D9(0xfa) = {x87_exec_unary, x87_host_sqrt},
+	D9(0xfb) = {x87_exec_push, x87_host_sincos, .take = X87_C2},
+	D9(0xfc) = {x87_exec_unary, x87_host_rndint},
+	D9(0xfd) = {x87_exec_two, x87_host_scale},
+	D9(0xfe) = {x87_exec_unary, x87_host_sin, .take = X87_C2},
+	D9(0xff) = {x87_exec_unary, x87_host_cos, .take = X87_C2},
+};
+/* clang-format on */
 
 x86_exec *x86_select_x87(const ZydisDecodedInstruction *decoded,
 			 const ZydisDecodedOperand *operands, struct x86_insn *insn)
 {
-	unsigned memory_size = 0;
+	const struct x87_row *row;
+	unsigned number;
 
-	for (unsigned i = 0; i < decoded->operand_count; i++)
-		if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
-			memory_size = operands[i].size / 8;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (!matches(&rows[i], decoded, memory_size))
-			continue;
-		insn->size = (uint8_t)(memory_size ? memory_size : 2);
-		for (unsigned j = 0; j < decoded->operand_count; j++)
-			if (is_st(&operands[j]) &&
-			    operands[j].encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM)
-				insn->rm = x86_register_number(operands[j].reg.value);
-		return rows[i].exec;
+	if (decoded->mnemonic == ZYDIS_MNEMONIC_FWAIT)
+		return exec_wait;
+	if (decoded->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT || (decoded->opcode & ~7) != 0xd8)
+		return NULL;
+	number = (decoded->opcode & 7u) * 8 + decoded->raw.modrm.reg;
+	if (decoded->raw.modrm.mod == 3) {
+		number += ROW_REGISTER;
+		insn->rm = decoded->raw.modrm.rm;
+		if (decoded->opcode == 0xd9 && decoded->raw.modrm.reg >= 4) {
+			number = ROW_D9_E0 + (decoded->raw.modrm.reg - 4u) * 8 +
+				 decoded->raw.modrm.rm;
+			insn->rm = 0;
+		}
 	}
-	return NULL;
+	row = &x86_x87_rows[number];
+	insn->extra = (uint8_t)number;
+	insn->size = row->size ? row->size : (uint8_t)(decoded->operand_width == 16 ? 2 : 4);
+	insn->imm = (decoded->opcode & 7) << 8 | decoded->raw.modrm.mod << 6 |
+		    decoded->raw.modrm.reg << 3 | decoded->raw.modrm.rm;
+	return row->exec;
 }

@@ -37,6 +37,7 @@ struct umbra_guest_config {
 	enum umbra_mode mode; /* at start */
 	enum umbra_clock clock;
 	const char *processor; /* NULL: "skylake", the only one of this build */
+	uint8_t maxphyaddr;    /* physical address bits, 36 ... 52; 0: the processor's */
 	unsigned cpus;         /* vCPUs, 1 ... UMBRA_MAX_CPUS; 0: one; shadow has but one */
 	uint64_t memory;       /* bytes of RAM, a multiple of 4096, 1 MiB ... 2 GiB */
 	uint64_t interval;     /* units of guest time between UMBRA_EVENT_INTERVALs; 0: none */
@@ -145,6 +146,13 @@ struct umbra_registers {
 	uint64_t fs_base, gs_base;
 	uint64_t xmm[16][2];
 	uint32_t mxcsr;
+	uint16_t fcw, fsw, ftw; /* x87: control, status and (full) tag word */
+	uint16_t fop, fcs, fds; /* last opcode with an exception; selectors of fip and fdp */
+	uint64_t fip, fdp;
+	struct {
+		uint64_t significand; /* of an x87 register; an MMX register */
+		uint16_t exponent;    /* and sign */
+	} st[8];                      /* ST(0) first */
 };
 
 unsigned umbra_guest_cpus(const struct umbra_guest *guest);
