@@ -14,8 +14,10 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/integer.h \
 	vmm-core/x86/integer_alu.c \
 	vmm-core/x86/integer_bit.c \
+	vmm-core/x86/integer_bmi.c \
 	vmm-core/x86/integer_branch.c \
 	vmm-core/x86/integer_exchange.c \
+	vmm-core/x86/integer_legacy.c \
 	vmm-core/x86/integer_misc.c \
 	vmm-core/x86/integer_move.c \
 	vmm-core/x86/integer_multiply.c \
@@ -46,6 +48,7 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/model.c \
 	vmm-core/x86/model.h \
 	vmm-core/x86/isa.c \
+	vmm-core/x86/mmx.c \
 	vmm-core/x86/msr.c \
 	vmm-core/x86/msr.h \
 	vmm-core/x86/protection.c \
@@ -58,9 +61,13 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/selector.c \
 	vmm-core/x86/sse.c \
 	vmm-core/x86/sse.h \
+	vmm-core/x86/sse_exception.c \
+	vmm-core/x86/sse_exception.h \
 	vmm-core/x86/sse_float.c \
 	vmm-core/x86/sse_integer.c \
 	vmm-core/x86/sse_move.c \
+	vmm-core/x86/sse_shuffle.c \
+	vmm-core/x86/sse_string.c \
 	vmm-core/x86/stack.c \
 	vmm-core/x86/stack.h \
 	vmm-core/x86/syscall.c \
