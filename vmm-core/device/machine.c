@@ -47,6 +47,7 @@ static void set_lines(struct machine *machine)
 
 static void run_timers(struct machine *machine, uint64_t now)
 {
+	machine->now = now;
 	if (i8254_advance(&machine->pit, now)) {
 		machine_set_irq(machine, IRQ_TIMER, false);
 		machine_set_irq(machine, IRQ_TIMER, true);
@@ -216,11 +217,9 @@ bool machine_msr_write(struct machine *machine, unsigned cpu, uint32_t msr, uint
 	return done;
 }
 
-void machine_set_tsc_offset(struct machine *machine, unsigned cpu, uint64_t offset, uint64_t now)
+void machine_set_tsc_offset(struct machine *machine, unsigned cpu, uint64_t offset)
 {
-	run_timers(machine, now);
-	lapic_timer_set_tsc_offset(&machine->apics.lapic[cpu].timer, offset, now);
-	run_timers(machine, now);
+	lapic_timer_set_tsc_offset(&machine->apics.lapic[cpu].timer, offset, machine->now);
 	settle(machine);
 }
 

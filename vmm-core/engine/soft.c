@@ -9,6 +9,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "device/memory_map.h"
 #include "engine/guest.h"
 
 #define MIN_MEMORY (1ull << 20)
@@ -90,7 +91,9 @@ int umbra_guest_create(const struct umbra_guest_config *config, struct umbra_cou
 			      config->seed, ret_error);
 	if (error)
 		goto fail;
-	error = machine_create(&machine_config, &guest->machine);
+	error = machine_map_devices(&guest->memory);
+	if (!error)
+		error = machine_create(&machine_config, &guest->machine);
 	if (!error)
 		error = create_cpus(guest, config, processor);
 	if (error) {

@@ -13,11 +13,11 @@
 #include "x86/flags.h"
 #include "x86/insn.h"
 #include "x86/model.h"
+#include "x86/msr.h"
 #include "x86/segment.h"
 #include "x86/x87.h"
 
 #define MXCSR_AT_RESET 0x1f80u
-#define PAT_AT_RESET   0x0007040600070406ull /* SDM 3A 11.12.4 */
 #define DR6_AT_RESET   0xffff0ff0ull
 #define DR7_AT_RESET   0x400ull
 #define FLAT_LIMIT     0xffffffffu
@@ -88,8 +88,7 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry)
 	}
 	cpu->dr[6] = DR6_AT_RESET;
 	cpu->dr[7] = DR7_AT_RESET;
-	cpu->pat = PAT_AT_RESET;
-	cpu->misc_enable = X86_MISC_ENABLE;
+	x86_msrs_init(cpu);
 	cpu->mxcsr = MXCSR_AT_RESET;
 	x86_x87_init(&cpu->x87);
 

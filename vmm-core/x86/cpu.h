@@ -106,7 +106,10 @@ enum x86_vector {
 /* Execution mode, as far as decoding depends on it; indexes decoders and tags blocks. */
 enum x86_code_mode { X86_CODE_32, X86_CODE_COMPAT_32, X86_CODE_64, X86_NR_CODE_MODES };
 
-#define X86_NR_HINTS (1u << 14)
+#define X86_NR_FIXED_MTRRS    11
+#define X86_NR_VARIABLE_MTRRS 8
+
+#define X86_NR_HINTS          (1u << 14)
 
 struct x86_model;  /* model.h */
 struct x86_blocks; /* block.c: the cache of decoded code */
@@ -152,12 +155,18 @@ struct x86_cpu {
 	struct x86_segment segment[X86_NR_SEGMENTS];
 	struct x86_segment ldtr, tr;
 	struct x86_table_register gdtr, idtr;
-	uint64_t cr0, cr2, cr3, cr4, cr8, efer;
+	uint64_t cr0, cr2, cr3, cr4, efer;
 	uint64_t dr[8];
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
-	uint64_t pat, misc_enable, tsc_offset;
+	uint64_t pat, misc_enable, bios_sign_id, mcg_status, syscfg;
+	uint64_t tsc_adjust, tsc_aux;
 	uint64_t xcr0;
+	uint32_t pkru;
+	struct {
+		uint64_t def_type, fixed[X86_NR_FIXED_MTRRS];
+		uint64_t variable[2 * X86_NR_VARIABLE_MTRRS]; /* base, mask, base, ... */
+	} mtrr;
 
 	union x86_xmm xmm[16];
 	uint32_t mxcsr;
@@ -166,9 +175,13 @@ struct x86_cpu {
 	/* The operand that crosses a page (mem.h): its bytes, and where they are. */
 	struct x86_split {
 		uint8_t bytes[64];
-		uint8_t *host[2];
+		uint8_t *host[2]; /* NULL: a device's, at gpa */
+		uint64_t gpa[2];
 		uint8_t first, size;
 	} split;
+	bool device_accessed; /* in its memory: the run loop must look at the machine */
+	/* Instructions and REP iterations that are done but not yet in steps. */
+	uint64_t unsettled;
 
 	/* REP iterations that the string instruction may do before the run loop looks around; >= 1.
 	 */

@@ -103,12 +103,20 @@ static inline __attribute__((always_inline)) void x86_put(uint8_t *host, unsigne
 
 /*
  * Where the lookaside could not answer: checks segment and address and looks up the operand's page
- * or pages. NULL: the fault is raised. An operand in two pages comes as a copy of its bytes in
- * cpu->split; after writing there call x86_modified().
+ * or pages. NULL: the fault is raised. An operand in two pages or in the memory of a device comes
+ * as a copy of its bytes in cpu->split; after writing there call x86_modified(). (A store there
+ * reads first: no register of the devices minds.)
  */
 uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
 		     enum hw_access access);
 void x86_split_write(struct x86_cpu *cpu);
+
+/*
+ * device.c: @size bytes of device memory, in aligned pieces of at most 8. The run loop looks at the
+ * machine before the next instruction.
+ */
+void x86_device_read(struct x86_cpu *cpu, uint64_t gpa, unsigned size, void *ret);
+void x86_device_write(struct x86_cpu *cpu, uint64_t gpa, unsigned size, const void *bytes);
 
 static inline __attribute__((always_inline)) void x86_modified(struct x86_cpu *cpu,
 							       const uint8_t *host)
