@@ -17,10 +17,9 @@
 #include "x86/segment.h"
 #include "x86/x87.h"
 
-#define MXCSR_AT_RESET 0x1f80u
-#define DR6_AT_RESET   0xffff0ff0ull
-#define DR7_AT_RESET   0x400ull
-#define FLAT_LIMIT     0xffffffffu
+#define DR6_AT_RESET 0xffff0ff0ull
+#define DR7_AT_RESET 0x400ull
+#define FLAT_LIMIT   0xffffffffu
 
 int x86_create(struct hw *hw, struct machine *machine, enum umbra_clock clock,
 	       struct x86_cpu **ret_cpu)
@@ -89,7 +88,7 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry)
 	cpu->dr[6] = DR6_AT_RESET;
 	cpu->dr[7] = DR7_AT_RESET;
 	x86_msrs_init(cpu);
-	cpu->mxcsr = MXCSR_AT_RESET;
+	cpu->mxcsr = X86_MXCSR_AT_RESET;
 	x86_x87_init(&cpu->x87);
 
 	cpu->canonical_shift = 64 - 48;
