@@ -10,6 +10,9 @@ int x86_blocks_create(struct x86_blocks **ret_blocks);
 /* NULL is allowed. */
 void x86_blocks_destroy(struct x86_blocks *blocks);
 
+/* Forgets that a REP or an interrupt waits: INIT came. */
+void x86_blocks_abandon(struct x86_blocks *blocks);
+
 /* The bytes of the instruction that executes alone in its block. */
 const uint8_t *x86_blocks_fetched(const struct x86_blocks *blocks);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "x86/control.h"
+#include "x86/debug.h"
 #include "x86/mem.h"
 #include "x86/model.h"
 #include "x86/msr.h"
@@ -46,11 +47,6 @@ static const struct {
 	{CR4_PKE, X86_FEATURE_PKU},
 };
 
-#define DR6_FIXED_ONES 0xffff0ff0ull
-#define DR6_WRITABLE   0xe00full /* B0..B3, BD, BS, BT */
-#define DR7_FIXED_ONES 0x400ull
-#define DR7_WRITABLE   0xffff23ffull
-
 static enum x86_result gp(struct x86_cpu *cpu)
 {
 	return x86_raise_code(cpu, X86_GP, 0);
@@ -82,8 +78,6 @@ static enum x86_result change_paging(struct x86_cpu *cpu, uint64_t cr0, uint64_t
 	cpu->cr4 = cr4;
 	cpu->efer = efer;
 	x86_update_code_mode(cpu);
-	if (cpu->ended)
-		return X86_FAULT;
 	result = x86_update_paging(cpu);
 	if (result == X86_FAULT && !cpu->ended) {
 		cpu->cr0 = old_cr0;
@@ -152,7 +146,7 @@ static enum x86_result write_cr0(struct x86_cpu *cpu, uint64_t value)
  * 4- and 5-level paging have the whole register, and bits beyond MAXPHYADDR are reserved. All
  * other modes write 32 bits of it, none of which is (SDM 3A tables 4-3, 4-7, 4-12).
  */
-static enum x86_result write_cr3(struct x86_cpu *cpu, uint64_t value)
+bool x86_load_cr3(struct x86_cpu *cpu, uint64_t value)
 {
 	bool keep = (cpu->cr4 & CR4_PCIDE) && (value & CR3_NOFLUSH);
 	int error;
@@ -160,17 +154,17 @@ static enum x86_result write_cr3(struct x86_cpu *cpu, uint64_t value)
 	if (keep)
 		value &= ~CR3_NOFLUSH;
 	if (x86_long_mode(cpu) && value >> x86_maxphyaddr(cpu))
-		return gp(cpu);
+		return fails(cpu);
 	error = hw_load_cr3(cpu->hw, value, keep);
 	if (error == -EINVAL)
-		return gp(cpu);
+		return fails(cpu);
 	cpu->cr3 = value;
 	hw_public(cpu->hw)->counters.guest_cr3_loads[0]++;
 	if (error < 0) {
 		x86_end(cpu, UMBRA_END_ERROR, "%s", hw_error_text(cpu->hw));
-		return X86_FAULT;
+		return false;
 	}
-	return X86_LEAVE;
+	return true;
 }
 
 static uint64_t cr4_offered(const struct x86_cpu *cpu)
@@ -187,6 +181,7 @@ static uint64_t cr4_offered(const struct x86_cpu *cpu)
 static enum x86_result write_cr4(struct x86_cpu *cpu, uint64_t value)
 {
 	uint64_t changed = cpu->cr4 ^ value;
+	enum x86_result result = X86_LEAVE;
 
 	if (value & ~cr4_offered(cpu))
 		return gp(cpu);
@@ -195,9 +190,11 @@ static enum x86_result write_cr4(struct x86_cpu *cpu, uint64_t value)
 	if ((changed & value & CR4_PCIDE) && (!x86_long_mode(cpu) || (cpu->cr3 & CR3_PCID)))
 		return gp(cpu);
 	if (changed & CR4_PAGING)
-		return change_paging(cpu, cpu->cr0, value, cpu->efer);
-	cpu->cr4 = value;
-	return X86_LEAVE;
+		result = change_paging(cpu, cpu->cr0, value, cpu->efer);
+	else
+		cpu->cr4 = value;
+	x86_debug_changed(cpu);
+	return result;
 }
 
 /* SDM 3A 10.8.6: CR8 is the upper half of the local APIC's TPR. */
@@ -246,7 +243,7 @@ enum x86_result x86_exec_mov_to_cr(struct x86_cpu *cpu, const struct x86_insn *i
 	switch (insn->reg) {
 	case 0: hw_event(cpu->hw, UMBRA_EXIT_cr_access); return write_cr0(cpu, value);
 	case 2: cpu->cr2 = value; return X86_DONE;
-	case 3: return write_cr3(cpu, value);
+	case 3: return x86_load_cr3(cpu, value) ? X86_LEAVE : X86_FAULT;
 	case 4: hw_event(cpu->hw, UMBRA_EXIT_cr_access); return write_cr4(cpu, value);
 	default: return write_cr8(cpu, value);
 	}
@@ -271,50 +268,6 @@ enum x86_result x86_exec_mov_from_cr(struct x86_cpu *cpu, const struct x86_insn 
 	default: value = machine_tpr(cpu->machine, cpu->index); break;
 	}
 	cpu->gpr[insn->reg] = cpu->code_mode == X86_CODE_64 ? value : (uint32_t)value;
-	return X86_DONE;
-}
-
-/* CR4.DE is not offered: DR4 and DR5 are other names of DR6 and DR7. */
-static unsigned debug_register(uint8_t number)
-{
-	return number == 4 || number == 5 ? number + 2u : number;
-}
-
-enum x86_result x86_exec_mov_to_dr(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	uint64_t value = cpu->gpr[insn->rm];
-	unsigned number = debug_register(insn->reg);
-
-	if (number > 7)
-		return x86_raise(cpu, X86_UD);
-	if (cpu->cpl)
-		return gp(cpu);
-	if (insn->size == 4)
-		value = (uint32_t)value;
-	if (number >= 6 && (value >> 32))
-		return gp(cpu);
-	if (number == 7 && (value & (DR7_ENABLES | DR7_GD))) {
-		x86_end(cpu, UMBRA_END_ERROR, "breakpoints (DR7 = %#llx) are not in this build",
-			(unsigned long long)value);
-		return X86_FAULT;
-	}
-	if (number == 6)
-		value = (value & DR6_WRITABLE) | DR6_FIXED_ONES;
-	else if (number == 7)
-		value = (value & DR7_WRITABLE) | DR7_FIXED_ONES;
-	cpu->dr[number] = value;
-	return X86_DONE;
-}
-
-enum x86_result x86_exec_mov_from_dr(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	unsigned number = debug_register(insn->rm);
-
-	if (number > 7)
-		return x86_raise(cpu, X86_UD);
-	if (cpu->cpl)
-		return gp(cpu);
-	cpu->gpr[insn->reg] = insn->size == 4 ? (uint32_t)cpu->dr[number] : cpu->dr[number];
 	return X86_DONE;
 }
 

@@ -3,14 +3,15 @@
 #include "x86/integer.h"
 
 /* In 64-bit mode; other stacks go any way, which is x86_push(). */
-ALWAYS_INLINE enum x86_result push(struct x86_cpu *cpu, uint64_t value, enum way way, unsigned size)
+ALWAYS_INLINE enum x86_result push(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t value,
+				   enum way way, unsigned size)
 {
 	uint64_t offset = cpu->gpr[X86_RSP] - size;
 	uint8_t *host;
 
 	if (way == WAY_ANY)
 		return x86_push(cpu, size, value) ? X86_DONE : X86_FAULT;
-	if (find_at(cpu, X86_SS, offset, size, HW_WRITE, WAY_FAST, &host) != X86_DONE)
+	if (!find_stack(cpu, insn, offset, size, HW_WRITE, &host))
 		return TAKE_ANY_WAY;
 	x86_put(host, size, value);
 	cpu->gpr[X86_RSP] = offset;
@@ -20,13 +21,13 @@ ALWAYS_INLINE enum x86_result push(struct x86_cpu *cpu, uint64_t value, enum way
 ALWAYS_INLINE enum x86_result push_reg(struct x86_cpu *cpu, const struct x86_insn *insn,
 				       enum way way, unsigned size)
 {
-	return push(cpu, cpu->gpr[insn->rm], way, size);
+	return push(cpu, insn, cpu->gpr[insn->rm], way, size);
 }
 
 ALWAYS_INLINE enum x86_result push_imm(struct x86_cpu *cpu, const struct x86_insn *insn,
 				       enum way way, unsigned size)
 {
-	return push(cpu, (uint64_t)insn->imm, way, size);
+	return push(cpu, insn, (uint64_t)insn->imm, way, size);
 }
 
 ALWAYS_INLINE enum x86_result push_mem(struct x86_cpu *cpu, const struct x86_insn *insn,
@@ -49,8 +50,7 @@ ALWAYS_INLINE enum x86_result pop_reg(struct x86_cpu *cpu, const struct x86_insn
 		if (!x86_pop(cpu, size, &value))
 			return X86_FAULT;
 	} else {
-		if (find_at(cpu, X86_SS, cpu->gpr[X86_RSP], size, HW_READ, WAY_FAST, &host) !=
-		    X86_DONE)
+		if (!find_stack(cpu, insn, cpu->gpr[X86_RSP], size, HW_READ, &host))
 			return TAKE_ANY_WAY;
 		value = x86_get(host, size);
 		cpu->gpr[X86_RSP] += size;

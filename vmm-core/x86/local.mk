@@ -32,9 +32,13 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/cpu.c \
 	vmm-core/x86/device.c \
 	vmm-core/x86/cpuid.c \
+	vmm-core/x86/debug.c \
+	vmm-core/x86/debug.h \
+	vmm-core/x86/event.h \
 	vmm-core/x86/exception.c \
 	vmm-core/x86/features.def \
 	vmm-core/x86/far.c \
+	vmm-core/x86/far.h \
 	vmm-core/x86/interrupt.c \
 	vmm-core/x86/invalidate.c \
 	vmm-core/x86/io.c \
@@ -46,6 +50,10 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/msr.c \
 	vmm-core/x86/msr.h \
 	vmm-core/x86/protection.c \
+	vmm-core/x86/real.c \
+	vmm-core/x86/real.h \
+	vmm-core/x86/reset.c \
+	vmm-core/x86/return.c \
 	vmm-core/x86/segment.c \
 	vmm-core/x86/segment.h \
 	vmm-core/x86/selector.c \
@@ -58,10 +66,14 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/sse_move.c \
 	vmm-core/x86/sse_shuffle.c \
 	vmm-core/x86/sse_string.c \
+	vmm-core/x86/stack.c \
+	vmm-core/x86/stack.h \
 	vmm-core/x86/syscall.c \
 	vmm-core/x86/system.c \
 	vmm-core/x86/system.h \
 	vmm-core/x86/table.c \
+	vmm-core/x86/task.c \
+	vmm-core/x86/task.h \
 	vmm-core/x86/tsc.c \
 	vmm-core/x86/xcr.c \
 	vmm-core/x86/xcr.h \
@@ -97,6 +109,16 @@ TESTS += \
 	tests/unit/test_x86_system \
 	tests/unit/test_x86_x87 \
 	tests/unit/test_x86_xsave
+check_PROGRAMS += \
+	tests/unit/test_x86_debug \
+	tests/unit/test_x86_real \
+	tests/unit/test_x86_task \
+	tests/unit/test_x86_v8086
+TESTS += \
+	tests/unit/test_x86_debug \
+	tests/unit/test_x86_real \
+	tests/unit/test_x86_task \
+	tests/unit/test_x86_v8086
 x86_test_fixture = tests/unit/x86_system_fixture.h tests/unit/paging_fixture.h
 x86_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 x86_test_ldadd = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
@@ -150,3 +172,15 @@ check_PROGRAMS += tests/unit/test_x86_branch
 TESTS += tests/unit/test_x86_branch
 tests_unit_test_x86_branch_SOURCES = tests/unit/test_x86_branch.c tests/unit/x86_fixture.h
 tests_unit_test_x86_branch_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_x86_debug_SOURCES = tests/unit/test_x86_debug.c $(x86_test_fixture)
+tests_unit_test_x86_debug_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_debug_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_real_SOURCES = tests/unit/test_x86_real.c $(x86_test_fixture)
+tests_unit_test_x86_real_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_real_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_task_SOURCES = tests/unit/test_x86_task.c $(x86_test_fixture)
+tests_unit_test_x86_task_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_task_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_v8086_SOURCES = tests/unit/test_x86_v8086.c $(x86_test_fixture)
+tests_unit_test_x86_v8086_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_v8086_LDADD = $(x86_test_ldadd)

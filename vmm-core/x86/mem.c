@@ -3,6 +3,7 @@
 #include "x86/mem.h"
 
 #include "x86/control.h"
+#include "x86/debug.h"
 #include "x86/insn.h"
 
 /* Rights of a data or code segment, as in bits 40...55 of its descriptor (SDM 3A 3.4.5). */
@@ -37,9 +38,8 @@ static bool raise_segment(struct x86_cpu *cpu, unsigned segment)
 	return false;
 }
 
-/* SDM 3A 5.3, 5.4: type and limit; a null selector leaves no rights. */
-static bool segment_allows(const struct x86_segment *segment, uint32_t offset, unsigned size,
-			   bool write)
+bool x86_segment_allows(const struct x86_segment *segment, uint32_t offset, unsigned size,
+			bool write)
 {
 	unsigned rights = segment->rights;
 	uint64_t last = (uint64_t)offset + size - 1;
@@ -70,7 +70,7 @@ static bool linear_of(struct x86_cpu *cpu, unsigned segment, uint64_t offset, un
 		*ret_linear = linear;
 		return true;
 	}
-	if (!segment_allows(s, (uint32_t)offset, size, write))
+	if (!x86_segment_allows(s, (uint32_t)offset, size, write))
 		return raise_segment(cpu, segment);
 	*ret_linear = (uint32_t)(s->base + offset);
 	return true;
@@ -91,15 +91,33 @@ static bool find_part(struct x86_cpu *cpu, uint64_t linear, enum hw_access acces
 	return span->host[part] || hw_public(cpu->hw)->mmio;
 }
 
+/* While accesses are watched none may find its page in the lookaside. */
+static void forget_page(struct x86_cpu *cpu, uint64_t linear)
+{
+	struct hw_public *p = hw_public(cpu->hw);
+
+	for (unsigned i = 0; i < sizeof(p->data) / sizeof(p->data[0]); i++) {
+		struct hw_lookaside *entry =
+			&p->data[i][(linear >> PAGE_SHIFT) % HW_LOOKASIDE_SETS];
+
+		entry->page[0] = entry->page[1] = HW_NO_PAGE;
+	}
+}
+
 static bool translate(struct x86_cpu *cpu, uint64_t linear, unsigned size, enum hw_access access,
 		      enum hw_privilege privilege, struct span *ret)
 {
 	bool found;
 
 	ret->first = PAGE_SIZE - (linear & PAGE_MASK);
+	ret->host[1] = NULL;
 	found = find_part(cpu, linear, access, privilege, ret, 0) &&
 		(ret->first >= size ||
 		 find_part(cpu, next_page(cpu, linear), access, privilege, ret, 1));
+	if (__builtin_expect(cpu->watch, 0)) {
+		forget_page(cpu, linear);
+		forget_page(cpu, next_page(cpu, linear));
+	}
 	if (!found) {
 		x86_raise_memory_fault(cpu);
 		return false;
@@ -166,7 +184,7 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 	} else if (!linear_of(cpu, segment, offset, size, access == HW_WRITE, &linear)) {
 		return NULL;
 	}
-	if (__builtin_expect((linear & PAGE_MASK) <= PAGE_SIZE - size, 1)) {
+	if (__builtin_expect((linear & PAGE_MASK) <= PAGE_SIZE - size && !cpu->watch, 1)) {
 		hint = &cpu->hints[(linear >> PAGE_SHIFT) % X86_NR_HINTS];
 		if (hint->page == linear >> PAGE_SHIFT)
 			__builtin_prefetch(
@@ -185,6 +203,10 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 	}
 	if (!translate(cpu, linear, size, access, cpu->privilege, &span))
 		return NULL;
+	if (cpu->watch && !x86_watch(cpu, linear, size, access == HW_WRITE))
+		return NULL;
+	if (span.host[0] && span.first == size)
+		return span.host[0];
 	return bounce(cpu, &span, size);
 }
 
@@ -255,23 +277,43 @@ bool x86_load_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, void *
 	return true;
 }
 
-bool x86_store_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes)
+static bool store_linear(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes,
+			 enum hw_privilege privilege)
 {
 	struct span span;
 
 	if (!system_canonical(cpu, linear, size) ||
-	    !translate(cpu, linear, size, HW_WRITE, HW_SUPERVISOR, &span))
+	    !translate(cpu, linear, size, HW_WRITE, privilege, &span))
 		return false;
 	copy_out(cpu, &span, size, bytes);
 	return true;
 }
 
-uint64_t x86_stack_pointer(const struct x86_cpu *cpu)
+bool x86_store_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes)
+{
+	return store_linear(cpu, linear, size, bytes, HW_SUPERVISOR);
+}
+
+bool x86_store_user(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes)
+{
+	return store_linear(cpu, linear, size, bytes, HW_USER);
+}
+
+static uint64_t stack_part(const struct x86_cpu *cpu, uint64_t offset)
 {
 	if (cpu->code_mode == X86_CODE_64)
-		return cpu->gpr[X86_RSP];
-	return cpu->segment[X86_SS].rights & RIGHTS_DB ? (uint32_t)cpu->gpr[X86_RSP]
-						       : (uint16_t)cpu->gpr[X86_RSP];
+		return offset;
+	return cpu->segment[X86_SS].rights & RIGHTS_DB ? (uint32_t)offset : (uint16_t)offset;
+}
+
+uint64_t x86_stack_pointer(const struct x86_cpu *cpu)
+{
+	return stack_part(cpu, cpu->gpr[X86_RSP]);
+}
+
+uint64_t x86_stack_offset(const struct x86_cpu *cpu, uint64_t distance)
+{
+	return stack_part(cpu, cpu->gpr[X86_RSP] + distance);
 }
 
 void x86_set_stack_pointer(struct x86_cpu *cpu, uint64_t value)
@@ -284,14 +326,9 @@ void x86_set_stack_pointer(struct x86_cpu *cpu, uint64_t value)
 		memcpy(&cpu->gpr[X86_RSP], &value, sizeof(uint16_t));
 }
 
-static uint64_t stack_offset(const struct x86_cpu *cpu, uint64_t value)
-{
-	return cpu->segment[X86_SS].rights & RIGHTS_DB ? (uint32_t)value : (uint16_t)value;
-}
-
 bool x86_push_slow(struct x86_cpu *cpu, unsigned size, uint64_t value)
 {
-	uint64_t offset = stack_offset(cpu, x86_stack_pointer(cpu) - size);
+	uint64_t offset = x86_stack_offset(cpu, -(uint64_t)size);
 
 	if (!x86_store_slow(cpu, X86_SS, offset, size, &value))
 		return false;
@@ -308,4 +345,9 @@ bool x86_pop_slow(struct x86_cpu *cpu, unsigned size, uint64_t *ret_value)
 	*ret_value = value;
 	x86_set_stack_pointer(cpu, offset + size);
 	return true;
+}
+
+bool x86_peek(struct x86_cpu *cpu, unsigned distance, unsigned size, uint64_t *ret_value)
+{
+	return x86_load(cpu, X86_SS, x86_stack_offset(cpu, distance), size, ret_value);
 }

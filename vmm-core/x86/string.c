@@ -14,7 +14,7 @@ enum string { STRING_MOVS, STRING_STOS, STRING_LODS, STRING_CMPS, STRING_SCAS, N
 ALWAYS_INLINE uint64_t address_get(const struct x86_cpu *cpu, const struct x86_insn *insn,
 				   unsigned reg)
 {
-	return insn->address_size == 8 ? cpu->gpr[reg] : (uint32_t)cpu->gpr[reg];
+	return x86_address_part(insn, cpu->gpr[reg]);
 }
 
 ALWAYS_INLINE void address_add(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned reg,

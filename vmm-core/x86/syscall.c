@@ -96,8 +96,8 @@ enum x86_result x86_exec_sysret(struct x86_cpu *cpu, const struct x86_insn *insn
 		return gp(cpu);
 	if (cpu->code_mode != X86_CODE_64)
 		x86_set_flags(cpu, x86_flags(cpu) | RFLAGS_IF);
-	else if (x86_write_flags(cpu, cpu->gpr[X86_R11], mask, 3) == X86_FAULT)
-		return X86_FAULT;
+	else
+		x86_write_flags(cpu, cpu->gpr[X86_R11], mask);
 	if (is_amd(cpu)) /* base, limit and attributes stay as they are */
 		cpu->segment[X86_SS].selector = (uint16_t)((selector + SYSRET_SS) | 3);
 	else
