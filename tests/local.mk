@@ -4,26 +4,31 @@ PAGING_TESTS = \
 	tests/unit/test_paging_mmio \
 	tests/unit/test_paging_shadow \
 	tests/unit/test_paging_smp \
-	tests/unit/test_paging_tlb
+	tests/unit/test_paging_tlb \
+	tests/unit/test_paging_walk
 check_PROGRAMS += $(PAGING_TESTS)
 TESTS += $(PAGING_TESTS)
+paging_test_sources = tests/unit/paging_fixture.h tests/unit/reference_walk.c tests/unit/reference_walk.h
 paging_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 paging_test_ldadd = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_paging_law_SOURCES = tests/unit/test_paging_law.c tests/unit/paging_fixture.h
+tests_unit_test_paging_law_SOURCES = tests/unit/test_paging_law.c $(paging_test_sources)
 tests_unit_test_paging_law_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_law_LDADD = $(paging_test_ldadd)
-tests_unit_test_paging_mmio_SOURCES = tests/unit/test_paging_mmio.c tests/unit/paging_fixture.h
+tests_unit_test_paging_mmio_SOURCES = tests/unit/test_paging_mmio.c $(paging_test_sources)
 tests_unit_test_paging_mmio_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_mmio_LDADD = $(paging_test_ldadd)
-tests_unit_test_paging_shadow_SOURCES = tests/unit/test_paging_shadow.c tests/unit/paging_fixture.h
+tests_unit_test_paging_shadow_SOURCES = tests/unit/test_paging_shadow.c $(paging_test_sources)
 tests_unit_test_paging_shadow_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_shadow_LDADD = $(paging_test_ldadd)
-tests_unit_test_paging_smp_SOURCES = tests/unit/test_paging_smp.c tests/unit/paging_fixture.h
+tests_unit_test_paging_smp_SOURCES = tests/unit/test_paging_smp.c $(paging_test_sources)
 tests_unit_test_paging_smp_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_smp_LDADD = $(paging_test_ldadd)
-tests_unit_test_paging_tlb_SOURCES = tests/unit/test_paging_tlb.c tests/unit/paging_fixture.h
+tests_unit_test_paging_tlb_SOURCES = tests/unit/test_paging_tlb.c $(paging_test_sources)
 tests_unit_test_paging_tlb_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_tlb_LDADD = $(paging_test_ldadd)
+tests_unit_test_paging_walk_SOURCES = tests/unit/test_paging_walk.c $(paging_test_sources)
+tests_unit_test_paging_walk_CPPFLAGS = $(paging_test_cppflags)
+tests_unit_test_paging_walk_LDADD = $(paging_test_ldadd)
 
 INTEGRATION_TESTS = \
 	tests/integration/test_boot_images.py \

@@ -98,6 +98,7 @@ static void count_charges(const struct umbra_counters *c, enum umbra_mode mode,
 		{"invlpg", c->guest_invlpgs[0]},
 		/* Where it exits, the VMM loads the register. */
 		{"cr3_load", mode == UMBRA_MODE_EPT ? c->guest_cr3_loads[0] : 0},
+		{"cr3_load_keep", 0}, /* these guests have no PCIDs */
 		{"exit", exits},
 		{"shadow_fill", c->shadow_fills[0]},
 		{"table_write", c->shadow_table_writes[0]},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest memory with the modelled hardware and a VMM around it, without a CPU, and a reference
- * walker that reads the guest's tables by the manual alone: for tests of paging.
+ * Guest memory with the modelled hardware and a VMM around it, without a CPU, beside a walker that
+ * reads the guest's tables by the manual alone: for tests of paging.
  */
 #ifndef TESTS_PAGING_FIXTURE_H
 #define TESTS_PAGING_FIXTURE_H
@@ -16,6 +16,7 @@
 
 #include "memory/map.h"
 #include "paging/vmm.h"
+#include "reference_walk.h"
 
 #define RAM_SIZE (8ull << 20)
 /* All of RAM, read and write for the supervisor, at this address: how the guest reaches its tables.
@@ -111,7 +112,7 @@ static inline void box_attend(struct box *box)
 /* The guest writes an entry of one of its tables. */
 static inline void box_guest_write(struct box *box, uint64_t gpa, uint64_t entry)
 {
-	uint8_t *host = hw_translate(box->hw, WINDOW + gpa, HW_WRITE, false);
+	uint8_t *host = hw_translate(box->hw, WINDOW + gpa, HW_WRITE, HW_SUPERVISOR);
 
 	assert_non_null(host);
 	memcpy(host, &entry, sizeof(entry));
@@ -126,9 +127,9 @@ struct outcome {
 };
 
 static inline struct outcome box_access(struct box *box, uint64_t gva, enum hw_access access,
-					bool user)
+					enum hw_privilege privilege)
 {
-	uint8_t *host = hw_translate(box->hw, gva, access, user);
+	uint8_t *host = hw_translate(box->hw, gva, access, privilege);
 	struct outcome outcome = {.fault = !host};
 
 	if (!host) {
@@ -146,45 +147,36 @@ static inline struct outcome box_access(struct box *box, uint64_t gva, enum hw_a
 	return outcome;
 }
 
-/* The manual alone (SDM 3A 4.5-4.8), on a flat copy of guest RAM, which gets the A and D bits. */
-static inline struct outcome reference_access(uint8_t *ram, const struct hw_paging *regs,
-					      uint64_t gva, enum hw_access access, bool user)
+/* What the manual's walker makes of the same registers; @pdpte: loaded at the last MOV to CR3. */
+static inline struct reference_registers box_registers(const struct box *box)
 {
-	bool write = access == HW_WRITE, fetch = access == HW_FETCH, nxe = regs->efer & EFER_NXE;
-	uint32_t code = (write ? 2 : 0) | (user ? 4 : 0) | (fetch && nxe ? 16 : 0);
-	bool may_write = true, may_user = true, may_execute = true;
-	uint64_t table = regs->cr3 & 0xfffffff000ull, *path[5] = {0}, entry;
-	int level;
+	return (struct reference_registers){
+		.cr0 = box->regs.cr0,
+		.cr3 = box->regs.cr3,
+		.cr4 = box->regs.cr4,
+		.efer = box->regs.efer,
+		.pkru = box->regs.pkru,
+		.maxphyaddr = hw_maxphyaddr(box->hw),
+	};
+}
 
-	for (level = 4;; level--) {
-		uint64_t at = table + (gva >> (3 + 9 * level) & 511) * 8;
+/* The manual alone, on a flat copy of guest RAM, which gets the A and D bits. */
+static inline struct outcome reference_outcome(uint8_t *ram, const struct box *box, uint64_t gva,
+					       enum hw_access access, enum hw_privilege privilege)
+{
+	const struct reference_memory memory = {ram, RAM_SIZE};
+	const struct reference_registers registers = box_registers(box);
+	const struct reference_access asked = {
+		gva,
+		access == HW_READ    ? REFERENCE_READ
+		: access == HW_WRITE ? REFERENCE_WRITE
+				     : REFERENCE_FETCH,
+		privilege == HW_USER,
+		privilege == HW_SUPERVISOR_AC,
+	};
+	struct reference_result result = reference_walk(&memory, &registers, &asked);
 
-		if (at >= RAM_SIZE)
-			return (struct outcome){true, code | 1 | 8,
-						0}; /* all ones: reserved bits */
-		path[level] = (uint64_t *)(ram + at);
-		entry = *path[level];
-		if (!(entry & 1))
-			return (struct outcome){true, code, 0};
-		if ((entry >> 40 & 0xfff) || (!nxe && entry >> 63) ||
-		    (level >= 3 && (entry & 0x80)) ||
-		    (level == 2 && (entry & 0x80) && (entry & 0x1fe000)))
-			return (struct outcome){true, code | 1 | 8, 0};
-		may_write &= entry >> 1 & 1;
-		may_user &= entry >> 2 & 1;
-		may_execute &= !(entry >> 63);
-		if (level == 1 || (level == 2 && (entry & 0x80)))
-			break;
-		table = entry & 0xfffffff000ull;
-	}
-	if ((user && !may_user) || (fetch && !may_execute) ||
-	    (write && !may_write && (user || (regs->cr0 & 1ull << 16))))
-		return (struct outcome){true, code | 1, 0};
-	for (int l = 4; l >= level; l--)
-		*path[l] |= 0x20 | (l == level && write ? 0x40 : 0);
-	if (level == 2)
-		return (struct outcome){false, 0, (entry & 0xffffe00000ull) | (gva & 0x1fffff)};
-	return (struct outcome){false, 0, (entry & 0xfffffff000ull) | (gva & 0xfff)};
+	return (struct outcome){result.fault, result.code, result.fault ? 0 : result.physical};
 }
 
 #endif

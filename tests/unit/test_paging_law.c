@@ -68,7 +68,7 @@ static void write_both(struct law *law, uint64_t gpa, uint64_t entry)
 {
 	box_guest_write(&law->box, gpa, entry);
 	/* The write went through the window: its walk sets bits there too. */
-	reference_access(law->ram, &law->box.regs, WINDOW + gpa, HW_WRITE, false);
+	reference_outcome(law->ram, &law->box, WINDOW + gpa, HW_WRITE, HW_SUPERVISOR);
 	memcpy(law->ram + gpa, &entry, sizeof(entry));
 }
 
@@ -172,9 +172,9 @@ static void access_one(struct law *law)
 {
 	uint64_t gva = random_gva();
 	enum hw_access access = random_below(3);
-	bool user = random_below(2);
-	struct outcome want = reference_access(law->ram, &law->box.regs, gva, access, user);
-	struct outcome got = box_access(&law->box, gva, access, user);
+	enum hw_privilege privilege = random_below(HW_PRIVILEGES);
+	struct outcome want = reference_outcome(law->ram, &law->box, gva, access, privilege);
+	struct outcome got = box_access(&law->box, gva, access, privilege);
 
 	if (!want.fault && want.gpa >= RAM_SIZE)
 		want.gpa = UINT64_MAX;

@@ -62,7 +62,6 @@ static void what_cpuid_does_not_offer_is_undefined(void **state)
 		{"\x0f\x01\xc9", 3},         /* mwait */
 		{"\x0f\x01\xd0", 3},         /* xgetbv */
 		{"\xf3\x48\x0f\xae\xc0", 5}, /* rdfsbase rax */
-		{"\x48\x0f\xc7\x0b", 4},     /* cmpxchg16b [rbx] */
 		{"\x0f\x01\xca", 3},         /* clac */
 	};
 	struct x86_box *b = *state;

@@ -14,16 +14,20 @@
 
 struct hw;
 
+#define SHIFT_2M        21
+#define SHIFT_1G        30
+
 #define MEMORY_MAX_MMIO 16
 
 struct memory {
 	struct frames frames;
-	uint64_t size;      /* bytes of RAM */
-	bool contiguous;    /* GPA = HPA; else frames are handed out on first touch */
-	uint32_t *frame_of; /* guest page -> frame, FRAME_NONE before the first touch */
-	uint32_t *page_of;  /* frame -> guest page, GFN_NONE for others */
-	uint32_t touched;   /* guest pages that have a frame */
-	uint32_t tables;    /* frames handed out by memory_table_alloc() */
+	uint64_t size;         /* bytes of RAM */
+	uint8_t backing_shift; /* frames are handed out in aligned runs of this size */
+	bool contiguous;       /* GPA = HPA; else frames are handed out on first touch */
+	uint32_t *frame_of;    /* guest page -> frame, FRAME_NONE before the first touch */
+	uint32_t *page_of;     /* frame -> guest page, GFN_NONE for others */
+	uint32_t touched;      /* guest pages that have a frame */
+	uint32_t tables;       /* frames handed out by memory_table_alloc() */
 	uint32_t max_tables;
 	uint32_t ones; /* a frame of all ones: what reads where nobody answers */
 	/* The MMUs that translate into this memory: each must notice writes to marked frames. */

@@ -30,7 +30,10 @@ int memory_create(struct memory *memory, uint64_t size, bool contiguous, uint64_
 	uint32_t tables = contiguous ? 0 : table_allowance(size);
 	int error;
 
-	*memory = (struct memory){.size = size, .contiguous = contiguous, .max_tables = tables};
+	*memory = (struct memory){.size = size,
+				  .backing_shift = PAGE_SHIFT,
+				  .contiguous = contiguous,
+				  .max_tables = tables};
 	error = frames_create(&memory->frames, pages + tables + 1, ret_error);
 	if (error)
 		return error;

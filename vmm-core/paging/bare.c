@@ -4,14 +4,15 @@
 
 static int enter(struct vmm *vmm)
 {
-	int error = 0;
+	for (unsigned i = 0; i < vmm->nr_hw; i++) {
+		struct hw *hw = vmm->hw[i];
 
-	for (unsigned i = 0; i < vmm->nr_hw && !error; i++) {
-		vmm->hw[i]->intercepts = 0;
-		vmm->hw[i]->eptp = 0;
-		error = hw_paging_changed(vmm->hw[i], &(struct hw_paging){0});
+		hw->intercepts = 0;
+		hw->eptp = 0;
+		hw_set_registers(hw);
+		hw_flush(hw);
 	}
-	return error;
+	return 0;
 }
 
 static uint64_t leave(struct vmm *vmm)

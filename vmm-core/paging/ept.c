@@ -16,19 +16,31 @@ static int root(struct vmm *vmm)
 	return vmm->ept_root == UINT64_MAX ? -ENOMEM : 0;
 }
 
+/* Every vCPU's EPT pointer, and nothing cached of what was behind it. */
+static void set_eptp(struct vmm *vmm)
+{
+	for (unsigned i = 0; i < vmm->nr_hw; i++) {
+		vmm->hw[i]->eptp = vmm->ept_root | EPTP_WB | EPTP_AD |
+				   (uint64_t)(vmm->ept_levels - 1) << EPTP_LEVELS_SHIFT;
+		tlb_flush_nested(&vmm->hw[i]->tlb);
+		hw_flush(vmm->hw[i]);
+	}
+}
+
 static int enter(struct vmm *vmm)
 {
 	int error = root(vmm);
 
-	for (unsigned i = 0; i < vmm->nr_hw && !error; i++) {
+	if (error)
+		return error;
+	for (unsigned i = 0; i < vmm->nr_hw; i++) {
 		struct hw *hw = vmm->hw[i];
-		struct hw_paging guest = hw->guest;
 
 		hw->intercepts = INTERCEPT_EVENTS;
-		hw->eptp = vmm->ept_root;
-		error = hw_paging_changed(hw, &guest);
+		hw_set_registers(hw);
 	}
-	return error;
+	set_eptp(vmm);
+	return 0;
 }
 
 static uint64_t leave(struct vmm *vmm)
@@ -43,38 +55,50 @@ static void free_tables(struct vmm *vmm, uint64_t table, unsigned level)
 	uint64_t *entries = frames_host(&vmm->memory->frames, table);
 
 	for (unsigned i = 0; i < ENTRIES && level > 1; i++) {
-		if (entries[i] & EPT_R)
+		if ((entries[i] & EPT_R) && !(entries[i] & EPT_PS))
 			free_tables(vmm, entries[i] & ENTRY_ADDRESS, level - 1);
 	}
 	memory_table_free(vmm->memory, table);
 }
 
+void ept_free(struct vmm *vmm)
+{
+	free_tables(vmm, vmm->ept_root, vmm->ept_levels);
+	vmm->ept_root = UINT64_MAX;
+}
+
 /* Drops every EPT table; the root is a new one. */
 static void empty(struct vmm *vmm)
 {
-	free_tables(vmm, vmm->ept_root, LEVELS);
-	vmm->ept_root = memory_table_alloc(vmm->memory);
-	for (unsigned i = 0; i < vmm->nr_hw; i++) {
-		vmm->hw[i]->eptp = vmm->ept_root;
-		tlb_flush_nested(&vmm->hw[i]->tlb);
-		hw_flush(vmm->hw[i]);
-	}
+	ept_free(vmm);
+	root(vmm); /* there was one */
+	set_eptp(vmm);
 }
 
-/* Maps one page. False: the allowance for tables is used up. */
-static bool map(struct vmm *vmm, struct hw *hw, uint64_t gpa, uint64_t hpa, uint64_t rights)
+/* The size of the page that can map this address: all of it RAM with frames that lie together. */
+static unsigned page_level(const struct memory *memory, uint64_t gpa)
+{
+	return !memory_is_ram(memory, gpa)         ? 1
+	       : memory->backing_shift == SHIFT_1G ? 3
+	       : memory->backing_shift == SHIFT_2M ? 2
+						   : 1;
+}
+
+/* Maps the page of @leaf level. False: the allowance for tables is used up. */
+static bool map(struct vmm *vmm, struct hw *hw, uint64_t gpa, uint64_t hpa, uint64_t rights,
+		unsigned leaf)
 {
 	struct frames *frames = &vmm->memory->frames;
 	uint64_t table = vmm->ept_root;
 
-	for (unsigned level = LEVELS;; level--) {
+	for (unsigned level = vmm->ept_levels;; level--) {
 		unsigned index = entry_index(gpa, level);
 		uint64_t *entry = (uint64_t *)frames_host(frames, table) + index;
 		uint64_t entry_hpa = table + index * sizeof(*entry);
 
 		vmm_trace(hw, UMBRA_TABLE_EPT, level, index, false, gpa, entry_hpa, *entry);
-		if (level == 1) {
-			*entry = hpa | rights | EPT_MEMORY_TYPE_WB;
+		if (level == leaf) {
+			*entry = hpa | rights | EPT_MEMORY_TYPE_WB | (leaf > 1 ? EPT_PS : 0);
 			vmm_trace(hw, UMBRA_TABLE_EPT, level, index, true, gpa, entry_hpa, *entry);
 			return true;
 		}
@@ -104,6 +128,11 @@ static enum hw_resume by_software(struct vmm *vmm, struct hw *hw, const struct h
 		*ret_error_code = walk.error_code;
 		return HW_INJECT;
 	}
+	if (memory_is_ram(vmm->memory, walk.gpa)) {
+		*ret_hpa = memory_frame(vmm->memory, walk.gpa / PAGE_SIZE) * PAGE_SIZE +
+			   (walk.gpa & PAGE_MASK);
+		return HW_EMULATE;
+	}
 	*ret_hpa = walk.gpa;
 	return exit->access != HW_FETCH && memory_is_mmio(vmm->memory, walk.gpa) ? HW_MMIO
 										 : HW_DISCARD;
@@ -113,7 +142,8 @@ static enum hw_resume memory_exit(struct vmm *vmm, struct hw *hw, const struct h
 				  uint64_t *ret_hpa, uint32_t *ret_error_code)
 {
 	struct memory *memory = vmm->memory;
-	uint64_t hpa, rights, before = hw->public.cycles;
+	uint64_t hpa, rights, gpa = exit->gpa & ~PAGE_MASK, before = hw->public.cycles;
+	unsigned level = page_level(memory, exit->gpa);
 	bool touched_before = false;
 
 	if (exit->reason == UMBRA_EXIT_ept_misconfiguration)
@@ -121,23 +151,27 @@ static enum hw_resume memory_exit(struct vmm *vmm, struct hw *hw, const struct h
 	hw_charge_exit(hw, hw->cost.ept_violation);
 	if (memory_is_ram(memory, exit->gpa)) {
 		touched_before = memory->frame_of[exit->gpa / PAGE_SIZE] != FRAME_NONE;
-		hpa = memory_frame(memory, exit->gpa / PAGE_SIZE) * PAGE_SIZE;
+		gpa = exit->gpa & ~((1ull << memory->backing_shift) - 1);
+		hpa = memory_frame(memory, gpa / PAGE_SIZE) * PAGE_SIZE;
 		rights = EPT_RWX;
+	} else if (exit->table || (exit->gpa >> (12 + 9 * vmm->ept_levels))) {
+		/* Where nobody answers no table can be written, nor mapped so far up. */
+		return by_software(vmm, hw, exit, ret_hpa, ret_error_code);
 	} else if (memory_is_mmio(memory, exit->gpa)) {
 		/* Marked once, every access misses the TLB and is known at once (SDM 3C 28.3.3.1).
 		 */
 		hpa = 0;
 		rights = EPT_W | EPT_X;
-	} else if (exit->access == HW_WRITE && !exit->table) {
+	} else if (exit->access == HW_WRITE) {
 		return by_software(vmm, hw, exit, ret_hpa, ret_error_code);
 	} else {
 		hpa = memory->ones * PAGE_SIZE;
 		rights = EPT_R | EPT_X;
 	}
-	if (!map(vmm, hw, exit->gpa & ~PAGE_MASK, hpa, rights)) {
+	if (!map(vmm, hw, gpa, hpa, rights, level)) {
 		/* Storms over the space above RAM end here: start again with empty tables. */
 		empty(vmm);
-		if (!map(vmm, hw, exit->gpa & ~PAGE_MASK, hpa, rights)) {
+		if (!map(vmm, hw, gpa, hpa, rights, level)) {
 			hw_fail(hw, "no frame left for EPT tables");
 			return HW_STOP;
 		}

@@ -3,29 +3,34 @@
  * guest's own. */
 #include "paging/vmm.h"
 
-uint64_t guest_entry(struct vmm *vmm, uint64_t gpa)
+static uint64_t read_entry(struct vmm *vmm, uint64_t gpa, unsigned size)
 {
-	uint64_t entry;
+	uint64_t entry = 0;
 
-	if (memory_read(vmm->memory, gpa, &entry, sizeof(entry)) < 0)
-		return UINT64_MAX;
+	if (memory_read(vmm->memory, gpa, &entry, size) < 0) /* nobody answers there */
+		return size == sizeof(uint32_t) ? UINT32_MAX : UINT64_MAX;
 	return entry;
 }
 
+uint64_t guest_entry(struct vmm *vmm, uint64_t gpa)
+{
+	return read_entry(vmm, gpa, sizeof(uint64_t));
+}
+
 static void set_bits(struct vmm *vmm, struct hw *hw, uint64_t gpa, uint64_t entry, uint64_t bits,
-		     unsigned level)
+		     unsigned level, unsigned index)
 {
 	size_t span;
-	uint64_t *host;
+	uint8_t *host;
 
 	if ((entry & bits) == bits)
 		return;
 	/* An entry beyond RAM has all bits set and never comes here. */
-	host = memory_span_write(vmm->memory, gpa, sizeof(*host), &span);
-	*host |= bits;
+	host = memory_span_write(vmm->memory, gpa, 1, &span);
+	*host |= bits;                 /* both lie in the first byte */
 	hw_attention_all(vmm->memory); /* code may lie there too */
-	vmm_trace(hw, UMBRA_TABLE_GUEST, level, gpa % PAGE_SIZE / sizeof(*host), true, gpa,
-		  (uint8_t *)host - vmm->memory->frames.base, *host);
+	vmm_trace(hw, UMBRA_TABLE_GUEST, level, index, true, gpa, host - vmm->memory->frames.base,
+		  entry | bits);
 }
 
 static uint64_t entry_hpa(struct vmm *vmm, uint64_t gpa)
@@ -45,42 +50,54 @@ static bool fault(struct guest_walk *walk, uint32_t code)
 bool guest_walk(struct vmm *vmm, struct hw *hw, uint64_t gva, enum hw_access access,
 		enum hw_privilege privilege, struct guest_walk *ret_walk)
 {
-	const struct hw_paging *guest = &hw->guest;
-	bool nxe = guest->efer & EFER_NXE, wp = guest->cr0 & CR0_WP;
-	bool write = access == HW_WRITE, fetch = access == HW_FETCH, user = privilege == HW_USER;
-	uint32_t code = (write ? PF_W : 0) | (user ? PF_U : 0) | (fetch && nxe ? PF_I : 0);
-	uint64_t table = guest->cr3 & ENTRY_ADDRESS, gpa[LEVELS], mask;
-	unsigned level;
+	const struct paging_rules *rules = &hw->guest_rules;
+	uint64_t table = hw->guest.cr3 & ENTRY_ADDRESS, gpa[MAX_LEVELS], entry;
+	unsigned level = rules->levels, size = entry_size(rules);
+	uint32_t code = fault_code(rules, access, privilege);
+	struct rights *rights = &ret_walk->rights;
+	bool write = access == HW_WRITE, denied;
 
-	ret_walk->rights = (struct rights){true, true, true};
-	for (level = LEVELS;; level--) {
-		uint64_t entry;
+	*rights = RIGHTS_ALL;
+	if (rules->format == FORMAT_PAE) {
+		table = hw->pdpte[gva >> 30 & 3];
+		if (!(table & PTE_P))
+			return fault(ret_walk, code);
+		table &= ENTRY_ADDRESS;
+	}
+	for (;; level--) {
+		unsigned index = table_index(rules, gva, level);
 
-		gpa[level - 1] = table + entry_index(gva, level) * sizeof(entry);
-		entry = guest_entry(vmm, gpa[level - 1]);
-		vmm_trace(hw, UMBRA_TABLE_GUEST, level, entry_index(gva, level), false,
-			  gpa[level - 1], entry_hpa(vmm, gpa[level - 1]), entry);
+		gpa[level - 1] = table + index * size;
+		entry = read_entry(vmm, gpa[level - 1], size);
+		vmm_trace(hw, UMBRA_TABLE_GUEST, level, index, false, gpa[level - 1],
+			  entry_hpa(vmm, gpa[level - 1]), entry);
 		ret_walk->entry[level - 1] = entry;
 		ret_walk->table_gfn[level - 1] = table / PAGE_SIZE;
-		ret_walk->above[level - 1] = ret_walk->rights;
+		ret_walk->above[level - 1] = *rights;
 		if (!(entry & PTE_P))
 			return fault(ret_walk, code);
-		if (entry_reserved(entry, level, nxe, hw->maxphyaddr))
+		if (entry_reserved(rules, entry, level))
 			return fault(ret_walk, code | PF_P | PF_RSVD);
-		rights_narrow(&ret_walk->rights, entry);
-		if (entry_is_leaf(entry, level))
+		rights_narrow(rights, entry);
+		if (entry_is_leaf(rules, entry, level))
 			break;
 		table = entry & ENTRY_ADDRESS;
 	}
-	if (!rights_allow(ret_walk->rights, write, fetch, user, wp))
+	rights->key = entry_key(entry);
+	denied = !rights_allow(rules, *rights, access, privilege);
+	if (key_denies(rules, hw->guest.pkru, *rights, access, privilege)) {
+		denied = true;
+		code |= PF_PK;
+	}
+	if (denied)
 		return fault(ret_walk, code | PF_P);
 
 	ret_walk->leaf = level;
-	for (unsigned l = LEVELS; l >= level; l--)
+	for (unsigned l = rules->levels; l >= level; l--)
 		set_bits(vmm, hw, gpa[l - 1], ret_walk->entry[l - 1],
-			 PTE_A | (l == level && write ? PTE_D : 0), l);
-	ret_walk->dirty = write || (ret_walk->entry[level - 1] & PTE_D);
-	mask = level == 2 ? (1ull << 21) - 1 : PAGE_MASK;
-	ret_walk->gpa = (ret_walk->entry[level - 1] & ENTRY_ADDRESS & ~mask) | (gva & mask);
+			 PTE_A | (l == level && write ? PTE_D : 0), l, table_index(rules, gva, l));
+	ret_walk->dirty = write || (entry & PTE_D);
+	ret_walk->gpa = leaf_address(rules, entry, level) |
+			(gva & ((1ull << level_shift(rules, level)) - 1));
 	return true;
 }

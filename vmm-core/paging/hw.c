@@ -92,11 +92,16 @@ static void lookaside_flush(struct hw *hw,
 		hw->public.attention = true;
 }
 
+void hw_lookaside_flush(struct hw *hw)
+{
+	lookaside_flush(hw, hw->public.data);
+	lookaside_flush(hw, hw->public.fetch);
+}
+
 void hw_flush(struct hw *hw)
 {
 	tlb_flush(&hw->tlb);
-	lookaside_flush(hw, hw->public.data);
-	lookaside_flush(hw, hw->public.fetch);
+	hw_lookaside_flush(hw);
 	hw->public.counters.tlb_flushes[0]++;
 }
 
@@ -120,24 +125,21 @@ void hw_attention_all(struct memory *memory)
 		memory->hw[i]->public.attention = true;
 }
 
-void hw_invalidate_page(struct hw *hw, uint64_t gva)
+/* The entry for @gva with the present PCID, or a global one. */
+static uint64_t *find(struct tlb *tlb, struct cache *cache, uint64_t gva, enum tlb_size size,
+		      bool *ret_moved)
 {
-	struct tlb *tlb = &hw->tlb;
-	uint64_t small = tlb_tag(tlb, gva, false), large = tlb_tag(tlb, gva, true);
+	uint64_t *value = cache_find(cache, tlb_tag(tlb, tlb->pcid, gva, size), ret_moved);
 
-	cache_remove(&tlb->l1_instruction_4k, small);
-	cache_remove(&tlb->l1_data_4k, small);
-	cache_remove(&tlb->l2, small);
-	if (tlb->large) {
-		cache_remove(&tlb->l1_instruction_2m, large);
-		cache_remove(&tlb->l1_data_2m, large);
-		cache_remove(&tlb->l2, large);
-	}
-	tlb_remove_fragments(tlb, gva);
-	/* SDM 3A 4.10.4.1: INVLPG invalidates all paging-structure caches of the PCID. */
-	tlb_flush_walk_caches(tlb);
-	lookaside_flush(hw, hw->public.data);
-	lookaside_flush(hw, hw->public.fetch);
+	if (!value && tlb->has_global)
+		value = cache_find(cache, tlb_tag_global(tlb, gva, size), ret_moved);
+	return value;
+}
+
+static uint64_t tag_of(const struct tlb *tlb, uint64_t gva, uint64_t value)
+{
+	return value & TLB_GLOBAL ? tlb_tag_global(tlb, gva, tlb_size(value))
+				  : tlb_tag(tlb, tlb->pcid, gva, tlb_size(value));
 }
 
 /*
@@ -147,19 +149,19 @@ void hw_invalidate_page(struct hw *hw, uint64_t gva)
 static uint64_t *look_up(struct hw *hw, uint64_t gva, bool fetch, enum umbra_tlb_level *ret_level)
 {
 	struct tlb *tlb = &hw->tlb;
-	struct cache *l1_4k = fetch ? &tlb->l1_instruction_4k : &tlb->l1_data_4k;
-	struct cache *l1_2m = fetch ? &tlb->l1_instruction_2m : &tlb->l1_data_2m;
-	uint64_t small = tlb_tag(tlb, gva, false), large = tlb_tag(tlb, gva, true);
+	struct cache *l1 = fetch ? tlb->l1_instruction : tlb->l1_data;
 	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS] =
 		fetch ? hw->public.fetch : hw->public.data;
 	bool moved = false;
 	uint64_t *value;
 
 	*ret_level = fetch ? UMBRA_TLB_l1_instruction : UMBRA_TLB_l1_data;
-	value = cache_find(l1_4k, small, NULL);
+	value = find(tlb, &l1[TLB_4K], gva, TLB_4K, NULL);
 	if (value)
 		return value;
-	value = tlb->large ? cache_find(l1_2m, large, &moved) : NULL;
+	value = tlb->has[TLB_2M] ? find(tlb, &l1[TLB_2M], gva, TLB_2M, &moved) : NULL;
+	if (!value && !fetch && tlb->has[TLB_1G])
+		value = find(tlb, &l1[TLB_1G], gva, TLB_1G, &moved);
 	if (value) {
 		/* The lookaside has slots by 4K page: those of the entry that was the newest go. */
 		if (moved)
@@ -167,50 +169,57 @@ static uint64_t *look_up(struct hw *hw, uint64_t gva, bool fetch, enum umbra_tlb
 		return value;
 	}
 	*ret_level = UMBRA_TLB_l2;
-	value = cache_find(&tlb->l2, small, NULL);
+	value = find(tlb, &tlb->l2, gva, TLB_4K, NULL);
 	if (value) {
-		cache_insert(l1_4k, small, *value);
+		cache_insert(&l1[TLB_4K], tag_of(tlb, gva, *value), *value);
 		return value;
 	}
-	value = tlb->large ? cache_find(&tlb->l2, large, NULL) : NULL;
+	value = tlb->has[TLB_2M] ? find(tlb, &tlb->l2, gva, TLB_2M, NULL) : NULL;
 	if (value) {
-		cache_insert(l1_2m, large, *value);
+		cache_insert(&l1[TLB_2M], tag_of(tlb, gva, *value), *value);
 		lookaside_flush(hw, lookaside);
 	}
 	return value;
 }
 
-static void insert(struct hw *hw, uint64_t gva, bool fetch, const struct walk *walk)
+/* There are no entries of 1G for instructions: a piece of 2M. */
+static uint64_t piece_of_1g(uint64_t gva, uint64_t value)
 {
-	struct tlb *tlb = &hw->tlb;
-	uint64_t tag = tlb_tag(tlb, gva, walk->large), bit;
+	value &= ~(3ull << TLB_SIZE_SHIFT);
+	return value | (uint64_t)TLB_2M << TLB_SIZE_SHIFT | TLB_FRAGMENT_1G |
+	       (gva & ((1ull << tlb_shift[TLB_1G]) - (1ull << tlb_shift[TLB_2M])));
+}
 
-	if (walk->large) {
-		tlb->large = true;
-		cache_insert(fetch ? &tlb->l1_instruction_2m : &tlb->l1_data_2m, tag, walk->value);
+static void insert(struct hw *hw, uint64_t gva, bool fetch, uint64_t value)
+{
+	static const enum umbra_page_size counted[TLB_SIZES] = {UMBRA_PAGE_4k, UMBRA_PAGE_2m,
+								UMBRA_PAGE_1g};
+	struct tlb *tlb = &hw->tlb;
+	enum tlb_size size;
+	uint64_t tag;
+
+	if (fetch && tlb_size(value) == TLB_1G)
+		value = piece_of_1g(gva, value);
+	size = tlb_size(value);
+	tag = tag_of(tlb, gva, value);
+	tlb->has[size] = true;
+	tlb->has_global |= !!(value & TLB_GLOBAL);
+	if (value & 3ull << TLB_FRAGMENT_SHIFT)
+		tlb_note_fragment(tlb, gva, value);
+	cache_insert(&(fetch ? tlb->l1_instruction : tlb->l1_data)[size], tag, value);
+	if (size != TLB_4K)
 		lookaside_flush(hw, fetch ? hw->public.fetch : hw->public.data);
-	} else {
-		cache_insert(fetch ? &tlb->l1_instruction_4k : &tlb->l1_data_4k, tag, walk->value);
-		if (walk->value & TLB_FRAGMENT)
-			*fragment_word(tlb, gva, &bit) |= bit;
-	}
-	cache_insert(&tlb->l2, tag, walk->value);
-	hw->public.counters.tlb_fills[walk->large ? UMBRA_PAGE_2m : UMBRA_PAGE_4k]++;
+	if (size != TLB_1G)
+		cache_insert(&tlb->l2, tag, value);
+	hw->public.counters.tlb_fills[counted[size]]++;
 }
 
 /* Takes out entries for @gva that do not allow the access: the walk decides anew. */
 static void drop(struct hw *hw, uint64_t gva, uint64_t value)
 {
-	struct tlb *tlb = &hw->tlb;
-	bool large = value & TLB_LARGE;
-	uint64_t tag = tlb_tag(tlb, gva, large);
-
-	cache_remove(large ? &tlb->l1_instruction_2m : &tlb->l1_instruction_4k, tag);
-	cache_remove(large ? &tlb->l1_data_2m : &tlb->l1_data_4k, tag);
-	cache_remove(&tlb->l2, tag);
-	if (large) {
-		lookaside_flush(hw, hw->public.data);
-		lookaside_flush(hw, hw->public.fetch);
+	tlb_remove(&hw->tlb, tag_of(&hw->tlb, gva, value), tlb_size(value));
+	if (tlb_size(value) != TLB_4K) {
+		hw_lookaside_flush(hw);
 		return;
 	}
 	for (int privilege = 0; privilege < HW_PRIVILEGES; privilege++) {
@@ -222,19 +231,16 @@ static void drop(struct hw *hw, uint64_t gva, uint64_t value)
 	hw->public.attention = true;
 }
 
-static struct rights value_rights(uint64_t value)
-{
-	return (struct rights){!!(value & TLB_WRITE), !!(value & TLB_USER),
-			       !!(value & TLB_EXECUTE)};
-}
-
 static bool value_allows(const struct hw *hw, uint64_t value, enum hw_access access,
 			 enum hw_privilege privilege)
 {
-	if (access == HW_WRITE && !(value & TLB_DIRTY))
+	struct rights rights = {!!(value & TLB_WRITE), !!(value & TLB_USER),
+				!!(value & TLB_EXECUTE), entry_key(value)};
+
+	if (!(value & (access == HW_WRITE ? TLB_DIRTY : access == HW_READ ? TLB_READ : ~0ull)))
 		return false;
-	return rights_allow(value_rights(value), access == HW_WRITE, access == HW_FETCH,
-			    privilege == HW_USER, hw->wp);
+	return rights_allow(&hw->rules, rights, access, privilege) &&
+	       !key_denies(&hw->rules, hw->guest.pkru, rights, access, privilege);
 }
 
 /* Nobody answers: reads see all ones, writes are lost. */
@@ -272,8 +278,8 @@ static bool write_marked(struct hw *hw, uint64_t hpa)
 static uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access,
 		       enum hw_privilege privilege, uint64_t value)
 {
-	uint64_t offset = gva & (value & TLB_LARGE ? (1ull << 21) - 1 : PAGE_MASK);
-	uint64_t hpa = (value & ~TLB_FLAGS) + offset;
+	uint64_t offset = gva & ((1ull << tlb_shift[tlb_size(value)]) - 1);
+	uint64_t hpa = (value & TLB_ADDRESS) + offset;
 	uint64_t page = gva >> 12;
 	struct frames *frames = &hw->memory->frames;
 	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS], *slot;
@@ -338,7 +344,7 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
 		uint64_t hpa;
 
 		if (status == WALK_OK) {
-			insert(hw, gva, fetch, &walk);
+			insert(hw, gva, fetch, walk.value);
 			return finish(hw, gva, access, privilege, walk.value);
 		}
 		if (hw->trace)
@@ -414,69 +420,6 @@ void hw_count_exit(struct hw *hw, enum umbra_exit_reason reason)
 {
 	hw->public.counters.exits[reason]++;
 	hw_charge_exit(hw, hw->cost.exit);
-}
-
-void hw_event(struct hw *hw, enum umbra_exit_reason reason)
-{
-	if (hw->intercepts & INTERCEPT_EVENTS)
-		hw_count_exit(hw, reason);
-}
-
-int hw_paging_changed(struct hw *hw, const struct hw_paging *paging)
-{
-	hw->guest = *paging;
-	if (hw->intercepts & INTERCEPT_CR3)
-		return hw->vmm.paging_changed(hw->vmm.vmm, hw);
-	hw->paged = paging->cr0 & CR0_PG;
-	hw->wp = paging->cr0 & CR0_WP;
-	hw->nxe = paging->efer & EFER_NXE;
-	hw->cr3 = paging->cr3 & ENTRY_ADDRESS;
-	hw_flush(hw);
-	return 0;
-}
-
-int hw_load_cr3(struct hw *hw, uint64_t cr3, bool keep)
-{
-	hw->guest.cr3 = cr3;
-	if (hw->intercepts & INTERCEPT_CR3) {
-		hw_count_exit(hw, UMBRA_EXIT_cr_access);
-		return hw->vmm.cr3_load(hw->vmm.vmm, hw, cr3);
-	}
-	hw_charge(hw, hw->cost.cr3_load);
-	hw->cr3 = cr3 & ENTRY_ADDRESS;
-	hw_flush(hw);
-	return 0;
-}
-
-void hw_store_cr3(struct hw *hw)
-{
-	if (hw->intercepts & INTERCEPT_CR3)
-		hw_count_exit(hw, UMBRA_EXIT_cr_access);
-}
-
-void hw_invlpg(struct hw *hw, uint64_t gva)
-{
-	if (hw->intercepts & INTERCEPT_INVLPG) {
-		hw_count_exit(hw, UMBRA_EXIT_invlpg);
-		hw->vmm.invlpg(hw->vmm.vmm, hw, gva);
-	}
-	hw_charge(hw, hw->cost.invlpg);
-	hw_invalidate_page(hw, gva);
-}
-
-void hw_invpcid(struct hw *hw, enum hw_invpcid type, uint16_t pcid, uint64_t gva)
-{
-	if (hw->intercepts & INTERCEPT_INVLPG) {
-		hw_count_exit(hw, UMBRA_EXIT_invpcid);
-		hw->vmm.cr3_load(hw->vmm.vmm, hw, hw->guest.cr3);
-	}
-	hw_charge(hw, hw->cost.invlpg);
-	hw_flush(hw);
-}
-
-void hw_set_pkru(struct hw *hw, uint32_t pkru)
-{
-	hw->guest.pkru = pkru;
 }
 
 void hw_attend(struct hw *hw)

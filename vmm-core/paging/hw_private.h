@@ -58,14 +58,15 @@ struct hw {
 
 	/* Registers of the hardware: what the walker uses. */
 	uint64_t cr3;  /* HPA of the root in bare and shadow, GPA with EPT */
-	uint64_t eptp; /* HPA of the EPT PML4 table, 0: no EPT */
-	bool paged;    /* CR0.PG as the hardware has it */
-	bool wp, nxe;
+	uint64_t eptp; /* SDM 3C 24.6.11; 0: no EPT */
+	struct paging_rules rules;
+	uint64_t pdpte[4]; /* PAE: read at MOV to CR3 (SDM 3A 4.4.1) */
 	uint8_t maxphyaddr;
 	uint32_t intercepts;
 
 	/* The guest's own values (VMCS guest-state area and read shadows). */
 	struct hw_paging guest;
+	struct paging_rules guest_rules; /* that follow from them */
 
 	struct tlb tlb;
 	struct memory *memory;
@@ -92,8 +93,10 @@ void hw_set_maxphyaddr(struct hw *hw, unsigned bits);
 /* Forgets every translation: INVVPID for all, MOV CR3, CR0/CR4 changes (SDM 3A 4.10.4.1,
  * 3C 28.4.3.1). */
 void hw_flush(struct hw *hw);
-/* What INVLPG does in hardware, without cost or exit. */
-void hw_invalidate_page(struct hw *hw, uint64_t gva);
+/* CR3, PCID and rules as the guest has them: where the VMM intercepts none of it. */
+void hw_set_registers(struct hw *hw);
+/* The CPU's look-aside of the TLB: of what changes rights or the newest entry of a set. */
+void hw_lookaside_flush(struct hw *hw);
 /* The frame got a flag: every vCPU's writes to it must come by the slow path from now on. */
 void hw_watch_frame(struct memory *memory, uint64_t hpa);
 /* What was written may be code, and any vCPU may have it cached: each looks before it goes on. */
@@ -120,7 +123,6 @@ enum walk_status { WALK_OK, WALK_FAULT, WALK_VIOLATION, WALK_MISCONFIGURATION };
 
 struct walk {
 	uint64_t value;      /* OK: the TLB entry's value */
-	bool large;          /* OK: a 2M entry */
 	uint64_t gpa;        /* VIOLATION, MISCONFIGURATION: what EPT could not translate */
 	bool table;          /* ... while reading a guest table */
 	uint32_t error_code; /* FAULT */

@@ -2,9 +2,11 @@ libvmmcore_a_SOURCES += \
 	vmm-core/paging/bare.c \
 	vmm-core/paging/entry.h \
 	vmm-core/paging/ept.c \
+	vmm-core/paging/format.c \
 	vmm-core/paging/guest_walk.c \
 	vmm-core/paging/hw.c \
 	vmm-core/paging/hw.h \
+	vmm-core/paging/hw_control.c \
 	vmm-core/paging/hw_private.h \
 	vmm-core/paging/shadow.c \
 	vmm-core/paging/shadow.h \

@@ -8,6 +8,7 @@
  * the entry writable and supervisor-only; a user's access makes it read-only again.
  */
 #include <errno.h>
+#include <stdio.h>
 
 #include "paging/shadow.h"
 
@@ -21,7 +22,7 @@ uint64_t shadow_leaf_value(uint64_t hpa, struct rights rights, bool dirty, bool 
 		value |= PTE_U;
 	if (!rights.execute)
 		value |= PTE_NX;
-	return value;
+	return value | (uint64_t)rights.key << PTE_KEY_SHIFT;
 }
 
 static struct shadow_role base_role(const struct hw_paging *guest, unsigned level)
@@ -37,8 +38,24 @@ static struct shadow_role base_role(const struct hw_paging *guest, unsigned leve
 		.smep = guest->cr4 & CR4_SMEP,
 		.smap = guest->cr4 & CR4_SMAP,
 		.pku = guest->cr4 & CR4_PKE,
-		.above = {true, true, true},
+		.above = RIGHTS_ALL,
 	};
+}
+
+/*
+ * The hardware walks 4 levels with WP and NXE set; what the guest's SMEP, SMAP and protection keys
+ * forbid it can tell by itself, as leaf entries are user-mode ones where the guest's are.
+ */
+static void set_rules(struct hw *hw)
+{
+	const struct hw_paging paging = {
+		.cr0 = CR0_PE | CR0_PG | CR0_WP,
+		.cr4 = CR4_PAE | (hw->guest.cr4 & (CR4_SMEP | CR4_SMAP | CR4_PKE)),
+		.efer = EFER_LME | EFER_LMA | EFER_NXE,
+	};
+
+	paging_rules_of(&paging, hw->maxphyaddr, &hw->rules);
+	hw->tlb.pcid = 0;
 }
 
 /* Makes hardware CR3 point at the page for the guest's root; a cached one if there is one. */
@@ -47,7 +64,7 @@ static int set_root(struct vmm *vmm)
 	struct shadow *shadow = vmm->shadow;
 	const struct hw_paging *guest = &shadow->hw->guest;
 	struct shadow_role role = base_role(guest, LEVELS);
-	uint32_t gfn = role.direct ? 0 : (guest->cr3 & ENTRY_ADDRESS) / PAGE_SIZE;
+	uint64_t gfn = role.direct ? 0 : (guest->cr3 & ENTRY_ADDRESS) / PAGE_SIZE;
 	uint32_t root = shadow_page_get(shadow, gfn, &role);
 
 	if (root == PARENT_NONE) {
@@ -59,18 +76,35 @@ static int set_root(struct vmm *vmm)
 		return -ENOMEM;
 	}
 	shadow->root = root;
+	set_rules(shadow->hw);
 	shadow->hw->cr3 = shadow->page[root].hpa;
 	hw_flush(shadow->hw);
 	return 0;
 }
 
-/* Several vCPUs would have to be stopped, and flushed, where their tables change. */
+/* What the guest has on that its shadow tables do not know; NULL: nothing. */
+static const char *unsupported(const struct hw *hw)
+{
+	switch (hw->guest_rules.format) {
+	case FORMAT_2_LEVEL: return "2-level paging";
+	case FORMAT_PAE: return "PAE paging";
+	case FORMAT_5_LEVEL: return "5-level paging (CR4.LA57)";
+	default: return hw->guest.cr4 & CR4_PCIDE ? "PCIDs (CR4.PCIDE)" : NULL;
+	}
+}
+
 static int check(const struct vmm *vmm, struct umbra_error *ret_error)
 {
-	if (vmm->nr_hw == 1)
-		return 0;
-	return umbra_error_set(ret_error, -EOPNOTSUPP, "shadow", "cpus",
-			       "%u vCPUs: shadow supports one", vmm->nr_hw);
+	const char *feature = unsupported(vmm->hw[0]);
+
+	/* Several vCPUs would have to be stopped, and flushed, where their tables change. */
+	if (vmm->nr_hw > 1)
+		return umbra_error_set(ret_error, -EOPNOTSUPP, "shadow", "cpus",
+				       "%u vCPUs: shadow supports one", vmm->nr_hw);
+	if (feature)
+		return umbra_error_set(ret_error, -EOPNOTSUPP, "shadow", "paging",
+				       "%s is on: shadow does not support it", feature);
+	return 0;
 }
 
 static int enter(struct vmm *vmm)
@@ -85,7 +119,6 @@ static int enter(struct vmm *vmm)
 	}
 	hw->intercepts = INTERCEPT_EVENTS | INTERCEPT_CR3 | INTERCEPT_INVLPG | INTERCEPT_PAGE_FAULT;
 	hw->eptp = 0;
-	hw->paged = hw->wp = hw->nxe = true;
 	return set_root(vmm);
 }
 
@@ -108,6 +141,15 @@ static int cr3_load(struct vmm *vmm, struct hw *hw, uint64_t cr3)
 
 static int paging_changed(struct vmm *vmm, struct hw *hw)
 {
+	const char *feature = unsupported(hw);
+
+	if (feature) {
+		char text[96];
+
+		snprintf(text, sizeof(text), "%s: shadow does not support it", feature);
+		hw_fail(hw, text);
+		return -EOPNOTSUPP;
+	}
 	shadow_sync_all(vmm->shadow);
 	return set_root(vmm);
 }
@@ -135,7 +177,7 @@ static uint32_t child_page(struct shadow *shadow, const struct guest_walk *walk,
 {
 	struct shadow_role role = base_role(&shadow->hw->guest, level - 1);
 	uint64_t reach = 1ull << (12 + 9 * (level - 1)); /* what a table of level - 1 maps */
-	uint32_t gfn;
+	uint64_t gfn;
 
 	if (role.direct) {
 		gfn = (gva & ~(reach - 1)) / PAGE_SIZE;
@@ -203,11 +245,11 @@ static enum hw_resume memory_exit(struct vmm *vmm, struct hw *hw, const struct h
 	struct shadow *shadow = vmm->shadow;
 	struct memory *memory = vmm->memory;
 	bool write = exit->access == HW_WRITE, paged = hw->guest.cr0 & CR0_PG;
-	struct guest_walk walk = {.gpa = exit->gva, .rights = {true, true, true}, .dirty = true};
+	struct guest_walk walk = {.gpa = exit->gva, .rights = RIGHTS_ALL, .dirty = true};
 	uint64_t before = hw->public.cycles, hpa, value;
 	unsigned index = entry_index(exit->gva, 1);
-	bool write_protected = false, refill;
-	uint32_t gfn, number;
+	bool write_protected = false, narrow = false, refill;
+	uint64_t gfn, number;
 
 	if (paged && !guest_walk(vmm, hw, exit->gva, exit->access, exit->privilege, &walk)) {
 		hw_charge_exit(hw, hw->cost.reflect_fault);
@@ -236,6 +278,18 @@ static enum hw_resume memory_exit(struct vmm *vmm, struct hw *hw, const struct h
 			return hw->failed ? HW_STOP : HW_EMULATE;
 		}
 	}
+	if (write && !walk.rights.write && (hw->rules.smep || hw->rules.smap || hw->rules.pke))
+		narrow = true;
+	if (write && key_denies(&hw->rules, hw->guest.pkru, walk.rights, HW_WRITE, exit->privilege))
+		narrow = true;
+	if (narrow && memory_is_ram(memory, walk.gpa)) {
+		/*
+		 * With the guest's WP clear a supervisor may write here, but no entry says that
+		 * and keeps SMEP, SMAP and keys in force.
+		 */
+		*ret_hpa = hpa | (walk.gpa & PAGE_MASK);
+		return HW_EMULATE;
+	}
 	hw_charge_exit(hw, hw->cost.shadow_fill);
 	number = leaf_page(shadow, &walk, exit->gva);
 	if (number == PARENT_NONE) {
@@ -247,7 +301,7 @@ static enum hw_resume memory_exit(struct vmm *vmm, struct hw *hw, const struct h
 	if (memory_is_ram(memory, walk.gpa) && shadow->shadowed[gfn] && write)
 		write_protected = !shadow_unsync(shadow, gfn);
 	if (write && !walk.rights.write)
-		walk.rights = (struct rights){true, false, walk.rights.execute};
+		walk.rights = (struct rights){true, false, walk.rights.execute, 0};
 	value = shadow_leaf_value(hpa, walk.rights, walk.dirty, write_protected);
 	refill = is_refill(&shadow->page[number], index, &walk, write, paged);
 	shadow_entry_set_leaf(shadow, number, index, value);

@@ -37,7 +37,7 @@ struct ref_list {
 
 struct shadow_page {
 	struct shadow_role role;
-	uint32_t gfn;  /* the guest's table, or the first page mapped when direct */
+	uint64_t gfn;  /* the guest's table, or the first page mapped when direct */
 	uint32_t next; /* in its hash bucket, or in the free list */
 	bool used;
 	bool unsync;                   /* the guest may write its table unseen */
@@ -55,7 +55,7 @@ int ref_list_add(struct ref_list *list, uint32_t ref);
 
 /* A guest table whose emulated write is under way: what it held before. */
 struct pending_write {
-	uint32_t gfn;
+	uint64_t gfn;
 	uint64_t before[ENTRIES];
 };
 
@@ -81,7 +81,7 @@ struct shadow {
 int shadow_create(struct vmm *vmm, struct shadow **ret_shadow);
 void shadow_destroy(struct shadow *shadow);
 /* The page for (gfn, role), made now if there is none: its number, or PARENT_NONE at the limit. */
-uint32_t shadow_page_get(struct shadow *shadow, uint32_t gfn, const struct shadow_role *role);
+uint32_t shadow_page_get(struct shadow *shadow, uint64_t gfn, const struct shadow_role *role);
 /* Takes an entry out, whatever it is; says whether it was present. The caller flushes. */
 bool shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index);
 void shadow_entry_set_leaf(struct shadow *shadow, uint32_t page, unsigned index, uint64_t value);
@@ -91,10 +91,10 @@ void shadow_page_drop(struct shadow *shadow, uint32_t page);
 /* Drops all of them; returns how many there were. */
 uint64_t shadow_drop_all(struct shadow *shadow);
 /* Makes every mapping of a guest page read-only; flushes if there was a writable one. */
-void shadow_write_protect(struct shadow *shadow, uint32_t gfn);
+void shadow_write_protect(struct shadow *shadow, uint64_t gfn);
 /* The first page of a guest table, and the next one; PARENT_NONE: no more. Direct ones are passed
  * over. */
-uint32_t shadow_first_of(struct shadow *shadow, uint32_t gfn);
+uint32_t shadow_first_of(struct shadow *shadow, uint64_t gfn);
 uint32_t shadow_next_of(struct shadow *shadow, uint32_t page);
 /* The guest page that a leaf entry maps, GFN_NONE for the frame of all ones. */
 uint32_t shadow_leaf_gfn(const struct shadow *shadow, uint64_t entry);
@@ -104,15 +104,15 @@ uint32_t shadow_child(const struct shadow *shadow, uint64_t entry);
 
 /* shadow_sync.c */
 /* Lets the leaf tables of @gfn go out of sync; false when one of its pages is no leaf table. */
-bool shadow_unsync(struct shadow *shadow, uint32_t gfn);
+bool shadow_unsync(struct shadow *shadow, uint64_t gfn);
 /* Repairs all pages that are out of sync and write-protects their tables again. */
 void shadow_sync_all(struct shadow *shadow);
 /* The same for those of one guest table. */
-void shadow_sync_gfn(struct shadow *shadow, uint32_t gfn);
+void shadow_sync_gfn(struct shadow *shadow, uint64_t gfn);
 /* The same for a page and all pages that it leads to. */
 void shadow_sync_below(struct shadow *shadow, uint32_t page);
 /* The CPU is about to carry out a write to this table: remembers what to compare with. */
-void shadow_write_begins(struct shadow *shadow, uint32_t gfn);
+void shadow_write_begins(struct shadow *shadow, uint64_t gfn);
 /* The instruction is over: drops the shadow entries of what it changed. */
 void shadow_writes_end(struct shadow *shadow);
 

@@ -105,7 +105,7 @@ void shadow_destroy(struct shadow *shadow)
 
 static bool rights_equal(struct rights a, struct rights b)
 {
-	return a.write == b.write && a.user == b.user && a.execute == b.execute;
+	return a.write == b.write && a.user == b.user && a.execute == b.execute && a.key == b.key;
 }
 
 static bool role_equal(const struct shadow_role *a, const struct shadow_role *b)
@@ -115,12 +115,12 @@ static bool role_equal(const struct shadow_role *a, const struct shadow_role *b)
 	       a->smap == b->smap && a->pku == b->pku && rights_equal(a->above, b->above);
 }
 
-static uint32_t *bucket_of(struct shadow *shadow, uint32_t gfn)
+static uint32_t *bucket_of(struct shadow *shadow, uint64_t gfn)
 {
 	return &shadow->bucket[(gfn ^ gfn >> 12) % HASH_SIZE];
 }
 
-static uint32_t next_behind(struct shadow *shadow, uint32_t number, uint32_t gfn)
+static uint32_t next_behind(struct shadow *shadow, uint32_t number, uint64_t gfn)
 {
 	while (number != PARENT_NONE &&
 	       (shadow->page[number].gfn != gfn || shadow->page[number].role.direct))
@@ -128,7 +128,7 @@ static uint32_t next_behind(struct shadow *shadow, uint32_t number, uint32_t gfn
 	return number;
 }
 
-uint32_t shadow_first_of(struct shadow *shadow, uint32_t gfn)
+uint32_t shadow_first_of(struct shadow *shadow, uint64_t gfn)
 {
 	return next_behind(shadow, *bucket_of(shadow, gfn), gfn);
 }
@@ -138,12 +138,12 @@ uint32_t shadow_next_of(struct shadow *shadow, uint32_t page)
 	return next_behind(shadow, shadow->page[page].next, shadow->page[page].gfn);
 }
 
-static bool is_ram_page(const struct shadow *shadow, uint32_t gfn)
+static bool is_ram_page(const struct shadow *shadow, uint64_t gfn)
 {
 	return gfn < shadow->vmm->memory->size / PAGE_SIZE;
 }
 
-uint32_t shadow_page_get(struct shadow *shadow, uint32_t gfn, const struct shadow_role *role)
+uint32_t shadow_page_get(struct shadow *shadow, uint64_t gfn, const struct shadow_role *role)
 {
 	uint32_t *bucket = bucket_of(shadow, gfn);
 	struct shadow_page *page;
@@ -205,7 +205,7 @@ bool shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index)
 		return false;
 	*entry = 0;
 	if (shadow->page[page].role.level == 1) {
-		uint32_t gfn = shadow_leaf_gfn(shadow, value);
+		uint64_t gfn = shadow_leaf_gfn(shadow, value);
 
 		if (gfn != GFN_NONE)
 			list_leave(shadow, &shadow->rmap[gfn], page, index);
@@ -221,7 +221,7 @@ bool shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index)
 void shadow_entry_set_leaf(struct shadow *shadow, uint32_t page, unsigned index, uint64_t value)
 {
 	uint64_t *entry = &shadow->page[page].entry[index];
-	uint32_t gfn = shadow_leaf_gfn(shadow, value);
+	uint64_t gfn = shadow_leaf_gfn(shadow, value);
 
 	if ((*entry & PTE_P) && (*entry & ENTRY_ADDRESS) == (value & ENTRY_ADDRESS)) {
 		*entry = value;
@@ -298,7 +298,7 @@ uint64_t shadow_drop_all(struct shadow *shadow)
 		zaps += page->parents.count;
 		list_empty(&page->parents);
 		for (unsigned index = 0; index < ENTRIES && page->role.level == 1; index++) {
-			uint32_t gfn;
+			uint64_t gfn;
 
 			if (!(page->entry[index] & PTE_P))
 				continue;
@@ -316,7 +316,7 @@ uint64_t shadow_drop_all(struct shadow *shadow)
 	return dropped;
 }
 
-void shadow_write_protect(struct shadow *shadow, uint32_t gfn)
+void shadow_write_protect(struct shadow *shadow, uint64_t gfn)
 {
 	struct ref_list *refs = &shadow->rmap[gfn];
 	bool flush = false;

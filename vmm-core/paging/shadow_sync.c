@@ -11,7 +11,7 @@
 /* Emulated writes without a use in between after which a page is no table any more. */
 #define FLOOD_WRITES 3
 
-bool shadow_unsync(struct shadow *shadow, uint32_t gfn)
+bool shadow_unsync(struct shadow *shadow, uint64_t gfn)
 {
 	struct hw *hw = shadow->hw;
 	uint32_t number;
@@ -53,12 +53,13 @@ static bool repair(struct shadow *shadow, uint32_t number)
 			continue;
 		guest = guest_entry(vmm, (uint64_t)page->gfn * PAGE_SIZE + index * sizeof(guest));
 		if (!(guest & PTE_P) || !(guest & PTE_A) ||
-		    entry_reserved(guest, 1, page->role.nxe, shadow->hw->maxphyaddr) ||
+		    entry_reserved(&shadow->hw->guest_rules, guest, 1) ||
 		    (guest & ENTRY_ADDRESS) / PAGE_SIZE != shadow_leaf_gfn(shadow, have)) {
 			changed |= shadow_entry_drop(shadow, number, index);
 			continue;
 		}
 		rights_narrow(&rights, guest);
+		rights.key = entry_key(guest);
 		want = shadow_leaf_value(have & ENTRY_ADDRESS, rights, guest & PTE_D,
 					 !(have & PTE_W));
 		if (want != have) {
@@ -90,7 +91,7 @@ void shadow_sync_all(struct shadow *shadow)
 		hw_flush(shadow->hw);
 }
 
-void shadow_sync_gfn(struct shadow *shadow, uint32_t gfn)
+void shadow_sync_gfn(struct shadow *shadow, uint64_t gfn)
 {
 	bool changed = false, any = false;
 
@@ -121,7 +122,7 @@ void shadow_sync_below(struct shadow *shadow, uint32_t number)
 	}
 }
 
-void shadow_write_begins(struct shadow *shadow, uint32_t gfn)
+void shadow_write_begins(struct shadow *shadow, uint64_t gfn)
 {
 	struct pending_write *pending;
 	unsigned i;

@@ -6,12 +6,15 @@
 #include "paging/tlb.h"
 
 #define TAG_EMPTY UINT64_MAX
-/* Tags have 27 bits for the epoch; after that many flushes the arrays are really emptied. */
-#define LAST_EPOCH ((1ull << 27) - 2)
+/* Tags have 4 bits for the epoch; after that many flushes the arrays are really emptied. */
+#define LAST_EPOCH 14
+#define TAG_EPOCH  (15ull << TAG_EPOCH_SHIFT)
+#define TAG_PCID   (0xfffull << TAG_PCID_SHIFT)
 
 /*
- * Skylake: L1 and L2 from WikiChip (REFERENCES: TLB geometries); 2M entries of the first level and
- * the walk caches are general knowledge [M]: 32 PDE, 4 PDPTE, 4 PML4E.
+ * Skylake: L1 and L2 from WikiChip (REFERENCES: TLB geometries); 2M and 1G entries of the first
+ * level and the walk caches are general knowledge [M]: 32 PDE, 4 PDPTE, 4 PML4E. It has no PML5Es:
+ * as many as PML4Es.
  */
 static const struct processor processors[] = {
 	{
@@ -21,12 +24,14 @@ static const struct processor processors[] = {
 		.l1_instruction_2m = {1, 8},
 		.l1_data_4k = {16, 4},
 		.l1_data_2m = {8, 4},
+		.l1_data_1g = {1, 4},
 		.l2 = {128, 12},
 		.walk =
 			{
 				[WALK_CACHE_PDE] = {8, 4},
 				[WALK_CACHE_PDPTE] = {1, 4},
 				[WALK_CACHE_PML4E] = {1, 4},
+				[WALK_CACHE_PML5E] = {1, 4},
 			},
 	},
 };
@@ -46,12 +51,12 @@ static void cache_empty(struct cache *cache)
 		cache->tag[i] = TAG_EMPTY;
 }
 
-static int cache_create(struct cache *cache, uint16_t sets, uint16_t ways)
+static int cache_create(struct cache *cache, struct geometry geometry)
 {
-	cache->sets = sets;
-	cache->ways = ways;
-	cache->tag = calloc(sets * ways, sizeof(*cache->tag));
-	cache->value = calloc(sets * ways, sizeof(*cache->value));
+	cache->sets = geometry.sets;
+	cache->ways = geometry.ways;
+	cache->tag = calloc(geometry.sets * geometry.ways, sizeof(*cache->tag));
+	cache->value = calloc(geometry.sets * geometry.ways, sizeof(*cache->value));
 	if (!cache->tag || !cache->value)
 		return -ENOMEM;
 	cache_empty(cache);
@@ -64,38 +69,35 @@ static void cache_destroy(struct cache *cache)
 	free(cache->value);
 }
 
-/* Calls @function for every array of the TLB. */
-static void for_each_cache(struct tlb *tlb, void (*function)(struct cache *))
+/* The arrays of TLB entries. */
+#define NR_ARRAYS 6
+
+static void arrays_of(struct tlb *tlb, struct cache *ret[NR_ARRAYS])
 {
-	function(&tlb->l1_instruction_4k);
-	function(&tlb->l1_instruction_2m);
-	function(&tlb->l1_data_4k);
-	function(&tlb->l1_data_2m);
-	function(&tlb->l2);
-	for (int i = 0; i < WALK_CACHE_COUNT; i++) {
-		function(&tlb->linear[i]);
-		function(&tlb->nested[i]);
-	}
+	struct cache *arrays[NR_ARRAYS] = {
+		&tlb->l1_instruction[TLB_4K], &tlb->l1_instruction[TLB_2M], &tlb->l1_data[TLB_4K],
+		&tlb->l1_data[TLB_2M],        &tlb->l1_data[TLB_1G],        &tlb->l2,
+	};
+
+	memcpy(ret, arrays, sizeof(arrays));
 }
 
 int tlb_create(struct tlb *tlb, const struct processor *processor)
 {
+	const struct geometry geometry[NR_ARRAYS] = {
+		processor->l1_instruction_4k, processor->l1_instruction_2m, processor->l1_data_4k,
+		processor->l1_data_2m,        processor->l1_data_1g,        processor->l2,
+	};
+	struct cache *arrays[NR_ARRAYS];
 	int error = 0;
 
 	*tlb = (struct tlb){0};
-#define CREATE(member)                                                                             \
-	error |= cache_create(&tlb->member, processor->member.sets, processor->member.ways)
-	CREATE(l1_instruction_4k);
-	CREATE(l1_instruction_2m);
-	CREATE(l1_data_4k);
-	CREATE(l1_data_2m);
-	CREATE(l2);
-#undef CREATE
+	arrays_of(tlb, arrays);
+	for (int i = 0; i < NR_ARRAYS; i++)
+		error |= cache_create(arrays[i], geometry[i]);
 	for (int i = 0; i < WALK_CACHE_COUNT; i++) {
-		error |= cache_create(&tlb->linear[i], processor->walk[i].sets,
-				      processor->walk[i].ways);
-		error |= cache_create(&tlb->nested[i], processor->walk[i].sets,
-				      processor->walk[i].ways);
+		error |= cache_create(&tlb->linear[i], processor->walk[i]);
+		error |= cache_create(&tlb->nested[i], processor->walk[i]);
 	}
 	if (error) {
 		tlb_destroy(tlb);
@@ -106,46 +108,15 @@ int tlb_create(struct tlb *tlb, const struct processor *processor)
 
 void tlb_destroy(struct tlb *tlb)
 {
-	for_each_cache(tlb, cache_destroy);
-}
+	struct cache *arrays[NR_ARRAYS];
 
-static void next_epoch(struct tlb *tlb, uint64_t *epoch)
-{
-	if ((*epoch)++ == LAST_EPOCH) {
-		*epoch = 0;
-		for_each_cache(tlb, cache_empty);
+	arrays_of(tlb, arrays);
+	for (int i = 0; i < NR_ARRAYS; i++)
+		cache_destroy(arrays[i]);
+	for (int i = 0; i < WALK_CACHE_COUNT; i++) {
+		cache_destroy(&tlb->linear[i]);
+		cache_destroy(&tlb->nested[i]);
 	}
-}
-
-void tlb_flush_walk_caches(struct tlb *tlb)
-{
-	next_epoch(tlb, &tlb->linear_epoch);
-}
-
-void tlb_flush_nested(struct tlb *tlb)
-{
-	next_epoch(tlb, &tlb->nested_epoch);
-}
-
-void tlb_flush(struct tlb *tlb)
-{
-	tlb->large = false;
-	memset(tlb->fragments, 0, sizeof(tlb->fragments));
-	next_epoch(tlb, &tlb->epoch);
-	next_epoch(tlb, &tlb->linear_epoch);
-}
-
-const uint8_t walk_cache_shift[WALK_CACHE_COUNT] = {
-	[WALK_CACHE_PDE] = 21,
-	[WALK_CACHE_PDPTE] = 30,
-	[WALK_CACHE_PML4E] = 39,
-};
-
-void walk_caches_remove(struct tlb *tlb, uint64_t address)
-{
-	for (int i = 0; i < WALK_CACHE_COUNT; i++)
-		cache_remove(&tlb->linear[i],
-			     cache_tag(tlb->linear_epoch, address, walk_cache_shift[i]));
 }
 
 static void remove_way(struct cache *cache, uint32_t set, uint32_t way)
@@ -159,9 +130,84 @@ static void remove_way(struct cache *cache, uint32_t set, uint32_t way)
 	tags[way] = TAG_EMPTY;
 }
 
+/* Takes out every entry whose tag has the bits of @mask as in @tag. */
+static void cache_pick(struct cache *cache, uint64_t mask, uint64_t tag)
+{
+	for (uint32_t slot = 0; slot < cache->sets * cache->ways;) {
+		if (!((cache->tag[slot] ^ tag) & mask) && cache->tag[slot] != TAG_EMPTY)
+			remove_way(cache, slot / cache->ways, slot % cache->ways);
+		else
+			slot++;
+	}
+}
+
+static void pick_from_arrays(struct tlb *tlb, uint64_t mask, uint64_t tag)
+{
+	struct cache *arrays[NR_ARRAYS];
+
+	arrays_of(tlb, arrays);
+	for (int i = 0; i < NR_ARRAYS; i++)
+		cache_pick(arrays[i], mask, tag | tlb->epoch << TAG_EPOCH_SHIFT);
+}
+
+static void flush_walk_caches(struct tlb *tlb, uint16_t pcid)
+{
+	for (int i = 0; i < WALK_CACHE_COUNT; i++) {
+		if (tlb->has_other_pcid)
+			cache_pick(&tlb->linear[i], TAG_PCID, (uint64_t)pcid << TAG_PCID_SHIFT);
+		else
+			cache_empty(&tlb->linear[i]);
+	}
+}
+
+void tlb_flush(struct tlb *tlb)
+{
+	memset(tlb->has, 0, sizeof(tlb->has));
+	tlb->has_global = tlb->has_other_pcid = false;
+	memset(tlb->fragments, 0, sizeof(tlb->fragments));
+	if (tlb->epoch++ == LAST_EPOCH) {
+		struct cache *arrays[NR_ARRAYS];
+
+		tlb->epoch = 0;
+		arrays_of(tlb, arrays);
+		for (int i = 0; i < NR_ARRAYS; i++)
+			cache_empty(arrays[i]);
+	}
+	for (int i = 0; i < WALK_CACHE_COUNT; i++)
+		cache_empty(&tlb->linear[i]);
+}
+
+void tlb_flush_pcid(struct tlb *tlb, uint16_t pcid)
+{
+	if (!tlb->has_global && !tlb->has_other_pcid) {
+		if (!pcid)
+			tlb_flush(tlb);
+		return;
+	}
+	pick_from_arrays(tlb, TAG_EPOCH | TAG_PCID | TAG_GLOBAL, (uint64_t)pcid << TAG_PCID_SHIFT);
+	flush_walk_caches(tlb, pcid);
+}
+
+void tlb_flush_not_global(struct tlb *tlb)
+{
+	if (!tlb->has_global) {
+		tlb_flush(tlb);
+		return;
+	}
+	pick_from_arrays(tlb, TAG_EPOCH | TAG_GLOBAL, 0);
+	for (int i = 0; i < WALK_CACHE_COUNT; i++)
+		cache_empty(&tlb->linear[i]);
+}
+
+void tlb_flush_nested(struct tlb *tlb)
+{
+	for (int i = 0; i < WALK_CACHE_COUNT; i++)
+		cache_empty(&tlb->nested[i]);
+}
+
 bool cache_remove(struct cache *cache, uint64_t tag)
 {
-	uint32_t set = cache_page(tag) & (cache->sets - 1);
+	uint32_t set = tag & (cache->sets - 1);
 
 	for (uint32_t way = 0; way < cache->ways; way++) {
 		if (cache->tag[set * cache->ways + way] == tag) {
@@ -172,22 +218,84 @@ bool cache_remove(struct cache *cache, uint64_t tag)
 	return false;
 }
 
-void tlb_remove_fragments(struct tlb *tlb, uint64_t address)
+void tlb_remove(struct tlb *tlb, uint64_t tag, enum tlb_size size)
 {
-	struct cache *caches[] = {&tlb->l1_instruction_4k, &tlb->l1_data_4k, &tlb->l2};
-	uint64_t first = tlb_tag(tlb, address & ~((1ull << 21) - 1), false);
+	cache_remove(&tlb->l1_data[size], tag);
+	if (size == TLB_1G)
+		return;
+	cache_remove(&tlb->l1_instruction[size], tag);
+	cache_remove(&tlb->l2, tag);
+}
+
+/* [fragment code]: the size of the guest's page. */
+static const uint8_t fragment_shift[] = {0, 21, 22, 30};
+
+static uint64_t *fragment_word(struct tlb *tlb, uint64_t gva, unsigned code, uint64_t *ret_bit)
+{
+	uint64_t page = gva >> fragment_shift[code];
+	unsigned slot = (page ^ page >> 10 ^ code << 8) % FRAGMENT_FILTER;
+
+	*ret_bit = 1ull << slot % 64;
+	return &tlb->fragments[slot / 64];
+}
+
+void tlb_note_fragment(struct tlb *tlb, uint64_t gva, uint64_t value)
+{
 	uint64_t bit;
 
-	if (!(*fragment_word(tlb, address, &bit) & bit))
-		return;
-	for (int i = 0; i < 3; i++) {
-		struct cache *cache = caches[i];
+	*fragment_word(tlb, gva, value >> TLB_FRAGMENT_SHIFT & 3, &bit) |= bit;
+}
+
+static bool may_have_fragments(struct tlb *tlb, uint64_t gva)
+{
+	bool found = false;
+
+	for (unsigned code = 1; code <= 3; code++) {
+		uint64_t bit;
+
+		found |= !!(*fragment_word(tlb, gva, code, &bit) & bit);
+	}
+	return found;
+}
+
+/* Takes out every piece of the guest's large page at @gva. */
+static void remove_fragments(struct tlb *tlb, uint16_t pcid, uint64_t gva, bool global)
+{
+	uint64_t context = tlb->epoch << TAG_EPOCH_SHIFT | (uint64_t)pcid << TAG_PCID_SHIFT;
+	struct cache *arrays[NR_ARRAYS];
+
+	arrays_of(tlb, arrays);
+	for (int i = 0; i < NR_ARRAYS; i++) {
+		struct cache *cache = arrays[i];
 
 		for (uint32_t slot = 0; slot < cache->sets * cache->ways;) {
-			if (cache->tag[slot] - first < 512 && (cache->value[slot] & TLB_FRAGMENT))
+			uint64_t tag = cache->tag[slot];
+			unsigned code = cache->value[slot] >> TLB_FRAGMENT_SHIFT & 3;
+			unsigned shift = tlb_shift[tlb_size(cache->value[slot])];
+			uint64_t page = tag & ((1ull << TAG_SIZE_SHIFT) - 1);
+			bool mine = tag & TAG_GLOBAL
+					    ? global && tag >> TAG_EPOCH_SHIFT == tlb->epoch
+					    : !((tag ^ context) & (TAG_EPOCH | TAG_PCID));
+
+			if (mine && code &&
+			    !(((page << shift) ^ walk_tag(0, gva, 0)) >> fragment_shift[code]))
 				remove_way(cache, slot / cache->ways, slot % cache->ways);
 			else
 				slot++;
 		}
 	}
+}
+
+void tlb_invalidate(struct tlb *tlb, uint16_t pcid, uint64_t gva, bool global)
+{
+	for (enum tlb_size size = TLB_4K; size < TLB_SIZES; size++) {
+		if (!tlb->has[size])
+			continue;
+		tlb_remove(tlb, tlb_tag(tlb, pcid, gva, size), size);
+		if (global && tlb->has_global)
+			tlb_remove(tlb, tlb_tag_global(tlb, gva, size), size);
+	}
+	if (may_have_fragments(tlb, gva))
+		remove_fragments(tlb, pcid, gva, global);
+	flush_walk_caches(tlb, pcid);
 }

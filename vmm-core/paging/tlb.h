@@ -4,12 +4,13 @@
  * the page number; replacement is true LRU: the ways of a set are kept in the order of their use.
  *
  * Insertion policy: a walk that succeeds fills the first level of its kind of access and the
- * shared second level; a second-level hit fills the first level. The levels are neither inclusive
- * nor exclusive: evicting from one leaves the other alone. Walk caches are filled when the walk
- * has succeeded.
+ * shared second level; a second-level hit fills the first. The levels are neither inclusive nor
+ * exclusive: evicting from one leaves the other alone. Entries of 1G have a first level for data
+ * alone; fetches keep pieces of 2M. Walk caches are filled when the walk has succeeded.
  *
- * A flush of everything starts a new epoch, which is part of every tag. Entries of older epochs
- * sink to the end of their sets as empty ways would.
+ * Entries are tagged with the PCID, or as global. A flush of everything starts a new epoch, which
+ * is part of every tag of the TLB. Entries of older epochs sink to the end of their sets as empty
+ * ways would. What a flush has to pick is looked for.
  */
 #ifndef PAGING_TLB_H
 #define PAGING_TLB_H
@@ -28,40 +29,60 @@ struct cache {
 
 struct processor; /* geometry */
 
-/* What a TLB entry says, in the low bits of its value; above them the page's HPA. */
-#define TLB_WRITE    (1ull << 0)
-#define TLB_USER     (1ull << 1)
-#define TLB_EXECUTE  (1ull << 2)
-#define TLB_DIRTY    (1ull << 3) /* the dirty bit is known to be set */
-#define TLB_FRAGMENT (1ull << 4) /* the guest's page is larger than this entry */
-#define TLB_LARGE    (1ull << 5) /* a 2M entry */
-#define TLB_FLAGS    0xfffull
+/* What an entry maps, from the smallest on. */
+enum tlb_size { TLB_4K, TLB_2M, TLB_1G, TLB_SIZES };
 
-/* Walk caches: the value is the HPA of the next table, with TLB_WRITE, _USER, _EXECUTE of the path
- * so far. */
-enum walk_cache { WALK_CACHE_PDE, WALK_CACHE_PDPTE, WALK_CACHE_PML4E, WALK_CACHE_COUNT };
+/* What a TLB entry says, around the page's HPA (bits 51:12). */
+#define TLB_READ           (1ull << 0) /* EPT allows reading */
+#define TLB_WRITE          (1ull << 1)
+#define TLB_USER           (1ull << 2)
+#define TLB_EXECUTE        (1ull << 3)
+#define TLB_DIRTY          (1ull << 4) /* dirty bits of guest and EPT are known to be set */
+#define TLB_GLOBAL         (1ull << 5)
+#define TLB_SIZE_SHIFT     6 /* enum tlb_size, 2 bits */
+#define TLB_FRAGMENT_SHIFT 8 /* the guest's page is larger than this entry: */
+#define TLB_FRAGMENT_2M    (1ull << TLB_FRAGMENT_SHIFT)
+#define TLB_FRAGMENT_4M    (2ull << TLB_FRAGMENT_SHIFT)
+#define TLB_FRAGMENT_1G    (3ull << TLB_FRAGMENT_SHIFT)
+#define TLB_KEY_SHIFT      59 /* protection key, where entries have it */
+#define TLB_ADDRESS        ((1ull << 52) - 1 - 0xfff)
+
+/* Walk caches: the value is the HPA of the next table, with the rights of the path so far:
+ * TLB_WRITE, _USER, _EXECUTE, or EPT's. */
+enum walk_cache {
+	WALK_CACHE_PDE,
+	WALK_CACHE_PDPTE,
+	WALK_CACHE_PML4E,
+	WALK_CACHE_PML5E,
+	WALK_CACHE_COUNT
+};
 
 struct tlb {
-	struct cache l1_instruction_4k, l1_instruction_2m;
-	struct cache l1_data_4k, l1_data_2m;
+	struct cache l1_instruction[TLB_SIZES]; /* none for 1G */
+	struct cache l1_data[TLB_SIZES];
 	struct cache l2; /* 4K and 2M entries */
 	struct cache
 		linear[WALK_CACHE_COUNT]; /* by linear address: the tables that CR3 points at */
 	struct cache nested[WALK_CACHE_COUNT]; /* by guest-physical address: EPT tables */
-	/* TLB entries, walk caches of linear addresses, walk caches of guest-physical ones. */
-	uint64_t epoch, linear_epoch, nested_epoch;
-	bool large; /* there may be 2M entries in this epoch */
-	/* Which 2M pages may have entries with TLB_FRAGMENT in this epoch: a filter by a hash. */
+	uint64_t epoch;
+	uint16_t pcid;       /* the present one */
+	bool has[TLB_SIZES]; /* there may be such entries in this epoch */
+	bool has_global;     /* ... and global ones */
+	bool has_other_pcid; /* ... and ones of another PCID than 0 */
+	/* Which large pages of the guest may be here in pieces: a filter by a hash. */
 	uint64_t fragments[FRAGMENT_FILTER / 64];
+};
+
+struct geometry {
+	uint16_t sets, ways;
 };
 
 /* Geometry of a named processor. */
 struct processor {
 	const char *name;
 	uint8_t maxphyaddr;
-	struct {
-		uint16_t sets, ways;
-	} l1_instruction_4k, l1_instruction_2m, l1_data_4k, l1_data_2m, l2, walk[WALK_CACHE_COUNT];
+	struct geometry l1_instruction_4k, l1_instruction_2m, l1_data_4k, l1_data_2m, l1_data_1g,
+		l2, walk[WALK_CACHE_COUNT];
 };
 
 /* NULL: no such processor in this build. */
@@ -69,40 +90,52 @@ const struct processor *processor_find(const char *name);
 
 int tlb_create(struct tlb *tlb, const struct processor *processor);
 void tlb_destroy(struct tlb *tlb);
-/* Forgets all linear and combined mappings (MOV to CR3, INVVPID), but no guest-physical ones. */
+
+/* The invalidations of SDM 3A 4.10.4.1; guest-physical mappings stay in all of them. */
+/* Everything: all PCIDs and global entries. */
 void tlb_flush(struct tlb *tlb);
-/* Of these, forgets only what the walk caches hold (a part of INVLPG). */
-void tlb_flush_walk_caches(struct tlb *tlb);
+/* What is tagged with a PCID, and its walk caches; global entries stay. */
+void tlb_flush_pcid(struct tlb *tlb, uint16_t pcid);
+/* All PCIDs; global entries stay. */
+void tlb_flush_not_global(struct tlb *tlb);
+/* The page of an address, and all walk caches of the PCID; @global: its global entries too. */
+void tlb_invalidate(struct tlb *tlb, uint16_t pcid, uint64_t gva, bool global);
 /* Forgets guest-physical mappings (INVEPT). */
 void tlb_flush_nested(struct tlb *tlb);
-/* Forgets what the walk caches hold for a linear address that faulted (SDM 3A 4.10.4.1). */
-void walk_caches_remove(struct tlb *tlb, uint64_t address);
+/* Takes one entry out of all levels: @tag of that size. */
+void tlb_remove(struct tlb *tlb, uint64_t tag, enum tlb_size size);
+/* The entry is a piece of a larger page of the guest. */
+void tlb_note_fragment(struct tlb *tlb, uint64_t gva, uint64_t value);
 
-extern const uint8_t walk_cache_shift[WALK_CACHE_COUNT];
+#define LINEAR_BITS     57
+#define TAG_SIZE_SHIFT  45 /* below: the page number; 2 bits */
+#define TAG_GLOBAL      (1ull << 47)
+#define TAG_PCID_SHIFT  48
+#define TAG_EPOCH_SHIFT 60
 
-/* Tags: page number, for the shared level the size, and the epoch. */
-static inline uint64_t cache_tag(uint64_t epoch, uint64_t address, unsigned shift)
+static const uint8_t tlb_shift[TLB_SIZES] = {12, 21, 30};
+
+static inline enum tlb_size tlb_size(uint64_t value)
 {
-	return (address & ((1ull << 48) - 1)) >> shift | epoch << 37;
+	return value >> TLB_SIZE_SHIFT & 3;
 }
 
-static inline uint64_t tlb_tag(const struct tlb *tlb, uint64_t address, bool large)
+/* Of a walk cache: what one of its entries maps has the size 1 << @shift. */
+static inline uint64_t walk_tag(uint16_t pcid, uint64_t address, unsigned shift)
 {
-	return large ? cache_tag(tlb->epoch, address, 21) | 1ull << 36
-		     : cache_tag(tlb->epoch, address, 12);
+	return (address & ((1ull << LINEAR_BITS) - 1)) >> shift | (uint64_t)pcid << TAG_PCID_SHIFT;
 }
 
-static inline uint64_t *fragment_word(struct tlb *tlb, uint64_t address, uint64_t *ret_bit)
+static inline uint64_t tlb_tag(const struct tlb *tlb, uint16_t pcid, uint64_t gva,
+			       enum tlb_size size)
 {
-	unsigned slot = (address >> 21 ^ address >> 31) % FRAGMENT_FILTER;
-
-	*ret_bit = 1ull << slot % 64;
-	return &tlb->fragments[slot / 64];
+	return walk_tag(pcid, gva, tlb_shift[size]) | (uint64_t)size << TAG_SIZE_SHIFT |
+	       tlb->epoch << TAG_EPOCH_SHIFT;
 }
 
-static inline uint64_t cache_page(uint64_t tag)
+static inline uint64_t tlb_tag_global(const struct tlb *tlb, uint64_t gva, enum tlb_size size)
 {
-	return tag & ((1ull << 36) - 1);
+	return tlb_tag(tlb, 0, gva, size) | TAG_GLOBAL;
 }
 
 /*
@@ -111,7 +144,7 @@ static inline uint64_t cache_page(uint64_t tag)
  */
 static inline uint64_t *cache_find(struct cache *cache, uint64_t tag, bool *ret_moved)
 {
-	uint32_t first = (cache_page(tag) & (cache->sets - 1)) * cache->ways;
+	uint32_t first = (tag & (cache->sets - 1)) * cache->ways;
 	uint64_t *tags = &cache->tag[first], *values = &cache->value[first];
 
 	if (tags[0] == tag)
@@ -138,7 +171,7 @@ static inline uint64_t *cache_find(struct cache *cache, uint64_t tag, bool *ret_
 /* Makes @tag (not in the cache) the newest of its set; the oldest goes. */
 static inline void cache_insert(struct cache *cache, uint64_t tag, uint64_t value)
 {
-	uint32_t first = (cache_page(tag) & (cache->sets - 1)) * cache->ways;
+	uint32_t first = (tag & (cache->sets - 1)) * cache->ways;
 	uint64_t *tags = &cache->tag[first], *values = &cache->value[first];
 
 	for (uint32_t way = cache->ways - 1; way > 0; way--) {
@@ -151,8 +184,5 @@ static inline void cache_insert(struct cache *cache, uint64_t tag, uint64_t valu
 
 /* Takes @tag out if it is there; the ways behind it move up. */
 bool cache_remove(struct cache *cache, uint64_t tag);
-
-/* Takes out every 4K entry inside the 2M page of @address that has TLB_FRAGMENT. */
-void tlb_remove_fragments(struct tlb *tlb, uint64_t address);
 
 #endif

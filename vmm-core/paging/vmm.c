@@ -65,6 +65,7 @@ int vmm_create(struct hw *const hw[], unsigned nr_hw, struct memory *memory, enu
 	vmm->mode = mode;
 	vmm->ops = mode_table[mode];
 	vmm->ept_root = UINT64_MAX;
+	vmm->ept_levels = 4;
 	for (unsigned i = 0; i < nr_hw; i++)
 		hw[i]->vmm = (struct hw_vmm_entry){
 			.vmm = vmm,
@@ -95,6 +96,14 @@ void vmm_destroy(struct vmm *vmm)
 		return;
 	shadow_destroy(vmm->shadow);
 	free(vmm);
+}
+
+int vmm_set_ept_levels(struct vmm *vmm, unsigned levels)
+{
+	if (vmm->ept_root != UINT64_MAX)
+		ept_free(vmm);
+	vmm->ept_levels = levels;
+	return vmm->mode == UMBRA_MODE_EPT ? vmm->ops->enter(vmm) : 0;
 }
 
 static uint64_t now_ns(void)

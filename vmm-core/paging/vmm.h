@@ -39,7 +39,8 @@ struct vmm {
 	const struct mode_ops *ops;
 	enum umbra_mode mode;
 	struct shadow *shadow;    /* NULL until the mode was on once */
-	uint64_t ept_root;        /* HPA of the EPT PML4 table; UINT64_MAX: none yet */
+	uint64_t ept_root;        /* HPA of the topmost EPT table; UINT64_MAX: none yet */
+	uint8_t ept_levels;       /* 4 or 5 */
 	struct umbra_switch last; /* the last switch */
 	uint64_t switches;
 };
@@ -52,6 +53,9 @@ void vmm_destroy(struct vmm *vmm);
 
 /* Whether the guest as it is can run in @mode: 0, or -EOPNOTSUPP and what stands against it. */
 int vmm_check(const struct vmm *vmm, enum umbra_mode mode, struct umbra_error *ret_error);
+/* EPT tables of 4 (without this) or 5 levels; before the guest first runs. -ENOMEM. */
+int vmm_set_ept_levels(struct vmm *vmm, unsigned levels);
+
 /* See umbra_guest_switch(). */
 int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64_t time,
 	       struct umbra_error *ret_error);
@@ -66,13 +70,17 @@ void vmm_count_refill(struct vmm *vmm, struct hw *hw, bool caused, uint64_t cycl
 void vmm_trace(struct hw *hw, enum umbra_table table, unsigned level, unsigned index, bool write,
 	       uint64_t gpa, uint64_t hpa, uint64_t entry);
 
+/* ept.c: gives back all EPT tables; there is no root then. */
+void ept_free(struct vmm *vmm);
+
 /* guest_walk.c: the guest's tables as the VMM reads them, in software. */
 struct guest_walk {
 	uint64_t gpa;               /* of the access */
-	unsigned leaf;              /* level of the entry that maps it: 1 or 2 */
-	uint64_t entry[LEVELS];     /* [level - 1], before accessed and dirty bits were set */
-	uint32_t table_gfn[LEVELS]; /* [level - 1]: the guest page that holds entry[level - 1] */
-	struct rights above[LEVELS + 1]; /* [level - 1]: rights of the entries above that level */
+	unsigned leaf;              /* level of the entry that maps it */
+	uint64_t entry[MAX_LEVELS]; /* [level - 1], before accessed and dirty bits were set */
+	uint64_t
+		table_gfn[MAX_LEVELS]; /* [level - 1]: the guest page that holds entry[level - 1] */
+	struct rights above[MAX_LEVELS]; /* [level - 1]: rights of the entries above that level */
 	struct rights rights;            /* of the whole path */
 	bool dirty;                      /* the leaf's dirty bit is set now */
 	uint32_t error_code;

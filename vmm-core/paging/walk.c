@@ -1,18 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The hardware's page walker: one-dimensional (SDM 3A 4.5) and, with an EPTP, two-dimensional
+ * The hardware's page walker: one-dimensional (SDM 3A 4.3-4.5) and, with an EPTP, two-dimensional
  * (SDM 3C 28.3): every table of the guest and the final address are guest-physical and go through
  * the EPT tables. Accessed and dirty bits are written, and walk caches filled, when the walk has
  * succeeded: a walk that faults changes nothing.
  */
 #include "paging/hw_private.h"
 
-/* At most: 3 of the guest's tables, and 3 for each of 5 nested walks. */
-#define MAX_CACHE_FILLS (3 + 5 * 3)
+/* At most: 4 of the guest's tables, and 4 for each of 6 nested walks. */
+#define MAX_CACHE_FILLS (4 + 6 * 4)
+/* 5 entries of the guest, and 5 for each of 6 nested walks. */
+#define MAX_AD (5 + 6 * 5)
 
 struct cache_fill {
 	struct cache *cache;
 	uint64_t tag, value;
+};
+
+/* An entry that was used: its accessed and dirty bits. */
+struct ad {
+	uint64_t hpa;
+	uint64_t bits; /* that it still lacks */
+	uint8_t level;
+	bool ept;
 };
 
 /* One walk under way. */
@@ -20,16 +30,32 @@ struct walker {
 	struct hw *hw;
 	struct cache_fill fills[MAX_CACHE_FILLS];
 	unsigned nr_fills;
+	struct ad ad[MAX_AD];
+	unsigned nr_ad;
 	uint32_t references_guest, references_nested, cache_hits;
 };
 
-static uint64_t read_entry(const struct hw *hw, uint64_t hpa)
-{
-	const struct memory *memory = hw->memory;
+/* What EPT says of a guest-physical address. */
+struct nested {
+	uint64_t hpa;
+	unsigned shift;  /* of the page that maps it */
+	uint64_t rights; /* EPT_RWX of the whole path */
+	bool dirty;      /* its dirty bit is set when this walk is over */
+};
 
-	if (hpa >= (uint64_t)memory->frames.count * PAGE_SIZE)
-		return UINT64_MAX; /* nobody answers there */
-	return *(const uint64_t *)frames_host(&memory->frames, hpa);
+static bool in_pool(const struct hw *hw, uint64_t hpa)
+{
+	return hpa < (uint64_t)hw->memory->frames.count * PAGE_SIZE;
+}
+
+static uint64_t read_entry(const struct hw *hw, uint64_t hpa, unsigned size)
+{
+	const void *host;
+
+	if (!in_pool(hw, hpa)) /* nobody answers there */
+		return size == sizeof(uint32_t) ? UINT32_MAX : UINT64_MAX;
+	host = frames_host(&hw->memory->frames, hpa);
+	return size == sizeof(uint32_t) ? *(const uint32_t *)host : *(const uint64_t *)host;
 }
 
 static void trace_reference(struct hw *hw, enum umbra_table table, unsigned level, uint64_t index,
@@ -51,13 +77,13 @@ static void trace_reference(struct hw *hw, enum umbra_table table, unsigned leve
 
 /*
  * Looks for the lowest level whose entry is cached: *level becomes the level of the table that the
- * returned value points at; LEVELS: nothing cached.
+ * returned value points at; @levels: nothing cached.
  */
-static uint64_t find_cached(struct walker *walker, struct cache *caches, uint64_t epoch,
-			    uint64_t address, unsigned *level)
+static uint64_t find_cached(struct walker *walker, struct cache *caches, uint16_t pcid,
+			    uint64_t address, unsigned bits, unsigned levels, unsigned *level)
 {
-	for (unsigned i = 0; i < WALK_CACHE_COUNT; i++) {
-		uint64_t tag = cache_tag(epoch, address, walk_cache_shift[i]);
+	for (unsigned i = 0; i + 1 < levels; i++) {
+		uint64_t tag = walk_tag(pcid, address, 12 + bits * (i + 1));
 		uint64_t *value = cache_find(&caches[i], tag, NULL);
 
 		if (value) {
@@ -66,81 +92,120 @@ static uint64_t find_cached(struct walker *walker, struct cache *caches, uint64_
 			return *value;
 		}
 	}
-	*level = LEVELS;
+	*level = levels;
 	return 0;
 }
 
-/* Remembers for later that the entry of @level + 1 for @address points at the table @value. */
-static void fill_later(struct walker *walker, struct cache *caches, uint64_t epoch,
-		       uint64_t address, unsigned level, uint64_t value)
+/* Remembers for later that the entry of @level + 1 for the address of @tag points at @value. */
+static void fill_later(struct walker *walker, struct cache *caches, unsigned level, uint64_t tag,
+		       uint64_t value)
 {
-	struct cache_fill *fill = &walker->fills[walker->nr_fills++];
-
-	fill->cache = &caches[level - 1];
-	fill->tag = cache_tag(epoch, address, walk_cache_shift[level - 1]);
-	fill->value = value;
+	walker->fills[walker->nr_fills++] = (struct cache_fill){&caches[level - 1], tag, value};
 }
 
-/* GPA -> HPA through EPT (SDM 3C 28.3.2). Umbra's EPT maps 4K pages only. */
-static enum walk_status walk_nested(struct walker *walker, uint64_t gpa, bool write,
-				    uint64_t *ret_hpa)
+static void ad_later(struct walker *walker, uint64_t hpa, uint64_t entry, uint64_t bits,
+		     unsigned level, bool ept)
+{
+	if (~entry & bits)
+		walker->ad[walker->nr_ad++] = (struct ad){hpa, ~entry & bits, level, ept};
+}
+
+/* GPA -> HPA through EPT (SDM 3C 28.3.2); @need: the rights that the access takes. */
+static enum walk_status walk_nested(struct walker *walker, uint64_t gpa, uint64_t need,
+				    struct nested *ret)
 {
 	struct hw *hw = walker->hw;
-	uint64_t need = write ? EPT_W : EPT_R;
-	unsigned level;
-	uint64_t table = find_cached(walker, hw->tlb.nested, hw->tlb.nested_epoch, gpa, &level);
+	unsigned level, levels = (hw->eptp >> EPTP_LEVELS_SHIFT & 7) + 1;
+	uint64_t found, table, rights = EPT_RWX;
 
-	if (level == LEVELS)
-		table = hw->eptp;
+	if (gpa >> (12 + 9 * levels)) /* beyond what EPT can tell apart */
+		return WALK_VIOLATION;
+	found = find_cached(walker, hw->tlb.nested, 0, gpa, 9, levels, &level);
+	table = (level == levels ? hw->eptp : found) & ENTRY_ADDRESS;
+	if (level < levels)
+		rights = found & EPT_RWX;
 	for (;; level--) {
 		uint64_t hpa = table + entry_index(gpa, level) * sizeof(uint64_t);
-		uint64_t entry = read_entry(hw, hpa);
+		uint64_t entry = read_entry(hw, hpa, sizeof(uint64_t)), bits = EPT_A;
+		bool leaf = level == 1 || (level <= 3 && (entry & EPT_PS));
 
 		walker->references_nested++;
 		if (hw->trace)
 			trace_reference(hw, UMBRA_TABLE_EPT, level, entry_index(gpa, level), 0, hpa,
 					entry, gpa);
-		if ((entry & (EPT_R | EPT_W)) == EPT_W) /* SDM 3C 28.3.3.1 */
-			return WALK_MISCONFIGURATION;
-		if (!(entry & need))
+		if (!(entry & EPT_RWX))
 			return WALK_VIOLATION;
+		if (ept_misconfigured(entry, level, hw->maxphyaddr))
+			return WALK_MISCONFIGURATION;
+		rights &= entry;
+		if (leaf && (need & EPT_W))
+			bits |= EPT_D;
+		ad_later(walker, hpa, entry, bits, level, true);
 		table = entry & ENTRY_ADDRESS;
-		if (level == 1)
+		if (leaf) {
+			ret->shift = 12 + 9 * (level - 1);
+			ret->dirty = (entry | bits) & EPT_D;
 			break;
-		fill_later(walker, hw->tlb.nested, hw->tlb.nested_epoch, gpa, level - 1, table);
+		}
+		fill_later(walker, hw->tlb.nested, level - 1,
+			   walk_tag(0, gpa, 12 + 9 * (level - 1)), table | rights);
 	}
-	*ret_hpa = table | (gpa & PAGE_MASK);
+	if ((rights & need) != need)
+		return WALK_VIOLATION;
+	ret->rights = rights;
+	ret->hpa = table | (gpa & ((1ull << ret->shift) - 1));
 	return WALK_OK;
 }
 
-static void set_accessed_dirty(struct hw *hw, uint64_t *entries[LEVELS], unsigned leaf, bool write)
+/* Reading or writing a table of the guest: with accessed and dirty flags on both are writes. */
+static enum walk_status walk_table(struct walker *walker, uint64_t gpa, struct walk *ret,
+				   uint64_t *ret_hpa)
 {
-	for (unsigned level = LEVELS; level >= leaf; level--) {
-		uint64_t *entry = entries[level - 1];
-		uint64_t bits = PTE_A | (level == leaf && write ? PTE_D : 0);
+	struct nested nested;
+	enum walk_status status;
 
-		if (!entry || (*entry & bits) == bits)
-			continue;
-		*entry |= bits;
-		frames_written(&hw->memory->frames,
-			       (uint64_t)((uint8_t *)entry - hw->memory->frames.base));
+	*ret_hpa = gpa;
+	if (!walker->hw->eptp)
+		return WALK_OK;
+	status = walk_nested(walker, gpa, EPT_R | EPT_W, &nested);
+	if (status == WALK_OK) {
+		*ret_hpa = nested.hpa;
+	} else {
+		ret->gpa = gpa;
+		ret->table = true;
+	}
+	return status;
+}
+
+static void set_accessed_dirty(struct hw *hw, const struct ad *ad)
+{
+	/* They lie in the same byte of all entries but EPT's. */
+	uint64_t *entry = frames_host(&hw->memory->frames, ad->hpa & ~7ull);
+	uint64_t bits = ad->bits << ad->hpa % 8 * 8;
+
+	if ((*entry & bits) == bits) /* met twice in this walk */
+		return;
+	*entry |= bits;
+	if (!ad->ept) {
+		frames_written(&hw->memory->frames, ad->hpa);
 		hw_attention_all(hw->memory); /* code may lie there too */
-		hw->public.counters.walk_references_ad[0]++;
-		hw_charge(hw, hw->cost.walk_reference);
-		hw->public.counters.walk_cycles[0] += hw->cost.walk_reference;
-		if (hw->trace) {
-			struct umbra_step step = {
-				.kind = UMBRA_STEP_AD,
-				.table = hw->intercepts & INTERCEPT_CR3 ? UMBRA_TABLE_SHADOW
-									: UMBRA_TABLE_GUEST,
-				.level = level,
-				.hpa = (uint8_t *)entry - hw->memory->frames.base,
-				.entry = *entry,
-				.write = true,
-			};
+	}
+	hw->public.counters.walk_references_ad[0]++;
+	hw_charge(hw, hw->cost.walk_reference);
+	hw->public.counters.walk_cycles[0] += hw->cost.walk_reference;
+	if (hw->trace) {
+		struct umbra_step step = {
+			.kind = UMBRA_STEP_AD,
+			.table = ad->ept                          ? UMBRA_TABLE_EPT
+				 : hw->intercepts & INTERCEPT_CR3 ? UMBRA_TABLE_SHADOW
+								  : UMBRA_TABLE_GUEST,
+			.level = ad->level,
+			.hpa = ad->hpa,
+			.entry = *entry,
+			.write = true,
+		};
 
-			hw->trace(hw->trace_context, &step);
-		}
+		hw->trace(hw->trace_context, &step);
 	}
 }
 
@@ -157,137 +222,135 @@ static void note_table(struct hw *hw, uint64_t hpa, unsigned level)
 	}
 }
 
-static uint32_t fault_code(const struct hw *hw, enum hw_access access, enum hw_privilege privilege)
-{
-	return (access == HW_WRITE ? PF_W : 0) | (privilege == HW_USER ? PF_U : 0) |
-	       (access == HW_FETCH && hw->nxe ? PF_I : 0);
-}
-
 static uint64_t rights_flags(struct rights rights)
 {
 	return (rights.write ? TLB_WRITE : 0) | (rights.user ? TLB_USER : 0) |
 	       (rights.execute ? TLB_EXECUTE : 0);
 }
 
-/* The nested walk for @gpa came to nothing. */
-static enum walk_status nested_failed(struct walk *walk, enum walk_status status, uint64_t gpa,
-				      bool table)
+/*
+ * The page is found: @gpa of the access, @shift of the guest's page (0: it has none), @flags of the
+ * guest's side. EPT, if any, has the last word.
+ */
+static enum walk_status finish_walk(struct walker *walker, uint64_t gpa, enum hw_access access,
+				    unsigned shift, uint64_t flags, struct walk *ret)
 {
-	walk->gpa = gpa;
-	walk->table = table;
-	return status;
+	static const uint64_t need[] = {[HW_READ] = EPT_R, [HW_WRITE] = EPT_W, [HW_FETCH] = EPT_X};
+	static const uint64_t fragments[] = {
+		[21] = TLB_FRAGMENT_2M, [22] = TLB_FRAGMENT_4M, [30] = TLB_FRAGMENT_1G};
+	struct nested nested = {
+		.hpa = gpa, .shift = shift ? shift : 12, .rights = EPT_RWX, .dirty = true};
+	enum tlb_size size = TLB_4K;
+	unsigned smaller;
+
+	if (walker->hw->eptp) {
+		enum walk_status status = walk_nested(walker, gpa, need[access], &nested);
+
+		if (status != WALK_OK) {
+			ret->gpa = gpa;
+			ret->table = false;
+			return status;
+		}
+	}
+	smaller = shift && shift < nested.shift ? shift : nested.shift;
+	while (size + 1 < TLB_SIZES && tlb_shift[size + 1] <= smaller)
+		size++;
+	if (shift > tlb_shift[size])
+		flags |= fragments[shift];
+	if (!(nested.rights & EPT_X))
+		flags &= ~TLB_EXECUTE;
+	if (!(nested.rights & EPT_W) || !nested.dirty)
+		flags &= ~TLB_DIRTY;
+	flags |= nested.rights & EPT_R ? TLB_READ : 0;
+	ret->value = (nested.hpa & TLB_ADDRESS & ~((1ull << tlb_shift[size]) - 1)) | flags |
+		     (uint64_t)size << TLB_SIZE_SHIFT;
+	return WALK_OK;
+}
+
+static enum walk_status fault(struct walk *walk, uint32_t code)
+{
+	walk->error_code = code;
+	return WALK_FAULT;
 }
 
 static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw_access access,
 				    enum hw_privilege privilege, struct walk *ret)
 {
 	struct hw *hw = walker->hw;
+	const struct paging_rules *rules = &hw->rules;
 	bool shadow = hw->intercepts & INTERCEPT_CR3; /* CR3 points at tables of the VMM */
-	struct rights rights = {true, true, true};
-	uint64_t *entries[LEVELS] = {0};
-	uint32_t code = fault_code(hw, access, privilege);
-	uint64_t table_gpa = hw->cr3 & ENTRY_ADDRESS;
-	uint64_t entry, known; /* known: the table's HPA where table_known */
-	bool table_known;
-	unsigned level;
+	bool write = access == HW_WRITE, denied;
+	uint32_t code = fault_code(rules, access, privilege);
+	struct rights rights = RIGHTS_ALL;
+	uint64_t table_gpa = hw->cr3, entry, known, hpa;
+	unsigned level, size = entry_size(rules);
+	enum walk_status status;
+	uint64_t flags;
 
-	known = find_cached(walker, hw->tlb.linear, hw->tlb.linear_epoch, gva, &level);
-	table_known = level < LEVELS;
-	if (table_known)
-		rights = (struct rights){!!(known & TLB_WRITE), !!(known & TLB_USER),
-					 !!(known & TLB_EXECUTE)};
-	for (;; level--) {
-		unsigned index = entry_index(gva, level);
-		enum walk_status status;
-		uint64_t hpa;
-
-		if (table_known) {
-			hpa = (known & ~TLB_FLAGS) + index * sizeof(entry);
-			table_known = false;
-		} else if (!hw->eptp) {
-			hpa = table_gpa + index * sizeof(entry);
-		} else {
-			uint64_t gpa = table_gpa + index * sizeof(entry);
-
-			status = walk_nested(walker, gpa, false, &hpa);
-			if (status != WALK_OK)
-				return nested_failed(ret, status, gpa, true);
+	known = find_cached(walker, hw->tlb.linear, hw->tlb.pcid, gva, rules->index_bits,
+			    rules->levels, &level);
+	if (level < rules->levels) {
+		rights.write = known & TLB_WRITE;
+		rights.user = known & TLB_USER;
+		rights.execute = known & TLB_EXECUTE;
+		hpa = (known & ENTRY_ADDRESS) + table_index(rules, gva, level) * size;
+	} else {
+		if (rules->format == FORMAT_PAE) {
+			table_gpa = hw->pdpte[gva >> 30 & 3];
+			if (!(table_gpa & PTE_P))
+				return fault(ret, code);
+			table_gpa &= ENTRY_ADDRESS;
 		}
-		entry = read_entry(hw, hpa);
+		status = walk_table(walker, table_gpa + table_index(rules, gva, level) * size, ret,
+				    &hpa);
+		if (status != WALK_OK)
+			return status;
+	}
+	for (;; level--) {
+		unsigned index = table_index(rules, gva, level);
+
+		entry = read_entry(hw, hpa, size);
 		walker->references_guest++;
 		if (hw->trace)
 			trace_reference(hw, shadow ? UMBRA_TABLE_SHADOW : UMBRA_TABLE_GUEST, level,
-					index, table_gpa + index * sizeof(entry), hpa, entry, 0);
-		if (!(entry & PTE_P) || entry_reserved(entry, level, hw->nxe, hw->maxphyaddr)) {
-			ret->error_code = code | (entry & PTE_P ? PF_P | PF_RSVD : 0);
-			return WALK_FAULT;
-		}
-		entries[level - 1] = frames_host(&hw->memory->frames, hpa);
-		if (!shadow)
+					index, table_gpa + index * size, hpa, entry, 0);
+		if (!(entry & PTE_P))
+			return fault(ret, code);
+		if (entry_reserved(rules, entry, level))
+			return fault(ret, code | PF_P | PF_RSVD);
+		if (!shadow && in_pool(hw, hpa))
 			note_table(hw, hpa, level);
 		rights_narrow(&rights, entry);
-		if (entry_is_leaf(entry, level))
+		if (entry_is_leaf(rules, entry, level))
 			break;
+		ad_later(walker, hpa, entry, PTE_A, level, false);
 		table_gpa = entry & ENTRY_ADDRESS;
-		known = table_gpa;
-		if (hw->eptp) {
-			/* A combined mapping is cached (SDM 3C 28.4.1): it needs the table's HPA.
-			 */
-			uint64_t gpa = table_gpa + entry_index(gva, level - 1) * sizeof(entry);
-
-			status = walk_nested(walker, gpa, false, &known);
-			if (status != WALK_OK)
-				return nested_failed(ret, status, gpa, true);
-			table_known = true;
-		}
-		known = (known & ~PAGE_MASK) | rights_flags(rights);
-		fill_later(walker, hw->tlb.linear, hw->tlb.linear_epoch, gva, level - 1, known);
-	}
-	if (!rights_allow(rights, access == HW_WRITE, access == HW_FETCH, privilege == HW_USER,
-			  hw->wp)) {
-		ret->error_code = code | PF_P;
-		return WALK_FAULT;
-	}
-
-	ret->large = level == 2 && !hw->eptp;
-	{
-		uint64_t size_mask = level == 2 ? (1ull << 21) - 1 : PAGE_MASK;
-		uint64_t gpa = (entry & ENTRY_ADDRESS & ~size_mask) | (gva & size_mask);
-		uint64_t hpa = gpa;
-
-		if (hw->eptp) {
-			enum walk_status status =
-				walk_nested(walker, gpa, access == HW_WRITE, &hpa);
-
-			if (status != WALK_OK)
-				return nested_failed(ret, status, gpa, false);
-		}
-		set_accessed_dirty(hw, entries, level, access == HW_WRITE);
-		if (access == HW_WRITE)
-			entry |= PTE_D;
-		ret->value = hpa & ~(ret->large ? size_mask : PAGE_MASK);
-		ret->value |= rights_flags(rights) | (entry & PTE_D ? TLB_DIRTY : 0) |
-			      (level == 2 && !ret->large ? TLB_FRAGMENT : 0) |
-			      (ret->large ? TLB_LARGE : 0);
-	}
-	return WALK_OK;
-}
-
-/* CR0.PG clear: linear addresses are guest-physical ones; only EPT, if any, translates. */
-static enum walk_status walk_unpaged(struct walker *walker, uint64_t gva, enum hw_access access,
-				     struct walk *ret)
-{
-	uint64_t hpa = gva;
-
-	if (walker->hw->eptp) {
-		enum walk_status status = walk_nested(walker, gva, access == HW_WRITE, &hpa);
-
+		/* A combined mapping is cached (SDM 3C 28.4.1): it needs the table's HPA. */
+		status = walk_table(walker, table_gpa + table_index(rules, gva, level - 1) * size,
+				    ret, &hpa);
 		if (status != WALK_OK)
-			return nested_failed(ret, status, gva, false);
+			return status;
+		fill_later(walker, hw->tlb.linear, level - 1,
+			   walk_tag(hw->tlb.pcid, gva, level_shift(rules, level)),
+			   (hpa & ENTRY_ADDRESS) | rights_flags(rights));
 	}
-	ret->large = false;
-	ret->value = (hpa & ~PAGE_MASK) | TLB_WRITE | TLB_USER | TLB_EXECUTE | TLB_DIRTY;
-	return WALK_OK;
+	rights.key = entry_key(entry);
+	denied = !rights_allow(rules, rights, access, privilege);
+	if (key_denies(rules, hw->guest.pkru, rights, access, privilege)) {
+		denied = true;
+		code |= PF_PK;
+	}
+	if (denied)
+		return fault(ret, code | PF_P);
+
+	ad_later(walker, hpa, entry, PTE_A | (write ? PTE_D : 0), level, false);
+	flags = rights_flags(rights) | (write || (entry & PTE_D) ? TLB_DIRTY : 0) |
+		(rules->global && (entry & PTE_G) ? TLB_GLOBAL : 0) |
+		(uint64_t)rights.key << TLB_KEY_SHIFT;
+	return finish_walk(walker,
+			   leaf_address(rules, entry, level) |
+				   (gva & ((1ull << level_shift(rules, level)) - 1)),
+			   access, level_shift(rules, level), flags, ret);
 }
 
 enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
@@ -299,20 +362,27 @@ enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
 	uint64_t cycles;
 
 	walker.hw = hw;
-	walker.nr_fills = 0;
+	walker.nr_fills = walker.nr_ad = 0;
 	walker.references_guest = walker.references_nested = walker.cache_hits = 0;
-	status = hw->paged ? walk_tables(&walker, gva, access, privilege, ret_walk)
-			   : walk_unpaged(&walker, gva, access, ret_walk);
+	/* CR0.PG clear: linear addresses are guest-physical ones; only EPT, if any, translates. */
+	status = hw->rules.format == FORMAT_UNPAGED
+			 ? finish_walk(&walker, gva, access, 0,
+				       TLB_WRITE | TLB_USER | TLB_EXECUTE | TLB_DIRTY, ret_walk)
+			 : walk_tables(&walker, gva, access, privilege, ret_walk);
 	if (status == WALK_FAULT && walker.cache_hits) {
 		/*
 		 * A fault always tells what the tables hold now: what a walk cache said may have
 		 * been widened since, which needs no invalidation (SDM 3A 4.10.4.2, 4.10.4.3).
 		 */
-		walk_caches_remove(&hw->tlb, gva);
-		walker.nr_fills = 0;
+		for (unsigned level = 2; level <= hw->rules.levels; level++)
+			cache_remove(&hw->tlb.linear[level - 2],
+				     walk_tag(hw->tlb.pcid, gva, level_shift(&hw->rules, level)));
+		walker.nr_fills = walker.nr_ad = 0;
 		status = walk_tables(&walker, gva, access, privilege, ret_walk);
 	}
 	if (status == WALK_OK) {
+		for (unsigned i = 0; i < walker.nr_ad; i++)
+			set_accessed_dirty(hw, &walker.ad[i]);
 		for (unsigned i = 0; i < walker.nr_fills; i++) {
 			struct cache_fill *fill = &walker.fills[i];
 			uint64_t *value = cache_find(fill->cache, fill->tag, NULL);
@@ -323,6 +393,7 @@ enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
 			else
 				cache_insert(fill->cache, fill->tag, fill->value);
 		}
+		hw->tlb.has_other_pcid |= hw->tlb.pcid != 0;
 	}
 	cycles = (uint64_t)(walker.references_guest + walker.references_nested) *
 			 hw->cost.walk_reference +

@@ -113,6 +113,22 @@ uint64_t x86_time(const struct x86_cpu *cpu)
 	return cpu->clock == UMBRA_CLOCK_CYCLES ? time + hw_public(cpu->hw)->cycles : time;
 }
 
+uint64_t x86_exact_time(const struct x86_cpu *cpu)
+{
+	const struct block *block = cpu->blocks->running;
+	uint64_t done = cpu->unsettled;
+
+	if (block) {
+		const struct x86_insn *insn = block->insns;
+
+		while (insn < block->insns + block->nr - 1 &&
+		       insn->end < cpu->gpr[X86_RIP] - cpu->block_rip)
+			insn++;
+		done += (uint64_t)(insn - block->insns);
+	}
+	return x86_time(cpu) + done;
+}
+
 /* Decoding. */
 
 static struct block *slot_of(struct x86_blocks *blocks, const uint8_t *host)
@@ -441,8 +457,10 @@ static enum x86_result run_insns(struct x86_cpu *cpu, const struct x86_insn *fir
 	do {
 		rip += insn->length;
 		cpu->gpr[X86_RIP] = rip;
+		cpu->unsettled = (uint64_t)(insn - first);
 		result = x86_execute_one(cpu, insn++);
 	} while (result == X86_DONE && !hw_public(cpu->hw)->attention && insn < end);
+	cpu->unsettled = 0;
 	settle(cpu, first, insn, rip, result);
 	return result;
 }
@@ -548,9 +566,10 @@ static enum x86_result run_block(struct x86_cpu *cpu, uint64_t room)
 	}
 	blocks->follow = FOLLOW;
 	last = start(cpu, block, host, room);
+	block = blocks->running;
+	blocks->running = NULL;
 	if (cpu->result != X86_DONE)
-		settle(cpu, blocks->running->insns, last + 1, cpu->block_rip + last->end,
-		       cpu->result);
+		settle(cpu, block->insns, last + 1, cpu->block_rip + last->end, cpu->result);
 	return cpu->result;
 }
 
@@ -573,6 +592,7 @@ static void run_blocks(struct x86_cpu *cpu, uint64_t deadline, uint64_t until_in
 	enum x86_result result;
 	uint64_t now, room;
 
+	cpu->device_accessed = false;
 	cpu->blocks->until_time = deadline;
 	cpu->blocks->until_instruction = until_instruction;
 	do {
@@ -585,7 +605,7 @@ static void run_blocks(struct x86_cpu *cpu, uint64_t deadline, uint64_t until_in
 		result = cpu->blocks->in_rep ? run_rep(cpu, deadline - now) : run_block(cpu, room);
 		if (__builtin_expect(p->attention, 0)) {
 			attend(cpu);
-			if (cpu->ended)
+			if (cpu->ended || cpu->device_accessed)
 				return;
 		}
 	} while ((result == X86_DONE || result == X86_AGAIN || result == X86_ATTEND) && !*stop);

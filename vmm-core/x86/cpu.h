@@ -137,7 +137,7 @@ enum x86_breakpoints {
 	X86_BREAKPOINT_IO = 4,
 };
 
-#define X86_NR_HINTS (1u << 14)
+#define X86_NR_HINTS (1u << 13)
 
 struct x86_model;  /* model.h */
 struct x86_blocks; /* block.c: the cache of decoded code */
@@ -205,9 +205,13 @@ struct x86_cpu {
 	/* The operand that crosses a page (mem.h): its bytes, and where they are. */
 	struct x86_split {
 		uint8_t bytes[64];
-		uint8_t *host[2];
+		uint8_t *host[2]; /* NULL: a device's, at gpa */
+		uint64_t gpa[2];
 		uint8_t first, size;
 	} split;
+	bool device_accessed; /* in its memory: the run loop must look at the machine */
+	/* Instructions and REP iterations that are done but not yet in steps. */
+	uint64_t unsettled;
 
 	/* REP iterations that the string instruction may do before the run loop looks around; >= 1.
 	 */

@@ -8,8 +8,9 @@
 
 /* Extensions that CPUID does not offer and whose encodings older processors execute as others. */
 static const ZydisDecoderMode modes_off[] = {
-	ZYDIS_DECODER_MODE_MPX,   ZYDIS_DECODER_MODE_CET,      ZYDIS_DECODER_MODE_LZCNT,
-	ZYDIS_DECODER_MODE_TZCNT, ZYDIS_DECODER_MODE_CLDEMOTE,
+	ZYDIS_DECODER_MODE_MPX,
+	ZYDIS_DECODER_MODE_CET,
+	ZYDIS_DECODER_MODE_CLDEMOTE,
 };
 
 void x86_decoders_init(struct x86_decoders *decoders)
@@ -205,6 +206,9 @@ enum x86_place x86_decode(const struct x86_decoders *decoders, enum x86_code_mod
 	insn.lock = decoded.attributes & ZYDIS_ATTRIB_HAS_LOCK;
 	insn.rep = repeat_prefix(&decoded);
 	take_operands(&decoded, operands, &insn);
+	insn.flat =
+		mode == X86_CODE_64 &&
+		(!insn.memory || (insn.address_size == sizeof(uint64_t) && insn.segment < X86_FS));
 
 	if (!x86_isa_offered(decoded.meta.isa_set)) {
 		exec = exec_undefined;

@@ -52,6 +52,7 @@ struct x86_insn {
 	uint8_t rep;     /* 0, 0xf2 or 0xf3 as prefix on a string instruction */
 	bool lock;
 	bool memory;   /* the rm operand is in memory */
+	bool flat;     /* 64-bit mode, and that operand needs no segment base and no cut */
 	uint8_t extra; /* for the executing function's own use: condition code, second size ... */
 };
 

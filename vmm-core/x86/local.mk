@@ -14,8 +14,10 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/integer.h \
 	vmm-core/x86/integer_alu.c \
 	vmm-core/x86/integer_bit.c \
+	vmm-core/x86/integer_bmi.c \
 	vmm-core/x86/integer_branch.c \
 	vmm-core/x86/integer_exchange.c \
+	vmm-core/x86/integer_legacy.c \
 	vmm-core/x86/integer_misc.c \
 	vmm-core/x86/integer_move.c \
 	vmm-core/x86/integer_multiply.c \
@@ -29,6 +31,7 @@ libvmmcore_a_SOURCES += \
 libvmmcore_a_SOURCES += \
 	vmm-core/x86/control.c \
 	vmm-core/x86/cpu.c \
+	vmm-core/x86/device.c \
 	vmm-core/x86/cpuid.c \
 	vmm-core/x86/debug.c \
 	vmm-core/x86/debug.h \
@@ -42,6 +45,7 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/model.c \
 	vmm-core/x86/model.h \
 	vmm-core/x86/isa.c \
+	vmm-core/x86/mmx.c \
 	vmm-core/x86/msr.c \
 	vmm-core/x86/real.c \
 	vmm-core/x86/real.h \
@@ -52,9 +56,13 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/selector.c \
 	vmm-core/x86/sse.c \
 	vmm-core/x86/sse.h \
+	vmm-core/x86/sse_exception.c \
+	vmm-core/x86/sse_exception.h \
 	vmm-core/x86/sse_float.c \
 	vmm-core/x86/sse_integer.c \
 	vmm-core/x86/sse_move.c \
+	vmm-core/x86/sse_shuffle.c \
+	vmm-core/x86/sse_string.c \
 	vmm-core/x86/stack.c \
 	vmm-core/x86/stack.h \
 	vmm-core/x86/syscall.c \
@@ -124,6 +132,11 @@ check_PROGRAMS += tests/unit/test_x86_run
 TESTS += tests/unit/test_x86_run
 tests_unit_test_x86_run_SOURCES = tests/unit/test_x86_run.c tests/unit/x86_fixture.h
 tests_unit_test_x86_run_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_x86_device
+TESTS += tests/unit/test_x86_device
+tests_unit_test_x86_device_SOURCES = tests/unit/test_x86_device.c tests/unit/x86_fixture.h
+tests_unit_test_x86_device_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/test_x86_hostile
 TESTS += tests/unit/test_x86_hostile

@@ -13,8 +13,10 @@
 #define RIGHTS_P          (1u << 7)
 #define RIGHTS_DB         (1u << 14)
 
+/* The one or two parts of an operand. In the memory of a device they have no host bytes. */
 struct span {
 	uint8_t *host[2];
+	uint64_t gpa[2]; /* where host is NULL */
 	unsigned first;
 };
 
@@ -94,22 +96,28 @@ static void forget_page(struct x86_cpu *cpu, uint64_t linear)
 	}
 }
 
+static bool find_part(struct x86_cpu *cpu, uint64_t linear, enum hw_access access,
+		      enum hw_privilege privilege, struct span *span, unsigned part)
+{
+	span->host[part] = hw_translate(cpu->hw, linear, access, privilege);
+	span->gpa[part] = hw_public(cpu->hw)->mmio_gpa;
+	return span->host[part] || hw_public(cpu->hw)->mmio;
+}
+
 static bool translate(struct x86_cpu *cpu, uint64_t linear, unsigned size, enum hw_access access,
 		      enum hw_privilege privilege, struct span *ret)
 {
+	bool found;
+
 	ret->first = PAGE_SIZE - (linear & PAGE_MASK);
-	ret->host[1] = NULL;
-	ret->host[0] = hw_translate(cpu->hw, linear, access, privilege);
-	if (ret->host[0] && ret->first < size) {
-		ret->host[1] = hw_translate(cpu->hw, next_page(cpu, linear), access, privilege);
-		if (!ret->host[1])
-			ret->host[0] = NULL;
-	}
+	found = find_part(cpu, linear, access, privilege, ret, 0) &&
+		(ret->first >= size ||
+		 find_part(cpu, next_page(cpu, linear), access, privilege, ret, 1));
 	if (__builtin_expect(cpu->watch, 0)) {
 		forget_page(cpu, linear);
 		forget_page(cpu, next_page(cpu, linear));
 	}
-	if (!ret->host[0]) {
+	if (!found) {
 		x86_raise_memory_fault(cpu);
 		return false;
 	}
@@ -118,24 +126,48 @@ static bool translate(struct x86_cpu *cpu, uint64_t linear, unsigned size, enum 
 	return true;
 }
 
-static void copy_in(const struct span *span, unsigned size, void *ret)
+static void copy_in(struct x86_cpu *cpu, const struct span *span, unsigned size, void *ret)
 {
-	memcpy(ret, span->host[0], span->first);
-	if (span->host[1])
-		memcpy((uint8_t *)ret + span->first, span->host[1], size - span->first);
+	uint8_t *to = ret;
+
+	for (unsigned part = 0, n = span->first; n && part < 2; part++, n = size - span->first) {
+		if (span->host[part])
+			memcpy(to, span->host[part], n);
+		else
+			x86_device_read(cpu, span->gpa[part], n, to);
+		to += n;
+	}
 }
 
-static void copy_out(const struct span *span, unsigned size, const void *bytes)
+static void copy_out(struct x86_cpu *cpu, const struct span *span, unsigned size, const void *bytes)
 {
-	memcpy(span->host[0], bytes, span->first);
-	if (span->host[1])
-		memcpy(span->host[1], (const uint8_t *)bytes + span->first, size - span->first);
+	const uint8_t *from = bytes;
+
+	for (unsigned part = 0, n = span->first; n && part < 2; part++, n = size - span->first) {
+		if (span->host[part])
+			memcpy(span->host[part], from, n);
+		else
+			x86_device_write(cpu, span->gpa[part], n, from);
+		from += n;
+	}
+}
+
+/* The operand is not one run of host bytes: gives the copy that stands for it. */
+static uint8_t *bounce(struct x86_cpu *cpu, const struct span *span, unsigned size)
+{
+	struct x86_split *split = &cpu->split;
+
+	copy_in(cpu, span, size, split->bytes);
+	memcpy(split->host, span->host, sizeof(split->host));
+	memcpy(split->gpa, span->gpa, sizeof(split->gpa));
+	split->first = (uint8_t)span->first;
+	split->size = (uint8_t)size;
+	return split->bytes;
 }
 
 uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
 		     enum hw_access access)
 {
-	struct x86_split *split = &cpu->split;
 	struct x86_hint *hint;
 	uint64_t linear = offset;
 	struct span span;
@@ -158,6 +190,10 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 				(const void *)((uintptr_t)hint->host + (linear & PAGE_MASK)));
 		host = hw_translate(cpu->hw, linear, access, cpu->privilege);
 		if (__builtin_expect(!host, 0)) {
+			if (hw_public(cpu->hw)->mmio) {
+				span = (struct span){{NULL}, {hw_public(cpu->hw)->mmio_gpa}, size};
+				return bounce(cpu, &span, size);
+			}
 			x86_raise_memory_fault(cpu);
 			return NULL;
 		}
@@ -168,22 +204,19 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 		return NULL;
 	if (cpu->watch && !x86_watch(cpu, linear, size, access == HW_WRITE))
 		return NULL;
-	if (!span.host[1])
+	if (span.host[0] && span.first == size)
 		return span.host[0];
-	copy_in(&span, size, split->bytes);
-	split->host[0] = span.host[0];
-	split->host[1] = span.host[1];
-	split->first = (uint8_t)span.first;
-	split->size = (uint8_t)size;
-	return split->bytes;
+	return bounce(cpu, &span, size);
 }
 
 void x86_split_write(struct x86_cpu *cpu)
 {
 	const struct x86_split *split = &cpu->split;
+	struct span span = {.first = split->first};
 
-	memcpy(split->host[0], split->bytes, split->first);
-	memcpy(split->host[1], split->bytes + split->first, split->size - split->first);
+	memcpy(span.host, split->host, sizeof(span.host));
+	memcpy(span.gpa, split->gpa, sizeof(span.gpa));
+	copy_out(cpu, &span, split->size, split->bytes);
 }
 
 /* The usual size as two moves. */
@@ -239,7 +272,7 @@ bool x86_load_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, void *
 	if (!system_canonical(cpu, linear, size) ||
 	    !translate(cpu, linear, size, HW_READ, HW_SUPERVISOR, &span))
 		return false;
-	copy_in(&span, size, ret);
+	copy_in(cpu, &span, size, ret);
 	return true;
 }
 
@@ -251,7 +284,7 @@ static bool store_linear(struct x86_cpu *cpu, uint64_t linear, unsigned size, co
 	if (!system_canonical(cpu, linear, size) ||
 	    !translate(cpu, linear, size, HW_WRITE, privilege, &span))
 		return false;
-	copy_out(&span, size, bytes);
+	copy_out(cpu, &span, size, bytes);
 	return true;
 }
 

@@ -174,7 +174,12 @@ ALWAYS_INLINE enum x86_result repeat(struct x86_cpu *cpu, const struct x86_insn 
 			n = bulk(cpu, insn, op,
 				 count < cpu->rep_room - done ? count : cpu->rep_room - done, size);
 		if (!n) {
-			if (!iterate(cpu, insn, op, size)) {
+			bool iterated;
+
+			cpu->unsettled += done;
+			iterated = iterate(cpu, insn, op, size);
+			cpu->unsettled -= done;
+			if (!iterated) {
 				cpu->steps += done;
 				return X86_FAULT;
 			}
