@@ -37,6 +37,8 @@ enum x86_result x86_exec_syscall(struct x86_cpu *cpu, const struct x86_insn *ins
 	cpu->gpr[X86_R11] = flags;
 	cpu->gpr[X86_RIP] = cpu->lstar;
 	x86_set_flags(cpu, flags & ~cpu->sfmask);
+	if (cpu->sfmask & RFLAGS_TF) /* the next step is that of SYSRET */
+		cpu->single_step = false;
 	set_flat(&cpu->segment[X86_CS], selector, 0, SEG_CODE | SEG_READABLE | SEG_L);
 	set_flat(&cpu->segment[X86_SS], selector + SYSRET_SS, 0, SEG_WRITABLE | SEG_DB);
 	cpu->cpl = 0;
