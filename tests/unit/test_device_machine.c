@@ -430,7 +430,7 @@ static void apic_timer_is_an_event(void **state)
 	assert_int_equal(machine_interrupt_acknowledge(machine, 0), 0x40);
 	mmio_write(0, LAPIC + 0xb0, 0, 6000);
 	mmio_write(0, LAPIC + 0x320, 0x40041, 6000);
-	machine_set_tsc_offset(machine, 0, 500, 6000);
+	machine_set_tsc_offset(machine, 0, 500);
 	assert_true(machine_msr_write(machine, 0, 0x6e0, 7500, 6000));
 	assert_true(machine_msr_read(machine, 0, 0x6e0, &value, 6000));
 	assert_int_equal(value, 7500);

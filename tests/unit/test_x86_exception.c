@@ -307,22 +307,53 @@ static void in_32_bit_mode_a_bad_inner_stack_is_a_ts_fault(void **state)
 	assert_string_equal(b->cpu->end.cpu_mode, "32-bit protected");
 }
 
-static void task_gates_and_16_bit_gates_are_refused_by_name(void **state)
+static void a_16_bit_gate_pushes_words_and_has_16_bits_of_offset(void **state)
 {
 	struct x86_box *b = *state;
 
-	put_gate_32(b, X86_UD, SEG_P | SYS_TASK_GATE, SELECTOR_TSS);
-	RUN(b, "\x0f\x0b");
-	assert_true(b->cpu->ended);
-	assert_int_equal(b->cpu->end.reason, UMBRA_END_ERROR);
-	assert_non_null(strstr(b->cpu->end.text, "task gate"));
-	assert_int_equal(b->cpu->end.rip, CODE);
-
-	b->cpu->ended = false;
-	put_gate_32(b, 0x80, SEG_P | SYS_INTERRUPT_GATE_16, KERNEL_CODE_32);
+	put(b, 0x9876, "\xf4", 1);
+	put64(b, IDT + 0x80 * 8,
+	      0x9876 | KERNEL_CODE_32 << 16 | (uint64_t)(SEG_P | SYS_INTERRUPT_GATE_16) << 40 |
+		      0xffffull << 48);
 	RUN(b, "\xcd\x80");
-	assert_true(b->cpu->ended);
-	assert_non_null(strstr(b->cpu->end.text, "16-bit gate"));
+	assert_true(b->cpu->halted);
+	assert_int_equal(b->cpu->gpr[X86_RIP], 0x9877);
+	assert_int_equal(b->cpu->gpr[X86_RSP], STACK - 6);
+	assert_int_equal(get16(b, STACK - 6), (uint16_t)(CODE + 2));
+	assert_int_equal(get16(b, STACK - 4), KERNEL_CODE_32);
+}
+
+static void a_16_bit_tss_and_stack_serve_a_handler(void **state)
+{
+	struct x86_box *b = *state;
+	const uint16_t tss[] = {0, 0x8004, SMALL_DATA};
+
+	/* Limit 64 KiB, SP wraps: the frame's upper end is at 0x8004, its ESP keeps no more. */
+	put64(b, GDT + SMALL_DATA, descriptor(0x10000, 0xffff, RIGHTS_DATA));
+	put(b, TSS, tss, sizeof(tss));
+	b->cpu->tr.rights = SEG_P | SYS_TSS_16_BUSY;
+	to_user(b);
+	RUN(b, "\x0f\x0b");
+	assert_handler(b, X86_UD);
+	assert_int_equal(b->cpu->gpr[X86_RSP], 0x8004 - 20);
+	assert_int_equal(b->cpu->segment[X86_SS].selector, SMALL_DATA);
+	assert_int_equal(get32(b, 0x10000 + 0x8004 - 20), CODE);
+	assert_int_equal(get32(b, 0x10000 + 0x8004 - 4), USER_DATA);
+}
+
+static void a_frame_wraps_on_a_16_bit_stack(void **state)
+{
+	struct x86_box *b = *state;
+
+	b->cpu->segment[X86_SS] =
+		(struct x86_segment){.base = DATA, .limit = UINT16_MAX, .rights = RIGHTS_DATA};
+	b->cpu->gpr[X86_RSP] = 0x12340004;
+	RUN(b, "\x0f\x0b");
+	assert_handler(b, X86_UD);
+	assert_int_equal(b->cpu->gpr[X86_RSP], 0x1234fff8);
+	assert_int_equal(get32(b, DATA + 0xfff8), CODE);
+	assert_int_equal(get32(b, DATA + 0xfffc), KERNEL_CODE_32);
+	assert_true(get32(b, DATA) & RFLAGS_RF);
 }
 
 #define TEST_64(f) cmocka_unit_test_setup_teardown(f, setup_64, teardown)
@@ -347,7 +378,9 @@ int main(void)
 		TEST_32(in_32_bit_mode_the_same_privilege_keeps_the_stack),
 		TEST_32(in_32_bit_mode_the_tss_gives_the_inner_stack),
 		TEST_32(in_32_bit_mode_a_bad_inner_stack_is_a_ts_fault),
-		TEST_32(task_gates_and_16_bit_gates_are_refused_by_name),
+		TEST_32(a_16_bit_gate_pushes_words_and_has_16_bits_of_offset),
+		TEST_32(a_16_bit_tss_and_stack_serve_a_handler),
+		TEST_32(a_frame_wraps_on_a_16_bit_stack),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

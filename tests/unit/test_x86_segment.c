@@ -205,11 +205,6 @@ static void far_transfers_check_their_target(void **state)
 		assert_handler(b, targets[i].vector);
 		assert_int_equal(pushed_code(b), targets[i].selector & ~3u);
 	}
-	put64(b, DATA, CODE | (uint64_t)CALL_GATE << 32);
-	RUN(b, "\xff\x1b"); /* call far [rbx] */
-	assert_true(b->cpu->ended);
-	assert_non_null(strstr(b->cpu->end.text, "call gate"));
-	assert_int_equal(b->cpu->end.rip, CODE);
 }
 
 static void a_far_call_comes_back_with_a_far_return(void **state)
@@ -347,22 +342,6 @@ static void in_32_bit_mode_iret_pops_a_stack_only_outward(void **state)
 	assert_int_equal(b->cpu->cpl, 3);
 	assert_int_equal(b->cpu->gpr[X86_RSP], STACK_USER);
 	assert_int_equal(b->cpu->segment[X86_SS].selector, USER_DATA);
-}
-
-static void virtual_8086_mode_and_task_returns_are_refused_by_name(void **state)
-{
-	struct x86_box *b = *state;
-	const uint32_t frame[] = {CODE, KERNEL_CODE_32, RFLAGS_VM};
-
-	put(b, STACK, frame, sizeof(frame));
-	RUN(b, "\xcf");
-	assert_true(b->cpu->ended);
-	assert_non_null(strstr(b->cpu->end.text, "virtual-8086"));
-	b->cpu->ended = false;
-	x86_set_flags(b->cpu, RFLAGS_NT);
-	RUN(b, "\xcf");
-	assert_true(b->cpu->ended);
-	assert_non_null(strstr(b->cpu->end.text, "task return"));
 }
 
 static void syscall_and_sysret_are_each_others_inverse(void **state)
@@ -512,7 +491,6 @@ int main(void)
 		TEST_64(bad_returns_fault_before_anything_changes),
 		TEST_64(user_mode_cannot_change_iopl_or_if_by_iret_or_popf),
 		TEST_32(in_32_bit_mode_iret_pops_a_stack_only_outward),
-		TEST_32(virtual_8086_mode_and_task_returns_are_refused_by_name),
 		TEST_64(syscall_and_sysret_are_each_others_inverse),
 		TEST_64(sysret_to_an_address_that_is_not_canonical_faults_in_the_kernel),
 		TEST_64(swapgs_exchanges_bases_in_the_kernel_only),

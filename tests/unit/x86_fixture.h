@@ -14,6 +14,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "device/memory_map.h"
 #include "memory/map.h"
 #include "paging/vmm.h"
 #include "x86/cpu.h"
@@ -90,6 +91,7 @@ static inline void box_create(struct box *box, enum umbra_mode mode, enum umbra_
 	memset(box, 0, sizeof(*box));
 	assert_int_equal(memory_create(&box->memory, RAM_SIZE, mode == UMBRA_MODE_BARE, 1, NULL),
 			 0);
+	assert_int_equal(machine_map_devices(&box->memory), 0);
 	assert_int_equal(
 		hw_create(&box->memory, &umbra_cost_default, processor_find("skylake"), &box->hw),
 		0);

@@ -200,6 +200,56 @@ static inline void to_user(struct x86_box *b)
 	x86_update_code_mode(cpu);
 }
 
+/*
+ * Puts the CPU into real mode: CODE is at 1000:0000, all other segments are at 0, handlers at
+ * 2000:0000.
+ */
+static inline void to_real(struct x86_box *b)
+{
+	struct x86_cpu *cpu = b->cpu;
+
+	cpu->cr0 = CR0_ET;
+	cpu->cpl = 0;
+	x86_set_flags(cpu, RFLAGS_ONE);
+	for (unsigned i = 0; i < X86_NR_SEGMENTS; i++) {
+		cpu->segment[i] = (struct x86_segment){.limit = UINT16_MAX};
+		x86_set_segment_8086(cpu, i, i == X86_CS ? CODE >> 4 : 0);
+	}
+	cpu->idtr = (struct x86_table_register){.limit = 0x3ff};
+	for (unsigned vector = 0; vector < 256; vector++) {
+		const uint16_t entry[] = {(uint16_t)(vector * 16), HANDLERS >> 4};
+
+		put(b, vector * sizeof(entry), entry, sizeof(entry));
+	}
+	cpu->gpr[X86_RSP] = STACK;
+	x86_update_code_mode(cpu);
+	assert_int_equal(x86_update_paging(cpu), X86_LEAVE);
+}
+
+/* Puts the CPU into virtual-8086 mode, as if IRET had gone there; segments as in real mode. */
+static inline void to_v8086(struct x86_box *b, unsigned iopl)
+{
+	struct x86_cpu *cpu = b->cpu;
+
+	cpu->cpl = 3;
+	x86_set_flags(cpu, RFLAGS_ONE | RFLAGS_VM | (uint64_t)iopl * (RFLAGS_IOPL / 3));
+	for (unsigned i = 0; i < X86_NR_SEGMENTS; i++)
+		x86_set_segment_8086(cpu, i, i == X86_CS ? CODE >> 4 : 0);
+	cpu->gpr[X86_RSP] = STACK_USER;
+	x86_update_code_mode(cpu);
+}
+
+/* Where execution stands. */
+static inline uint64_t linear_rip(const struct x86_box *b)
+{
+	return x86_linear(b->cpu, X86_CS, b->cpu->gpr[X86_RIP]);
+}
+
+static inline uint16_t get16(struct x86_box *b, uint64_t address)
+{
+	return (uint16_t)get32(b, address);
+}
+
 /* Executes @count instructions at CODE, or fewer when the CPU halts or the guest ends. */
 static inline void run_bytes(struct x86_box *b, const char *bytes, size_t len, unsigned count)
 {
@@ -207,7 +257,7 @@ static inline void run_bytes(struct x86_box *b, const char *bytes, size_t len, u
 	struct x86_cpu *cpu = b->cpu;
 
 	put(b, CODE, bytes, len);
-	cpu->gpr[X86_RIP] = CODE;
+	cpu->gpr[X86_RIP] = CODE - x86_linear(cpu, X86_CS, 0);
 	cpu->halted = false;
 	x86_run(cpu, UINT64_MAX, cpu->instructions + count, &stop);
 }
@@ -221,7 +271,7 @@ static inline void run_bytes(struct x86_box *b, const char *bytes, size_t len, u
 	do {                                                                                       \
 		assert_false((b)->cpu->ended);                                                     \
 		assert_true((b)->cpu->halted);                                                     \
-		assert_int_equal((b)->cpu->gpr[X86_RIP], HANDLERS + (vector)*16 + 1);              \
+		assert_int_equal(linear_rip(b), HANDLERS + (vector)*16 + 1);                       \
 	} while (0)
 
 /* The program reached its own HLT: no fault. */
@@ -229,10 +279,10 @@ static inline void run_bytes(struct x86_box *b, const char *bytes, size_t len, u
 	do {                                                                                       \
 		assert_false((b)->cpu->ended);                                                     \
 		assert_true((b)->cpu->halted);                                                     \
-		assert_int_equal((b)->cpu->gpr[X86_RIP], CODE + sizeof(code));                     \
+		assert_int_equal(linear_rip(b), CODE + sizeof(code));                              \
 	} while (0)
 
-/* cmocka's setup and teardown: a box in 64-bit or in 32-bit mode. */
+/* cmocka's setup and teardown: a box in 64-bit, 32-bit, real or virtual-8086 mode. */
 static inline int setup_64(void **state)
 {
 	static struct x86_box b;
@@ -248,6 +298,20 @@ static inline int setup_32(void **state)
 
 	x86_box_create(&b, false);
 	*state = &b;
+	return 0;
+}
+
+static inline int setup_real(void **state)
+{
+	setup_32(state);
+	to_real(*state);
+	return 0;
+}
+
+static inline int setup_v8086(void **state)
+{
+	setup_32(state);
+	to_v8086(*state, 3);
 	return 0;
 }
 

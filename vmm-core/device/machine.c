@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "device/firmware.h"
 #include "device/machine_private.h"
 
 #define BOOT_CPU         0 /* whose LINT0 the 8259s drive */
@@ -47,6 +48,7 @@ static void set_lines(struct machine *machine)
 
 static void run_timers(struct machine *machine, uint64_t now)
 {
+	machine->now = now;
 	if (i8254_advance(&machine->pit, now)) {
 		machine_set_irq(machine, IRQ_TIMER, false);
 		machine_set_irq(machine, IRQ_TIMER, true);
@@ -216,11 +218,9 @@ bool machine_msr_write(struct machine *machine, unsigned cpu, uint32_t msr, uint
 	return done;
 }
 
-void machine_set_tsc_offset(struct machine *machine, unsigned cpu, uint64_t offset, uint64_t now)
+void machine_set_tsc_offset(struct machine *machine, unsigned cpu, uint64_t offset)
 {
-	run_timers(machine, now);
-	lapic_timer_set_tsc_offset(&machine->apics.lapic[cpu].timer, offset, now);
-	run_timers(machine, now);
+	lapic_timer_set_tsc_offset(&machine->apics.lapic[cpu].timer, offset, machine->now);
 	settle(machine);
 }
 
@@ -320,6 +320,7 @@ int machine_create(const struct machine_config *config, struct machine **ret_mac
 	fw_cfg_init(&machine->fw_cfg, config->memory_size, config->nr_cpus);
 	i8259_elcr_out(&machine->pic, IRQ_SCI / 8, 1u << IRQ_SCI % 8); /* the SCI is a level */
 	apic_bus_init(&machine->apics, config->nr_cpus);
+	machine->apics.ioapic.id = FIRMWARE_IOAPIC_ID;
 	lapic_virtual_wire(&machine->apics.lapic[BOOT_CPU]);
 	machine_ports_init(machine);
 	settle(machine);

@@ -57,7 +57,7 @@ bool machine_msr_read(struct machine *machine, unsigned cpu, uint32_t msr, uint6
 bool machine_msr_write(struct machine *machine, unsigned cpu, uint32_t msr, uint64_t value,
 		       uint64_t now);
 /* The TSC of @cpu is guest time plus @offset from now on: the TSC-deadline timer compares it. */
-void machine_set_tsc_offset(struct machine *machine, unsigned cpu, uint64_t offset, uint64_t now);
+void machine_set_tsc_offset(struct machine *machine, unsigned cpu, uint64_t offset);
 
 /* CR8: bits 7:4 of the task priority (SDM 3A 10.8.6). */
 uint8_t machine_tpr(const struct machine *machine, unsigned cpu);
@@ -65,7 +65,7 @@ void machine_set_tpr(struct machine *machine, unsigned cpu, uint8_t cr8);
 
 /*
  * Not NULL once a device ended the guest (debug exit, power-off, reset): asked after each
- * machine_out(), machine_mmio_write() and machine_msr_write().
+ * machine_out() and machine_msr_write().
  */
 const struct umbra_end *machine_end(const struct machine *machine);
 

@@ -2,6 +2,7 @@
 #include "device/ioapic.h"
 #include "device/lapic.h"
 #include "device/memory_map.h"
+#include "memory/memory.h"
 
 unsigned machine_memory_map(uint64_t memory_size,
 			    struct machine_memory_range ret[MACHINE_MEMORY_RANGES])
@@ -17,4 +18,11 @@ unsigned machine_memory_map(uint64_t memory_size,
 	ret[n++] = (struct machine_memory_range){IOAPIC_BASE, IOAPIC_SIZE, MACHINE_RESERVED};
 	ret[n++] = (struct machine_memory_range){LAPIC_BASE, LAPIC_SIZE, MACHINE_RESERVED};
 	return n;
+}
+
+int machine_map_devices(struct memory *memory)
+{
+	int error = memory_add_mmio(memory, IOAPIC_BASE, IOAPIC_SIZE);
+
+	return error ? error : memory_add_mmio(memory, LAPIC_BASE, LAPIC_SIZE);
 }

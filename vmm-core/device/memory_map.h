@@ -25,4 +25,12 @@ struct machine_memory_range {
 unsigned machine_memory_map(uint64_t memory_size,
 			    struct machine_memory_range ret[MACHINE_MEMORY_RANGES]);
 
+struct memory;
+
+/*
+ * Tells the MMU where devices answer: the memory of the local APICs and of the I/O APIC. Call it
+ * before the guest first runs. -EEXIST: RAM is there.
+ */
+int machine_map_devices(struct memory *memory);
+
 #endif

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "device/firmware.h"
+#include "device/memory_map.h"
 #include "engine/guest.h"
 
 #define MIN_MEMORY (1ull << 20)
@@ -99,7 +101,9 @@ int umbra_guest_create(const struct umbra_guest_config *config, struct umbra_cou
 				     config->mode == UMBRA_MODE_BARE, config->seed, ret_error);
 	if (error)
 		goto fail;
-	error = machine_create(&machine_config, &guest->machine);
+	error = machine_map_devices(&guest->memory);
+	if (!error)
+		error = machine_create(&machine_config, &guest->machine);
 	if (!error)
 		error = create_cpus(guest, config, processor);
 	if (error) {
@@ -141,8 +145,12 @@ int umbra_guest_load(struct umbra_guest *guest, const struct umbra_image *image,
 		     struct umbra_error *ret_error)
 {
 	struct boot_entry entry;
-	int error = boot_load(&guest->memory, image, &entry, ret_error);
+	int error = machine_write_tables(&guest->memory, guest->nr_cpus);
 
+	if (error)
+		return umbra_error_set(ret_error, error, guest->name, "memory",
+				       "no room for the firmware's tables");
+	error = boot_load(&guest->memory, image, &entry, ret_error);
 	if (error)
 		return error;
 	error = x86_start(guest->cpu[0], &entry);

@@ -44,7 +44,7 @@ struct hw_lookaside {
 	uint64_t page[2]; /* page number for which [0] reads or fetches, [1] writes are known to hit
 			   */
 	uint8_t *host;    /* of the page's first byte */
-};
+} __attribute__((aligned(32)));
 
 struct hw_public {
 	struct hw_lookaside data[HW_PRIVILEGES][HW_LOOKASIDE_SETS];

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "x86/debug.h"
 #include "x86/decode.h"
 #include "x86/flags.h"
 #include "x86/mem.h"
@@ -25,7 +26,6 @@
 #define TABLE_BITS  14
 #define TABLE_SIZE  (1u << TABLE_BITS)
 #define ARENA_INSNS (1u << 18) /* about 10 MiB; when it is full everything is decoded anew */
-#define DR6_BS      (1ull << 14)
 /* Faults take no guest time: after so many the caller gets a look around all the same. */
 #define MAX_ROUNDS 65536
 /*
@@ -95,6 +95,11 @@ void x86_blocks_destroy(struct x86_blocks *blocks)
 	free(blocks);
 }
 
+void x86_blocks_abandon(struct x86_blocks *blocks)
+{
+	blocks->in_rep = blocks->window = false;
+}
+
 const uint8_t *x86_blocks_fetched(const struct x86_blocks *blocks)
 {
 	return blocks->fetched;
@@ -106,6 +111,22 @@ uint64_t x86_time(const struct x86_cpu *cpu)
 	uint64_t time = cpu->steps + cpu->idle_time;
 
 	return cpu->clock == UMBRA_CLOCK_CYCLES ? time + hw_public(cpu->hw)->cycles : time;
+}
+
+uint64_t x86_exact_time(const struct x86_cpu *cpu)
+{
+	const struct block *block = cpu->blocks->running;
+	uint64_t done = cpu->unsettled;
+
+	if (block) {
+		const struct x86_insn *insn = block->insns;
+
+		while (insn < block->insns + block->nr - 1 &&
+		       insn->end < cpu->gpr[X86_RIP] - cpu->block_rip)
+			insn++;
+		done += (uint64_t)(insn - block->insns);
+	}
+	return x86_time(cpu) + done;
 }
 
 /* Decoding. */
@@ -436,8 +457,10 @@ static enum x86_result run_insns(struct x86_cpu *cpu, const struct x86_insn *fir
 	do {
 		rip += insn->length;
 		cpu->gpr[X86_RIP] = rip;
+		cpu->unsettled = (uint64_t)(insn - first);
 		result = x86_execute_one(cpu, insn++);
 	} while (result == X86_DONE && !hw_public(cpu->hw)->attention && insn < end);
+	cpu->unsettled = 0;
 	settle(cpu, first, insn, rip, result);
 	return result;
 }
@@ -480,7 +503,7 @@ static __attribute__((noinline)) enum x86_result run_single(struct x86_cpu *cpu,
 	return run_insns(cpu, insn, 1, 1);
 }
 
-/* Outside 64-bit mode code has a limit; where it is not 4 GiB each instruction is checked. */
+/* Outside 64-bit mode code has a limit; where it is near each instruction is checked. */
 static __attribute__((noinline)) enum x86_result run_legacy(struct x86_cpu *cpu, uint64_t room)
 {
 	uint32_t limit = cpu->segment[X86_CS].limit;
@@ -504,7 +527,8 @@ static __attribute__((noinline)) enum x86_result run_legacy(struct x86_cpu *cpu,
 		if (!insn)
 			goto faulted;
 	}
-	if (limit != UINT32_MAX) {
+	/* A block lies within one page; where that one lies within the limit, so does the block. */
+	if ((rip | PAGE_MASK) > limit || limit - (rip | PAGE_MASK) < X86_MAX_LENGTH) {
 		room = 1;
 		if (rip + insn->length - 1 > limit) {
 			x86_raise_code(cpu, X86_GP, 0);
@@ -542,9 +566,10 @@ static enum x86_result run_block(struct x86_cpu *cpu, uint64_t room)
 	}
 	blocks->follow = FOLLOW;
 	last = start(cpu, block, host, room);
+	block = blocks->running;
+	blocks->running = NULL;
 	if (cpu->result != X86_DONE)
-		settle(cpu, blocks->running->insns, last + 1, cpu->block_rip + last->end,
-		       cpu->result);
+		settle(cpu, block->insns, last + 1, cpu->block_rip + last->end, cpu->result);
 	return cpu->result;
 }
 
@@ -567,6 +592,7 @@ static void run_blocks(struct x86_cpu *cpu, uint64_t deadline, uint64_t until_in
 	enum x86_result result;
 	uint64_t now, room;
 
+	cpu->device_accessed = false;
 	cpu->blocks->until_time = deadline;
 	cpu->blocks->until_instruction = until_instruction;
 	do {
@@ -579,28 +605,53 @@ static void run_blocks(struct x86_cpu *cpu, uint64_t deadline, uint64_t until_in
 		result = cpu->blocks->in_rep ? run_rep(cpu, deadline - now) : run_block(cpu, room);
 		if (__builtin_expect(p->attention, 0)) {
 			attend(cpu);
-			if (cpu->ended)
+			if (cpu->ended || cpu->device_accessed)
 				return;
 		}
 	} while ((result == X86_DONE || result == X86_AGAIN || result == X86_ATTEND) && !*stop);
 }
 
-/* One instruction or REP iteration on its own: TF is set, or interrupts wait for it. */
-static void run_one(struct x86_cpu *cpu)
+/*
+ * One instruction or REP iteration on its own: TF or RF is set, DR7 enables a breakpoint, or the
+ * instruction before casts a shadow (@shadow).
+ */
+static void run_one(struct x86_cpu *cpu, unsigned shadow)
 {
-	bool single_step = cpu->rflags & RFLAGS_TF;
+	uint64_t resume = cpu->rflags & RFLAGS_RF;
 	enum x86_result result;
 
+	if (cpu->breakpoints && !cpu->blocks->in_rep && !resume && !(shadow & X86_SHADOW_SS) &&
+	    x86_debug_fetch(cpu)) {
+		attend(cpu);
+		return;
+	}
+	/* RF is of one instruction only; IRET may set it for the next one (SDM 3B 17.3.1.1). */
+	cpu->rflags &= ~(uint64_t)RFLAGS_RF;
+	cpu->single_step = cpu->rflags & RFLAGS_TF;
 	cpu->blocks->until_instruction = 0; /* nothing follows */
 	result = cpu->blocks->in_rep ? run_rep(cpu, 1) : run_block(cpu, 1);
+	x86_debug_retired(cpu, result != X86_FAULT);
+	cpu->single_step = false;
 	attend(cpu);
-	/* INT n and exceptions clear TF: what they lead to is not stepped (SDM 3B 17.3.1.4). */
-	if (single_step && (cpu->rflags & RFLAGS_TF) && result != X86_FAULT && !cpu->ended) {
-		cpu->blocks->in_rep = false;
-		cpu->dr[6] |= DR6_BS;
-		x86_deliver(cpu, X86_DB, X86_EVENT_EXCEPTION, false, 0);
-		attend(cpu);
-	}
+}
+
+/* An event comes between two iterations of a REP: RF is set in what its handler returns to. */
+static void leave_rep(struct x86_cpu *cpu)
+{
+	if (cpu->blocks->in_rep)
+		cpu->rflags |= RFLAGS_RF;
+	cpu->blocks->in_rep = false;
+}
+
+/* What the last instruction left behind, and NMI. Returns true when something was delivered. */
+static bool take_pending(struct x86_cpu *cpu)
+{
+	if (__builtin_expect(!cpu->pending, 1) || !x86_pending_due(cpu))
+		return false;
+	leave_rep(cpu);
+	x86_deliver_pending(cpu);
+	attend(cpu);
+	return true;
 }
 
 /* Takes a pending interrupt if the CPU lets it in now. Returns true when it did. */
@@ -623,7 +674,7 @@ static bool take_interrupt(struct x86_cpu *cpu)
 	if (blocks->window)
 		hw_event(cpu->hw, UMBRA_EXIT_interrupt_window);
 	blocks->window = false;
-	blocks->in_rep = false;
+	leave_rep(cpu);
 	cpu->halted = false;
 	x86_deliver(cpu, machine_interrupt_acknowledge(cpu->machine, cpu->index),
 		    X86_EVENT_EXTERNAL, false, 0);
@@ -633,7 +684,7 @@ static bool take_interrupt(struct x86_cpu *cpu)
 
 bool x86_can_run(const struct x86_cpu *cpu)
 {
-	return !cpu->halted ||
+	return !cpu->halted || x86_pending_due(cpu) ||
 	       ((cpu->rflags & RFLAGS_IF) && machine_interrupt_pending(cpu->machine, cpu->index));
 }
 
@@ -652,13 +703,16 @@ void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instructio
 			machine_advance(cpu->machine, now);
 		if (now >= until_time || cpu->instructions >= until_instruction)
 			return;
-		if (take_interrupt(cpu))
+		if (take_pending(cpu) || take_interrupt(cpu))
 			continue;
 		if (cpu->halted)
 			return;
-		if (cpu->interrupt_shadow || (cpu->rflags & RFLAGS_TF)) {
-			cpu->interrupt_shadow = false;
-			run_one(cpu);
+		if (cpu->interrupt_shadow || cpu->breakpoints ||
+		    (cpu->rflags & (RFLAGS_TF | RFLAGS_RF))) {
+			unsigned shadow = cpu->interrupt_shadow;
+
+			cpu->interrupt_shadow = 0;
+			run_one(cpu, shadow);
 			continue;
 		}
 		deadline = machine_next_event(cpu->machine);

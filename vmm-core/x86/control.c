@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* MOV to and from control and debug registers, LMSW, SMSW, CLTS, INVLPG (SDM 3A 2.5, 2.8). */
 #include "x86/control.h"
+#include "x86/debug.h"
 #include "x86/mem.h"
 #include "x86/segment.h"
 #include "x86/system.h"
@@ -11,14 +12,10 @@
 #define CR0_MSW    (CR0_PE | CR0_MP | CR0_EM | CR0_TS)
 #define CR0_PAGING (CR0_PE | CR0_PG | CR0_WP)
 /* What CPUID offers, no more. */
-#define CR4_DEFINED    (CR4_TSD | CR4_PSE | CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
-#define CR4_PAGING     (CR4_PSE | CR4_PAE)
-#define CR8_DEFINED    0xfull
-
-#define DR6_FIXED_ONES 0xffff0ff0ull
-#define DR6_WRITABLE   0xe00full /* B0..B3, BD, BS, BT */
-#define DR7_FIXED_ONES 0x400ull
-#define DR7_WRITABLE   0xffff23ffull
+#define CR4_DEFINED                                                                                \
+	(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
+#define CR4_PAGING  (CR4_PSE | CR4_PAE)
+#define CR8_DEFINED 0xfull
 
 static enum x86_result gp(struct x86_cpu *cpu)
 {
@@ -79,32 +76,28 @@ static enum x86_result write_cr0(struct x86_cpu *cpu, uint64_t value)
 		return gp(cpu);
 	if (!check_paging_switch(cpu, value))
 		return X86_FAULT;
-	if (!(value & CR0_PE)) {
-		x86_end(cpu, UMBRA_END_ERROR, "real mode is not in this build");
-		return X86_FAULT;
-	}
 	cpu->cr0 = value;
 	if (value & CR0_PG)
 		cpu->efer |= cpu->efer & EFER_LME ? EFER_LMA : 0;
 	else
 		cpu->efer &= ~EFER_LMA;
 	x86_update_code_mode(cpu);
-	if (cpu->ended)
-		return X86_FAULT;
 	return (old ^ value) & CR0_PAGING ? x86_update_paging(cpu) : X86_LEAVE;
 }
 
-static enum x86_result write_cr3(struct x86_cpu *cpu, uint64_t value)
+bool x86_load_cr3(struct x86_cpu *cpu, uint64_t value)
 {
-	if (value >> hw_maxphyaddr(cpu->hw))
-		return gp(cpu);
+	if (value >> hw_maxphyaddr(cpu->hw)) {
+		gp(cpu);
+		return false;
+	}
 	cpu->cr3 = value;
 	hw_public(cpu->hw)->counters.guest_cr3_loads[0]++;
 	if (hw_load_cr3(cpu->hw, value, false) < 0) {
 		x86_end(cpu, UMBRA_END_ERROR, "%s", hw_error_text(cpu->hw));
-		return X86_FAULT;
+		return false;
 	}
-	return X86_LEAVE;
+	return true;
 }
 
 static enum x86_result write_cr4(struct x86_cpu *cpu, uint64_t value)
@@ -114,6 +107,7 @@ static enum x86_result write_cr4(struct x86_cpu *cpu, uint64_t value)
 	if ((value & ~CR4_DEFINED) || (x86_long_mode(cpu) && !(value & CR4_PAE)))
 		return gp(cpu);
 	cpu->cr4 = value;
+	x86_debug_changed(cpu);
 	return (old ^ value) & CR4_PAGING ? x86_update_paging(cpu) : X86_LEAVE;
 }
 
@@ -128,7 +122,7 @@ enum x86_result x86_exec_mov_to_cr(struct x86_cpu *cpu, const struct x86_insn *i
 	switch (insn->reg) {
 	case 0: hw_event(cpu->hw, UMBRA_EXIT_cr_access); return write_cr0(cpu, value);
 	case 2: cpu->cr2 = value; return X86_DONE;
-	case 3: return write_cr3(cpu, value);
+	case 3: return x86_load_cr3(cpu, value) ? X86_LEAVE : X86_FAULT;
 	case 4: hw_event(cpu->hw, UMBRA_EXIT_cr_access); return write_cr4(cpu, value);
 	case 8:
 		if (value & ~CR8_DEFINED)
@@ -157,50 +151,6 @@ enum x86_result x86_exec_mov_from_cr(struct x86_cpu *cpu, const struct x86_insn 
 	default: return x86_raise(cpu, X86_UD);
 	}
 	cpu->gpr[insn->reg] = insn->size == 4 ? (uint32_t)value : value;
-	return X86_DONE;
-}
-
-/* CR4.DE is not offered: DR4 and DR5 are other names of DR6 and DR7. */
-static unsigned debug_register(uint8_t number)
-{
-	return number == 4 || number == 5 ? number + 2u : number;
-}
-
-enum x86_result x86_exec_mov_to_dr(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	uint64_t value = cpu->gpr[insn->rm];
-	unsigned number = debug_register(insn->reg);
-
-	if (number > 7)
-		return x86_raise(cpu, X86_UD);
-	if (cpu->cpl)
-		return gp(cpu);
-	if (insn->size == 4)
-		value = (uint32_t)value;
-	if (number >= 6 && (value >> 32))
-		return gp(cpu);
-	if (number == 7 && (value & (DR7_ENABLES | DR7_GD))) {
-		x86_end(cpu, UMBRA_END_ERROR, "breakpoints (DR7 = %#llx) are not in this build",
-			(unsigned long long)value);
-		return X86_FAULT;
-	}
-	if (number == 6)
-		value = (value & DR6_WRITABLE) | DR6_FIXED_ONES;
-	else if (number == 7)
-		value = (value & DR7_WRITABLE) | DR7_FIXED_ONES;
-	cpu->dr[number] = value;
-	return X86_DONE;
-}
-
-enum x86_result x86_exec_mov_from_dr(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	unsigned number = debug_register(insn->rm);
-
-	if (number > 7)
-		return x86_raise(cpu, X86_UD);
-	if (cpu->cpl)
-		return gp(cpu);
-	cpu->gpr[insn->reg] = insn->size == 4 ? (uint32_t)cpu->dr[number] : cpu->dr[number];
 	return X86_DONE;
 }
 

@@ -61,8 +61,5 @@
 #define X86_MISC_ENABLE                                                                            \
 	(MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_BTS_UNAVAILABLE | MISC_ENABLE_PEBS_UNAVAILABLE)
 
-/* DR7: the bits that enable breakpoints or general detect (SDM 3B 17.2.4). */
-#define DR7_ENABLES 0x00ffull
-#define DR7_GD      (1ull << 13)
 
 #endif

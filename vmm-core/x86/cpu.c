@@ -16,11 +16,7 @@
 #include "x86/segment.h"
 #include "x86/x87.h"
 
-#define MXCSR_AT_RESET 0x1f80u
-#define PAT_AT_RESET   0x0007040600070406ull /* SDM 3A 11.12.4 */
-#define DR6_AT_RESET   0xffff0ff0ull
-#define DR7_AT_RESET   0x400ull
-#define FLAT_LIMIT     0xffffffffu
+#define FLAT_LIMIT 0xffffffffu
 
 int x86_create(struct hw *hw, struct machine *machine, enum umbra_clock clock,
 	       struct x86_cpu **ret_cpu)
@@ -65,6 +61,7 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry)
 			      (entry->long_mode ? SEG_L : SEG_DB);
 	struct hw_paging paging;
 
+	x86_reset_registers(cpu);
 	for (int i = 0; i < X86_NR_SEGMENTS; i++)
 		set_flat(&cpu->segment[i], entry->ds, data);
 	set_flat(&cpu->segment[X86_CS], entry->cs, code);
@@ -76,8 +73,8 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry)
 	cpu->gpr[X86_RSP] = entry->rsp;
 	cpu->gpr[X86_RAX] = entry->rax;
 	cpu->gpr[X86_RBX] = entry->rbx;
+	cpu->gpr[X86_RDX] = 0;
 	cpu->gpr[X86_RSI] = entry->rsi;
-	x86_set_flags(cpu, RFLAGS_ONE);
 
 	cpu->cr0 = CR0_PE | CR0_ET;
 	if (entry->long_mode) {
@@ -86,14 +83,7 @@ int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry)
 		cpu->cr4 = CR4_PAE;
 		cpu->efer = EFER_LME | EFER_LMA;
 	}
-	cpu->dr[6] = DR6_AT_RESET;
-	cpu->dr[7] = DR7_AT_RESET;
-	cpu->pat = PAT_AT_RESET;
-	cpu->misc_enable = X86_MISC_ENABLE;
-	cpu->mxcsr = MXCSR_AT_RESET;
 	x86_x87_init(&cpu->x87);
-
-	cpu->canonical_shift = 64 - 48;
 	x86_update_code_mode(cpu);
 	paging = (struct hw_paging){
 		.cr0 = cpu->cr0, .cr3 = cpu->cr3, .cr4 = cpu->cr4, .efer = cpu->efer};
@@ -116,11 +106,22 @@ enum x86_result x86_raise_code(struct x86_cpu *cpu, uint8_t vector, uint32_t cod
 	return X86_FAULT;
 }
 
-static const char *const code_mode_names[X86_NR_CODE_MODES] = {
-	[X86_CODE_32] = "32-bit protected",
-	[X86_CODE_COMPAT_32] = "compatibility",
-	[X86_CODE_64] = "64-bit",
-};
+const char *x86_mode_name(const struct x86_cpu *cpu)
+{
+	static const char *const names[X86_NR_CODE_MODES] = {
+		[X86_CODE_32] = "32-bit protected",
+		[X86_CODE_COMPAT_32] = "compatibility",
+		[X86_CODE_64] = "64-bit",
+		[X86_CODE_REAL] = "real",
+		[X86_CODE_V8086] = "virtual-8086",
+		[X86_CODE_16] = "16-bit protected",
+		[X86_CODE_COMPAT_16] = "16-bit compatibility",
+	};
+
+	if (cpu->code_mode == X86_CODE_32 && !(cpu->cr0 & CR0_PE))
+		return "32-bit real";
+	return names[cpu->code_mode];
+}
 
 /*
  * Only bytes of the page in which the instruction begins: reading on into the next one could set
@@ -154,7 +155,7 @@ void x86_end(struct x86_cpu *cpu, enum umbra_end_reason reason, const char *form
 	cpu->ended = true;
 	cpu->end =
 		(struct umbra_end){.reason = reason, .rip = cpu->gpr[X86_RIP], .cpu = cpu->index};
-	cpu->end.cpu_mode = code_mode_names[cpu->code_mode];
+	cpu->end.cpu_mode = x86_mode_name(cpu);
 	va_start(arguments, format);
 	vsnprintf(cpu->end.text, sizeof(cpu->end.text), format, arguments);
 	va_end(arguments);

@@ -103,10 +103,41 @@ enum x86_vector {
 	X86_XM = 19,
 };
 
-/* Execution mode, as far as decoding depends on it; indexes decoders and tags blocks. */
-enum x86_code_mode { X86_CODE_32, X86_CODE_COMPAT_32, X86_CODE_64, X86_NR_CODE_MODES };
+/*
+ * Execution mode, as far as decoding depends on it; indexes decoders and tags blocks. Real mode
+ * with CS.D set, as protected mode may leave it, is X86_CODE_32.
+ */
+enum x86_code_mode {
+	X86_CODE_32,
+	X86_CODE_COMPAT_32,
+	X86_CODE_64,
+	X86_CODE_REAL,
+	X86_CODE_V8086,
+	X86_CODE_16,
+	X86_CODE_COMPAT_16,
+	X86_NR_CODE_MODES,
+};
 
-#define X86_NR_HINTS (1u << 14)
+/* What the last instruction keeps from happening before the next one is done (SDM 3A 6.8.3). */
+enum x86_shadow {
+	X86_SHADOW_STI = 1, /* maskable interrupts */
+	X86_SHADOW_SS = 2,  /* NMI, breakpoints and single steps too */
+};
+
+/* What is due at the boundary of instructions, most urgent first (SDM 3A table 6-2). */
+enum x86_pending {
+	X86_PENDING_FAULT = 1, /* fault_vector: a fault of the task that was switched to */
+	X86_PENDING_TRAP = 2,  /* #DB with debug_status */
+	X86_PENDING_NMI = 4,
+};
+
+enum x86_breakpoints {
+	X86_BREAKPOINT_CODE = 1,
+	X86_BREAKPOINT_DATA = 2,
+	X86_BREAKPOINT_IO = 4,
+};
+
+#define X86_NR_HINTS (1u << 13)
 
 struct x86_model;  /* model.h */
 struct x86_blocks; /* block.c: the cache of decoded code */
@@ -123,13 +154,20 @@ struct x86_cpu {
 	uint64_t cc_source;
 	uint8_t cc_op;
 	uint8_t cpl;
-	uint8_t privilege;       /* enum hw_privilege of explicit data accesses: CPL and AC */
-	uint8_t code_mode;       /* enum x86_code_mode */
-	uint8_t canonical_shift; /* 64 less the width of linear addresses, by CR4.LA57 */
-	bool interrupt_shadow;   /* STI or MOV SS was the last instruction */
+	uint8_t privilege;        /* enum hw_privilege of explicit data accesses: CPL and AC */
+	uint8_t canonical_shift;  /* 64 less the width of linear addresses, by CR4.LA57 */
+	uint8_t code_mode;        /* enum x86_code_mode */
+	uint8_t interrupt_shadow; /* enum x86_shadow, of the last instruction */
+	uint8_t pending;          /* enum x86_pending */
+	uint8_t breakpoints;      /* enum x86_breakpoints: what DR7 enables */
+	uint8_t watch;            /* enum x86_watch (debug.h) */
+	bool single_step;         /* TF was set when the executing instruction began */
+	bool nmi_blocked;         /* until the next IRET (SDM 3A 6.7.1) */
+	bool new_task;            /* a task switch has got as far as the new task (task.h) */
 	bool halted;
-	bool shares; /* with other vCPUs, by turns: PAUSE gives the rest of a turn away */
-	bool paused; /* it did */
+	bool wait_for_sipi; /* halted since reset or INIT, and deaf to all but a SIPI */
+	bool shares;        /* with other vCPUs, by turns: PAUSE gives the rest of a turn away */
+	bool paused;        /* it did */
 
 	/* What stops the block: */
 	bool ended;    /* the guest ended; see end */
@@ -154,6 +192,7 @@ struct x86_cpu {
 	struct x86_table_register gdtr, idtr;
 	uint64_t cr0, cr2, cr3, cr4, cr8, efer;
 	uint64_t dr[8];
+	uint32_t debug_status; /* bits for DR6 of X86_PENDING_TRAP */
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t pat, misc_enable, tsc_offset;
@@ -166,9 +205,13 @@ struct x86_cpu {
 	/* The operand that crosses a page (mem.h): its bytes, and where they are. */
 	struct x86_split {
 		uint8_t bytes[64];
-		uint8_t *host[2];
+		uint8_t *host[2]; /* NULL: a device's, at gpa */
+		uint64_t gpa[2];
 		uint8_t first, size;
 	} split;
+	bool device_accessed; /* in its memory: the run loop must look at the machine */
+	/* Instructions and REP iterations that are done but not yet in steps. */
+	uint64_t unsettled;
 
 	/* REP iterations that the string instruction may do before the run loop looks around; >= 1.
 	 */
@@ -204,6 +247,18 @@ void x86_destroy(struct x86_cpu *cpu);
 int x86_start(struct x86_cpu *cpu, const struct boot_entry *entry);
 
 /*
+ * reset.c (SDM 3A 8.4, 9.1). Power-up and INIT; after either all vCPUs but the first wait for a
+ * SIPI, which has no effect on others. -ENOMEM from the MMU.
+ */
+int x86_reset(struct x86_cpu *cpu);
+int x86_init(struct x86_cpu *cpu);
+void x86_sipi(struct x86_cpu *cpu, uint8_t vector);
+/* An NMI: taken at the next boundary of instructions that does not block it (SDM 3A 6.7.1). */
+void x86_nmi(struct x86_cpu *cpu);
+/* The registers of x86_reset(); the MMU has to be told. */
+void x86_reset_registers(struct x86_cpu *cpu);
+
+/*
  * Runs until guest time reaches @until_time or @until_instruction instructions have retired (both
  * at the exact instruction or REP iteration under the instructions clock; under the cycles clock
  * time may be past
@@ -220,6 +275,9 @@ bool x86_can_run(const struct x86_cpu *cpu);
 
 /* Guest time now, in the middle of a block too. */
 uint64_t x86_time(const struct x86_cpu *cpu);
+
+/* The CPU's mode in words. */
+const char *x86_mode_name(const struct x86_cpu *cpu);
 
 /* Ends the guest at the executing instruction; text by printf. */
 void x86_end(struct x86_cpu *cpu, enum umbra_end_reason reason, const char *format, ...)

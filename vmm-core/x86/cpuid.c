@@ -83,7 +83,7 @@ static void vendor_leaf(const struct x86_cpu *cpu, struct leaf *leaf)
 }
 
 /* Family and model beyond 4 bits go into the extended fields (SDM 2 CPUID, figure 3-6). */
-static uint32_t signature(const struct x86_model *model)
+uint32_t x86_signature(const struct x86_model *model)
 {
 	unsigned family = model->family < 15 ? model->family : 15;
 
@@ -95,7 +95,7 @@ static void features_leaf(const struct x86_cpu *cpu, struct leaf *leaf)
 {
 	unsigned cpus = machine_cpus(cpu->machine);
 
-	leaf->EAX = signature(cpu->model);
+	leaf->EAX = x86_signature(cpu->model);
 	leaf->EBX =
 		X86_CACHE_LINE / 8 << 8 | (1u << id_width(cpus)) << 16 | (uint32_t)cpu->index << 24;
 	if (cpus > 1)
@@ -305,7 +305,7 @@ static void extended_leaf(const struct x86_cpu *cpu, uint32_t number, struct lea
 		break;
 	case 0x80000001:
 		if (amd) {
-			leaf->EAX = signature(cpu->model);
+			leaf->EAX = x86_signature(cpu->model);
 			leaf->ECX |= cpus > 1 ? F8_ECX_CMP_LEGACY : 0;
 		} else if (cpu->code_mode != X86_CODE_64) {
 			/* Intel: SYSCALL is of 64-bit mode, and only there the bit is set. */

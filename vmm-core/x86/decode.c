@@ -6,29 +6,33 @@
 
 #include "x86/block.h"
 
-static const char *const code_mode_names[X86_NR_CODE_MODES] = {
-	[X86_CODE_32] = "32-bit protected",
-	[X86_CODE_COMPAT_32] = "compatibility",
-	[X86_CODE_64] = "64-bit",
-};
-
 /* Extensions that CPUID does not offer and whose encodings older processors execute as others. */
 static const ZydisDecoderMode modes_off[] = {
-	ZYDIS_DECODER_MODE_MPX,   ZYDIS_DECODER_MODE_CET,      ZYDIS_DECODER_MODE_LZCNT,
-	ZYDIS_DECODER_MODE_TZCNT, ZYDIS_DECODER_MODE_CLDEMOTE,
+	ZYDIS_DECODER_MODE_MPX,
+	ZYDIS_DECODER_MODE_CET,
+	ZYDIS_DECODER_MODE_CLDEMOTE,
 };
 
 void x86_decoders_init(struct x86_decoders *decoders)
 {
-	ZydisDecoderInit(&decoders->decoder[X86_CODE_32], ZYDIS_MACHINE_MODE_LEGACY_32,
-			 ZYDIS_STACK_WIDTH_32);
-	ZydisDecoderInit(&decoders->decoder[X86_CODE_COMPAT_32], ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
-			 ZYDIS_STACK_WIDTH_32);
-	ZydisDecoderInit(&decoders->decoder[X86_CODE_64], ZYDIS_MACHINE_MODE_LONG_64,
-			 ZYDIS_STACK_WIDTH_64);
-	for (unsigned i = 0; i < X86_NR_CODE_MODES; i++)
+	static const struct {
+		ZydisMachineMode machine;
+		ZydisStackWidth stack; /* nothing depends on it: SS says how wide a stack is */
+	} modes[X86_NR_CODE_MODES] = {
+		[X86_CODE_32] = {ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32},
+		[X86_CODE_COMPAT_32] = {ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32},
+		[X86_CODE_64] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64},
+		[X86_CODE_REAL] = {ZYDIS_MACHINE_MODE_REAL_16, ZYDIS_STACK_WIDTH_16},
+		[X86_CODE_V8086] = {ZYDIS_MACHINE_MODE_REAL_16, ZYDIS_STACK_WIDTH_16},
+		[X86_CODE_16] = {ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16},
+		[X86_CODE_COMPAT_16] = {ZYDIS_MACHINE_MODE_LONG_COMPAT_16, ZYDIS_STACK_WIDTH_16},
+	};
+
+	for (unsigned i = 0; i < X86_NR_CODE_MODES; i++) {
+		ZydisDecoderInit(&decoders->decoder[i], modes[i].machine, modes[i].stack);
 		for (unsigned j = 0; j < sizeof(modes_off) / sizeof(modes_off[0]); j++)
 			ZydisDecoderEnableMode(&decoders->decoder[i], modes_off[j], ZYAN_FALSE);
+	}
 }
 
 static enum x86_result exec_undefined(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -58,8 +62,7 @@ static enum x86_result exec_unimplemented(struct x86_cpu *cpu, const struct x86_
 	}
 	x86_end(cpu, UMBRA_END_UNIMPLEMENTED_OPCODE, "%s (%sat 0x%llx, %s mode) is not implemented",
 		name ? name : "?", text, (unsigned long long)(cpu->gpr[X86_RIP] - insn->length),
-		code_mode_names[cpu->code_mode]);
-	cpu->end.cpu_mode = code_mode_names[cpu->code_mode];
+		x86_mode_name(cpu));
 	return X86_FAULT;
 }
 
@@ -203,11 +206,13 @@ enum x86_place x86_decode(const struct x86_decoders *decoders, enum x86_code_mod
 	insn.lock = decoded.attributes & ZYDIS_ATTRIB_HAS_LOCK;
 	insn.rep = repeat_prefix(&decoded);
 	take_operands(&decoded, operands, &insn);
+	insn.flat =
+		mode == X86_CODE_64 &&
+		(!insn.memory || (insn.address_size == sizeof(uint64_t) && insn.segment < X86_FS));
 
-	/* 16-bit addressing is of a world that ended before this CPU's begins. */
 	if (!x86_isa_offered(decoded.meta.isa_set)) {
 		exec = exec_undefined;
-	} else if (insn.address_size != sizeof(uint16_t)) {
+	} else {
 		exec = x86_select_integer(&decoded, operands, &insn);
 		if (!exec)
 			exec = x86_select_string(&decoded, operands, &insn);

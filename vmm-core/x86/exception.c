@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Interrupts and exceptions through the IDT (SDM 3A 6.10-6.15). */
+/* Interrupts and exceptions through the IDT (SDM 3A 6.10-6.15), double and triple faults. */
 #include "x86/control.h"
+#include "x86/debug.h"
+#include "x86/event.h"
 #include "x86/flags.h"
 #include "x86/mem.h"
 #include "x86/segment.h"
+#include "x86/stack.h"
+#include "x86/task.h"
 
-/* Where the TSS keeps stacks (SDM 3A 7.2.1, 7.7). */
-#define TSS_32_ESP0   4
-#define TSS_32_STRIDE 8
-#define TSS_64_RSP0   4
 #define TSS_64_IST1   36
 #define TSS_64_STRIDE 8
 
 #define GATE_IST      7u
 
-#define FRAME_MAX     6 /* SS, RSP, RFLAGS, CS, RIP, error code */
+#define FRAME_MAX     10 /* GS, FS, DS, ES, SS, RSP, RFLAGS, CS, RIP, error code */
 
 struct gate {
 	uint64_t offset;
@@ -22,22 +22,8 @@ struct gate {
 	uint8_t type;
 	uint8_t ist;
 	uint8_t dpl;
+	uint8_t size; /* of a value that it pushes */
 	bool present;
-};
-
-struct event {
-	uint8_t vector;
-	enum x86_event_kind kind;
-	bool has_code;
-	uint32_t code;
-	uint32_t ext; /* the EXT bit of the code of a fault that delivery meets */
-};
-
-/* The new stack: where its frame ends, and SS if it changes. */
-struct stack {
-	bool changed; /* of privilege: SS is loaded anew */
-	uint64_t pointer;
-	struct x86_segment ss;
 };
 
 static bool fail(struct x86_cpu *cpu, uint8_t vector, uint32_t code)
@@ -46,13 +32,20 @@ static bool fail(struct x86_cpu *cpu, uint8_t vector, uint32_t code)
 	return false;
 }
 
-static bool refuse(struct x86_cpu *cpu, const char *what, uint8_t vector)
+/* False: no type of gate that an IDT may hold. */
+static bool is_gate(const struct x86_cpu *cpu, unsigned type)
 {
-	x86_end(cpu, UMBRA_END_ERROR, "%s (vector %u) is not in this build", what, vector);
-	return false;
+	switch (type) {
+	case SYS_INTERRUPT_GATE:
+	case SYS_TRAP_GATE: return true;
+	case SYS_INTERRUPT_GATE_16:
+	case SYS_TRAP_GATE_16:
+	case SYS_TASK_GATE: return !x86_long_mode(cpu);
+	default: return false;
+	}
 }
 
-static bool read_gate(struct x86_cpu *cpu, const struct event *event, struct gate *ret_gate)
+static bool read_gate(struct x86_cpu *cpu, const struct x86_event *event, struct gate *ret_gate)
 {
 	bool long_mode = x86_long_mode(cpu);
 	unsigned size = long_mode ? 16 : 8;
@@ -69,19 +62,20 @@ static bool read_gate(struct x86_cpu *cpu, const struct event *event, struct gat
 	ret_gate->dpl = (uint8_t)segment_dpl((uint16_t)(raw[0] >> 40));
 	ret_gate->present = (raw[0] >> 40) & SEG_P;
 	ret_gate->selector = (uint16_t)(raw[0] >> 16);
-	ret_gate->offset = (raw[0] & 0xffff) | ((raw[0] >> 32) & 0xffff0000);
+	ret_gate->offset = raw[0] & 0xffff;
 	ret_gate->ist = 0;
+	ret_gate->size = 2;
+	if (type & SYS_TYPE_32) {
+		ret_gate->size = 4;
+		ret_gate->offset |= (raw[0] >> 32) & 0xffff0000;
+	}
 	if (long_mode) {
+		ret_gate->size = 8;
 		ret_gate->offset |= raw[1] << 32;
 		ret_gate->ist = (uint8_t)((raw[0] >> 32) & GATE_IST);
 	}
-	if (type != SYS_INTERRUPT_GATE && type != SYS_TRAP_GATE) {
-		if (!long_mode && (type == SYS_INTERRUPT_GATE_16 || type == SYS_TRAP_GATE_16))
-			return refuse(cpu, "a 16-bit gate", event->vector);
-		if (!long_mode && type == SYS_TASK_GATE)
-			return refuse(cpu, "a task gate", event->vector);
+	if (!is_gate(cpu, type))
 		return fail(cpu, X86_GP, code);
-	}
 	if (event->kind == X86_EVENT_SOFTWARE && ret_gate->dpl < cpu->cpl)
 		return fail(cpu, X86_GP, code);
 	if (!ret_gate->present)
@@ -89,7 +83,7 @@ static bool read_gate(struct x86_cpu *cpu, const struct event *event, struct gat
 	return true;
 }
 
-static bool read_target(struct x86_cpu *cpu, const struct event *event, const struct gate *gate,
+static bool read_target(struct x86_cpu *cpu, const struct x86_event *event, const struct gate *gate,
 			struct x86_descriptor *ret_code)
 {
 	uint32_t error = selector_error(gate->selector) | event->ext;
@@ -101,6 +95,10 @@ static bool read_target(struct x86_cpu *cpu, const struct event *event, const st
 	if (!(ret_code->rights & SEG_S) || !(ret_code->rights & SEG_CODE) ||
 	    segment_dpl(ret_code->rights) > cpu->cpl)
 		return fail(cpu, X86_GP, error);
+	/* Virtual-8086 mode is left for CPL 0 only. */
+	if (x86_v8086(cpu) &&
+	    ((ret_code->rights & SEG_CONFORMING) || segment_dpl(ret_code->rights) > 0))
+		return fail(cpu, X86_GP, error);
 	if (!(ret_code->rights & SEG_P))
 		return fail(cpu, X86_NP, error);
 	if (x86_long_mode(cpu)) {
@@ -110,150 +108,61 @@ static bool read_target(struct x86_cpu *cpu, const struct event *event, const st
 			return fail(cpu, X86_GP, event->ext);
 		return true;
 	}
-	if (!(ret_code->rights & SEG_DB))
-		return refuse(cpu, "a handler in 16-bit code", event->vector);
 	if (gate->offset > ret_code->limit)
 		return fail(cpu, X86_GP, event->ext);
 	return true;
 }
 
-static bool read_tss(struct x86_cpu *cpu, uint32_t offset, unsigned size, uint32_t ext,
-		     uint64_t *ret_value)
+static bool choose_stack(struct x86_cpu *cpu, const struct x86_event *event,
+			 const struct gate *gate, unsigned new_cpl, struct x86_stack *ret_stack)
 {
-	if (offset + size - 1 > cpu->tr.limit)
-		return fail(cpu, X86_TS, selector_error(cpu->tr.selector) | ext);
-	*ret_value = 0;
-	return x86_load_system(cpu, cpu->tr.base + offset, size, ret_value);
-}
-
-static bool choose_stack_64(struct x86_cpu *cpu, const struct event *event, const struct gate *gate,
-			    unsigned new_cpl, struct stack *ret_stack)
-{
-	ret_stack->changed = new_cpl < cpu->cpl;
-	ret_stack->pointer = cpu->gpr[X86_RSP];
-	ret_stack->ss = cpu->segment[X86_SS];
-	if (ret_stack->changed) /* a null selector that carries the privilege */
-		ret_stack->ss = (struct x86_segment){.selector = (uint16_t)new_cpl};
-	if (gate->ist) {
-		if (!read_tss(cpu, TSS_64_IST1 + (gate->ist - 1u) * TSS_64_STRIDE, 8, event->ext,
-			      &ret_stack->pointer))
-			return false;
-	} else if (ret_stack->changed) {
-		if (!read_tss(cpu, TSS_64_RSP0 + new_cpl * TSS_64_STRIDE, 8, event->ext,
-			      &ret_stack->pointer))
-			return false;
-	}
-	ret_stack->pointer &= ~0xfull; /* SDM 3A 6.14.2 */
-	return true;
-}
-
-static bool choose_stack_32(struct x86_cpu *cpu, const struct event *event, unsigned new_cpl,
-			    struct stack *ret_stack)
-{
-	struct x86_descriptor ss;
-	uint64_t selector;
-
-	ret_stack->changed = new_cpl < cpu->cpl;
-	ret_stack->pointer = (uint32_t)cpu->gpr[X86_RSP];
-	ret_stack->ss = cpu->segment[X86_SS];
-	if (!ret_stack->changed)
-		return true;
-	if (!read_tss(cpu, TSS_32_ESP0 + new_cpl * TSS_32_STRIDE + 4, 2, event->ext, &selector) ||
-	    !read_tss(cpu, TSS_32_ESP0 + new_cpl * TSS_32_STRIDE, 4, event->ext,
-		      &ret_stack->pointer) ||
-	    !x86_check_stack_segment(cpu, (uint16_t)selector, new_cpl, X86_TS, event->ext, &ss) ||
-	    !x86_mark_accessed(cpu, &ss))
+	x86_present_stack(cpu, ret_stack);
+	if (new_cpl < cpu->cpl && gate->ist)
+		*ret_stack = (struct x86_stack){.ss.selector = (uint16_t)new_cpl};
+	else if (new_cpl < cpu->cpl && !x86_inner_stack(cpu, new_cpl, event->ext, ret_stack))
 		return false;
-	if (!(ss.rights & SEG_DB))
-		return refuse(cpu, "a 16-bit stack of a handler", event->vector);
-	x86_set_segment(&ret_stack->ss, (uint16_t)selector, &ss);
+	if (gate->ist && !x86_read_tss(cpu, TSS_64_IST1 + (gate->ist - 1u) * TSS_64_STRIDE, 8,
+				       event->ext, &ret_stack->pointer))
+		return false;
+	if (x86_long_mode(cpu))
+		ret_stack->pointer &= ~0xfull; /* SDM 3A 6.14.2 */
 	return true;
 }
 
-/* Expand-down segments hold what lies above their limit (SDM 3A 5.3). */
-static bool within_limit(const struct x86_segment *segment, uint32_t first, unsigned len)
+/*
+ * RF in the image of the flags is set by faults, but for a breakpoint on an instruction (a trap
+ * here), and is otherwise what it is (SDM 3B 17.3.1.1).
+ */
+static bool is_fault(const struct x86_event *event)
 {
-	uint32_t last = first + len - 1;
-
-	if (segment->rights & SEG_EXPAND)
-		return first > segment->limit && last >= first;
-	return last <= segment->limit && last >= first;
-}
-
-/* The whole frame in one store: it is written entirely or not at all. */
-static bool push_frame(struct x86_cpu *cpu, const struct event *event, unsigned new_cpl,
-		       struct stack *stack, const uint64_t *values, unsigned count)
-{
-	bool long_mode = x86_long_mode(cpu);
-	unsigned size = long_mode ? 8 : 4;
-	unsigned len = count * size;
-	union {
-		uint64_t u64[FRAME_MAX];
-		uint32_t u32[FRAME_MAX];
-	} frame;
-	uint32_t stack_error =
-		(stack->changed ? selector_error(stack->ss.selector) : 0) | event->ext;
-	uint64_t linear;
-	bool pushed;
-
-	for (unsigned i = 0; i < count; i++) { /* values[0] is pushed first: at the top */
-		if (long_mode)
-			frame.u64[count - 1 - i] = values[i];
-		else
-			frame.u32[count - 1 - i] = (uint32_t)values[i];
-	}
-	stack->pointer -= len;
-	if (long_mode) {
-		linear = stack->pointer;
-		if (!x86_canonical(cpu, linear) || !x86_canonical(cpu, linear + len - 1))
-			return fail(cpu, X86_SS_FAULT, stack_error);
-	} else {
-		stack->pointer = (uint32_t)stack->pointer;
-		linear = (uint32_t)(stack->ss.base + stack->pointer);
-		if (!within_limit(&stack->ss, (uint32_t)stack->pointer, len))
-			return fail(cpu, X86_SS_FAULT, stack_error);
-	}
-	if (new_cpl < 3)
-		return x86_store_system(cpu, linear, len, &frame);
-	pushed = x86_store_slow(cpu, X86_SS, stack->pointer, len, &frame);
-	if (!pushed && cpu->fault_has_code && cpu->fault_vector != X86_PF)
-		cpu->fault_code |= event->ext;
-	return pushed;
-}
-
-static bool is_fault(const struct event *event)
-{
-	switch (event->vector) {
-	case X86_DB: /* this build raises only its traps */
-	case X86_NMI:
-	case X86_BP:
-	case X86_OF:
-	case X86_DF: return false;
-	default: return event->kind == X86_EVENT_EXCEPTION;
-	}
+	return event->kind == X86_EVENT_EXCEPTION && event->vector != X86_DF;
 }
 
 /* Nothing of the CPU changes before the frame is on the stack. False: a fault, or the end. */
-static bool try_deliver(struct x86_cpu *cpu, const struct event *event)
+static bool through_gate(struct x86_cpu *cpu, const struct x86_event *event,
+			 const struct gate *gate)
 {
-	struct gate gate;
 	struct x86_descriptor code;
-	struct stack stack;
+	struct x86_stack stack;
 	uint64_t values[FRAME_MAX];
 	uint64_t flags = x86_flags(cpu);
 	unsigned count = 0, new_cpl;
-	bool long_mode = x86_long_mode(cpu);
+	bool v8086 = x86_v8086(cpu);
+	uint32_t stack_error = event->ext;
 
-	if (!read_gate(cpu, event, &gate) || !read_target(cpu, event, &gate, &code))
+	if (!read_target(cpu, event, gate, &code))
 		return false;
 	new_cpl = code.rights & SEG_CONFORMING ? cpu->cpl : segment_dpl(code.rights);
-	if (long_mode ? !choose_stack_64(cpu, event, &gate, new_cpl, &stack)
-		      : !choose_stack_32(cpu, event, new_cpl, &stack))
-		return false;
-	if (!x86_mark_accessed(cpu, &code))
+	if (!choose_stack(cpu, event, gate, new_cpl, &stack) || !x86_mark_accessed(cpu, &code))
 		return false;
 
-	if (long_mode || stack.changed) {
+	if (v8086) {
+		static const uint8_t data[] = {X86_GS, X86_FS, X86_DS, X86_ES};
+
+		for (unsigned i = 0; i < sizeof(data); i++)
+			values[count++] = cpu->segment[data[i]].selector;
+	}
+	if (gate->size == 8 || new_cpl < cpu->cpl) {
 		values[count++] = cpu->segment[X86_SS].selector;
 		values[count++] = cpu->gpr[X86_RSP];
 	}
@@ -262,23 +171,48 @@ static bool try_deliver(struct x86_cpu *cpu, const struct event *event)
 	values[count++] = cpu->gpr[X86_RIP];
 	if (event->has_code)
 		values[count++] = event->code;
-	if (!push_frame(cpu, event, new_cpl, &stack, values, count))
+	if (new_cpl < cpu->cpl && gate->size != 8)
+		stack_error |= selector_error(stack.ss.selector);
+	if (!x86_push_frame(cpu, &stack, values, count, gate->size, stack_error))
 		return false;
 
 	cpu->segment[X86_SS] = stack.ss;
 	cpu->gpr[X86_RSP] = stack.pointer;
-	flags &= ~(uint64_t)(RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM);
-	if (gate.type == SYS_INTERRUPT_GATE)
-		flags &= ~(uint64_t)RFLAGS_IF;
-	x86_set_flags(cpu, flags);
+	if (v8086) {
+		cpu->segment[X86_DS] = cpu->segment[X86_ES] = (struct x86_segment){};
+		cpu->segment[X86_FS] = cpu->segment[X86_GS] = (struct x86_segment){};
+	}
 	x86_set_segment(&cpu->segment[X86_CS],
-			(uint16_t)((gate.selector & ~SELECTOR_RPL) | new_cpl), &code);
+			(uint16_t)((gate->selector & ~SELECTOR_RPL) | new_cpl), &code);
 	cpu->cpl = (uint8_t)new_cpl;
 	x86_update_privilege(cpu);
-	cpu->gpr[X86_RIP] = gate.offset;
-	cpu->interrupt_shadow = false;
-	cpu->halted = false;
+	flags &= ~(uint64_t)(RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM);
+	if (gate->type == SYS_INTERRUPT_GATE || gate->type == SYS_INTERRUPT_GATE_16)
+		flags &= ~(uint64_t)RFLAGS_IF;
+	x86_set_flags(cpu, flags);
+	cpu->gpr[X86_RIP] = gate->offset;
 	x86_update_code_mode(cpu);
+	return true;
+}
+
+static bool try_deliver(struct x86_cpu *cpu, struct x86_event *event)
+{
+	struct gate gate;
+
+	if (!(cpu->cr0 & CR0_PE)) {
+		if (!x86_deliver_8086(cpu, event))
+			return false;
+	} else {
+		if (!read_gate(cpu, event, &gate))
+			return false;
+		if (gate.type == SYS_TASK_GATE ? !x86_deliver_to_task(cpu, event, gate.selector)
+					       : !through_gate(cpu, event, &gate))
+			return false;
+	}
+	cpu->interrupt_shadow = 0;
+	cpu->halted = false;
+	if (event->vector == X86_DB) /* so that its handler can use the debug registers */
+		cpu->dr[7] &= ~DR7_GD;
 	if (event->vector == X86_PF && event->kind == X86_EVENT_EXCEPTION)
 		hw_public(cpu->hw)->counters.guest_page_faults[0]++;
 	return true;
@@ -287,7 +221,7 @@ static bool try_deliver(struct x86_cpu *cpu, const struct event *event)
 /* SDM 3A table 6-4 */
 enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT };
 
-static enum fault_class class_of(const struct event *event)
+static enum fault_class class_of(const struct x86_event *event)
 {
 	if (event->kind != X86_EVENT_EXCEPTION)
 		return BENIGN;
@@ -312,7 +246,7 @@ static bool doubles(enum fault_class first, enum fault_class second)
 	       (first == CONTRIBUTORY && second == CONTRIBUTORY);
 }
 
-static void take_page_fault_address(struct x86_cpu *cpu, const struct event *event)
+static void take_page_fault_address(struct x86_cpu *cpu, const struct x86_event *event)
 {
 	if (event->vector == X86_PF && event->kind == X86_EVENT_EXCEPTION)
 		cpu->cr2 = hw_public(cpu->hw)->fault_address;
@@ -321,16 +255,17 @@ static void take_page_fault_address(struct x86_cpu *cpu, const struct event *eve
 void x86_deliver(struct x86_cpu *cpu, uint8_t vector, enum x86_event_kind kind, bool has_code,
 		 uint32_t code)
 {
-	struct event event = {vector, kind, has_code, code,
-			      kind == X86_EVENT_SOFTWARE ? 0 : ERROR_EXT};
+	struct x86_event event = {vector, kind, has_code, code,
+				  kind == X86_EVENT_SOFTWARE ? 0 : ERROR_EXT};
 
 	take_page_fault_address(cpu, &event);
 	while (!try_deliver(cpu, &event)) {
-		struct event second = {cpu->fault_vector, X86_EVENT_EXCEPTION, cpu->fault_has_code,
-				       cpu->fault_code, ERROR_EXT};
+		struct x86_event second = {cpu->fault_vector, X86_EVENT_EXCEPTION,
+					   cpu->fault_has_code, cpu->fault_code, ERROR_EXT};
 
 		if (cpu->ended)
 			break;
+		cpu->new_task = false; /* this is where its faults are delivered too */
 		take_page_fault_address(cpu, &second);
 		if (!doubles(class_of(&event), class_of(&second))) {
 			event = second;
@@ -340,16 +275,21 @@ void x86_deliver(struct x86_cpu *cpu, uint8_t vector, enum x86_event_kind kind, 
 				second.vector);
 			break;
 		} else {
-			event = (struct event){X86_DF, X86_EVENT_EXCEPTION, true, 0, ERROR_EXT};
+			event = (struct x86_event){X86_DF, X86_EVENT_EXCEPTION, true, 0, ERROR_EXT};
 		}
 	}
 	if (cpu->ended)
 		x86_end_place(cpu, cpu->gpr[X86_RIP]);
 }
 
-enum x86_result x86_software_interrupt(struct x86_cpu *cpu, uint8_t vector)
+enum x86_result x86_software_interrupt(struct x86_cpu *cpu, uint8_t vector,
+				       enum x86_event_kind kind)
 {
-	struct event event = {vector, X86_EVENT_SOFTWARE, false, 0, 0};
+	struct x86_event event = {vector, kind, false, 0,
+				  kind == X86_EVENT_SOFTWARE ? 0 : ERROR_EXT};
 
-	return try_deliver(cpu, &event) && !cpu->ended ? X86_LEAVE : X86_FAULT;
+	cpu->single_step = false;
+	if (!try_deliver(cpu, &event))
+		return x86_task_fault(cpu);
+	return X86_LEAVE;
 }

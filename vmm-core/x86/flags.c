@@ -2,6 +2,9 @@
 /* Computes the lazy arithmetic flags where an instruction wants all of them. */
 #include "x86/flags.h"
 
+#include "x86/control.h"
+#include "x86/debug.h"
+
 uint64_t x86_arithmetic_flags(const struct x86_cpu *cpu)
 {
 	uint64_t flags = 0;
@@ -30,10 +33,14 @@ uint64_t x86_flags(const struct x86_cpu *cpu)
 
 void x86_update_privilege(struct x86_cpu *cpu)
 {
+	bool aligned = cpu->cpl == 3 && (cpu->rflags & RFLAGS_AC) && (cpu->cr0 & CR0_AM);
+
 	if (cpu->cpl == 3)
 		cpu->privilege = HW_USER;
 	else
 		cpu->privilege = cpu->rflags & RFLAGS_AC ? HW_SUPERVISOR_AC : HW_SUPERVISOR;
+	if (__builtin_expect(aligned != !!(cpu->watch & X86_WATCH_ALIGNMENT), 0))
+		x86_set_watch(cpu, X86_WATCH_ALIGNMENT, aligned);
 }
 
 void x86_set_flags(struct x86_cpu *cpu, uint64_t flags)

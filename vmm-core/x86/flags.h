@@ -25,6 +25,8 @@
 #define RFLAGS_VIP        (1u << 20)
 #define RFLAGS_ID         (1u << 21)
 
+#define RFLAGS_DEFINED    0x3f7fd5u
+
 #define RFLAGS_ARITHMETIC (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
 /*
@@ -44,6 +46,8 @@ enum x86_cc {
 uint64_t x86_arithmetic_flags(const struct x86_cpu *cpu);
 /* The whole register, arithmetic flags computed. */
 uint64_t x86_flags(const struct x86_cpu *cpu);
+/* Call after each change of CPL or AC; x86_set_flags() does. */
+void x86_update_privilege(struct x86_cpu *cpu);
 /* Sets the whole register as given (bit 1 set, reserved bits clear); no privilege checks. */
 /* Call after each change of CPL or AC; x86_set_flags() does. */
 void x86_update_privilege(struct x86_cpu *cpu);

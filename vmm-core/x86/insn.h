@@ -42,7 +42,7 @@ struct x86_insn {
 	uint16_t end;      /* in a block: offset of the next instruction from the first one */
 	uint8_t length;
 	uint8_t size;         /* operand size in bytes: 1, 2, 4, 8 (16 for SSE) */
-	uint8_t address_size; /* 4 or 8 bytes */
+	uint8_t address_size; /* 2, 4 or 8 bytes */
 	uint8_t reg; /* register operand: an x86_register, xmm, control register or segment number;
 			AH, CH, DH, BH are 0x10 | 0..3 where size is 1 */
 	uint8_t rm;  /* the other register operand, in the same numbering */
@@ -52,6 +52,7 @@ struct x86_insn {
 	uint8_t rep;     /* 0, 0xf2 or 0xf3 as prefix on a string instruction */
 	bool lock;
 	bool memory;   /* the rm operand is in memory */
+	bool flat;     /* 64-bit mode, and that operand needs no segment base and no cut */
 	uint8_t extra; /* for the executing function's own use: condition code, second size ... */
 };
 
@@ -122,20 +123,33 @@ x86_exec *x86_select_sse(const ZydisDecodedInstruction *decoded,
 enum x86_result x86_raise(struct x86_cpu *cpu, uint8_t vector);
 enum x86_result x86_raise_code(struct x86_cpu *cpu, uint8_t vector, uint32_t code);
 
+/* @offset cut to the address size. */
+static inline uint64_t x86_address_part(const struct x86_insn *insn, uint64_t offset)
+{
+	if (__builtin_expect(insn->address_size == 8, 1))
+		return offset;
+	return insn->address_size == 4 ? (uint32_t)offset : (uint16_t)offset;
+}
+
 /* The offset (effective address) of the memory operand, cut to the address size. */
 static inline uint64_t x86_effective_address(const struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	uint64_t offset = cpu->gpr[insn->base] + (cpu->gpr[insn->index] << insn->scale) +
 			  (uint64_t)insn->disp;
 
-	return insn->address_size == 8 ? offset : (uint32_t)offset;
+	return x86_address_part(insn, offset);
 }
 
 /*
  * exception.c: delivers an exception or interrupt through the IDT (SDM 3A 6.12-6.14), with #DF and
  * triple fault. rip is that of the instruction to return to.
  */
-enum x86_event_kind { X86_EVENT_EXCEPTION, X86_EVENT_EXTERNAL, X86_EVENT_SOFTWARE };
+enum x86_event_kind {
+	X86_EVENT_EXCEPTION, /* a fault, or #DF */
+	X86_EVENT_TRAP,      /* #DB that is a trap or a breakpoint on an instruction, INT1 */
+	X86_EVENT_EXTERNAL,  /* interrupts, NMI */
+	X86_EVENT_SOFTWARE,  /* INT n, INT3, INTO */
+};
 void x86_deliver(struct x86_cpu *cpu, uint8_t vector, enum x86_event_kind kind, bool has_code,
 		 uint32_t code);
 
@@ -144,6 +158,8 @@ enum x86_result x86_load_segment(struct x86_cpu *cpu, enum x86_segment_register 
 				 uint16_t selector);
 /* Recomputes code_mode from CS, EFER.LMA; call after CS, EFER, CR0 change. */
 void x86_update_code_mode(struct x86_cpu *cpu);
+/* control.c: MOV to CR3, and a task switch's. False: a fault, or the end. */
+bool x86_load_cr3(struct x86_cpu *cpu, uint64_t value);
 /* system.c: gives the MMU the control registers after one that matters to paging changed. */
 enum x86_result x86_update_paging(struct x86_cpu *cpu);
 

@@ -111,24 +111,29 @@ enum way { WAY_FAST, WAY_ANY };
 #define TAKE_ANY_WAY ((enum x86_result)(X86_FAULT + 1))
 
 /* X86_DONE and *ret_host, or what the executing function returns. */
-ALWAYS_INLINE enum x86_result find_at(struct x86_cpu *cpu, unsigned segment, uint64_t offset,
-				      unsigned size, enum hw_access access, enum way way,
-				      uint8_t **ret_host)
-{
-	if (__builtin_expect(x86_fast(cpu, segment, offset, size, access, ret_host), 1))
-		return X86_DONE;
-	if (way == WAY_FAST)
-		return TAKE_ANY_WAY;
-	*ret_host = x86_operand(cpu, segment, offset, size, access);
-	return *ret_host ? X86_DONE : X86_FAULT;
-}
-
 ALWAYS_INLINE enum x86_result find_operand(struct x86_cpu *cpu, const struct x86_insn *insn,
 					   unsigned size, enum hw_access access, enum way way,
 					   uint8_t **ret_host)
 {
-	return find_at(cpu, insn->segment, x86_effective_address(cpu, insn), size, access, way,
-		       ret_host);
+	if (way == WAY_FAST) {
+		uint64_t linear = cpu->gpr[insn->base] + (cpu->gpr[insn->index] << insn->scale) +
+				  (uint64_t)insn->disp;
+
+		return insn->flat && x86_fast_linear(cpu, linear, size, access, ret_host)
+			       ? X86_DONE
+			       : TAKE_ANY_WAY;
+	}
+	if (!x86_fast(cpu, insn->segment, x86_effective_address(cpu, insn), size, access, ret_host))
+		*ret_host = x86_operand(cpu, insn->segment, x86_effective_address(cpu, insn), size,
+					access);
+	return *ret_host ? X86_DONE : X86_FAULT;
+}
+
+/* The same fast way to the stack, at @linear. */
+ALWAYS_INLINE bool find_stack(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t linear,
+			      unsigned size, enum hw_access access, uint8_t **ret_host)
+{
+	return insn->flat && x86_fast_linear(cpu, linear, size, access, ret_host);
 }
 
 ALWAYS_INLINE bool load_operand(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size,
@@ -210,6 +215,10 @@ x86_exec *x86_select_branch(const ZydisDecodedInstruction *decoded,
 			    const ZydisDecodedOperand *operands, struct x86_insn *insn);
 x86_exec *x86_select_stack(const ZydisDecodedInstruction *decoded,
 			   const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_bmi(const ZydisDecodedInstruction *decoded,
+			 const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_legacy(const ZydisDecodedInstruction *decoded,
+			    const ZydisDecodedOperand *operands, struct x86_insn *insn);
 x86_exec *x86_select_misc(const ZydisDecodedInstruction *decoded,
 			  const ZydisDecodedOperand *operands, struct x86_insn *insn);
 

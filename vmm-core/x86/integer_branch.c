@@ -89,7 +89,7 @@ ALWAYS_INLINE enum x86_result call(struct x86_cpu *cpu, const struct x86_insn *i
 		if (!x86_push(cpu, insn->size, cpu->gpr[X86_RIP]))
 			return X86_FAULT;
 	} else {
-		if (find_at(cpu, X86_SS, offset, 8, HW_WRITE, WAY_FAST, &host) != X86_DONE)
+		if (!find_stack(cpu, insn, offset, 8, HW_WRITE, &host))
 			return TAKE_ANY_WAY;
 		x86_put(host, 8, cpu->gpr[X86_RIP]);
 		cpu->gpr[X86_RSP] = offset;
@@ -150,7 +150,7 @@ static const struct x86_insn *exec_ret(struct x86_cpu *cpu, const struct x86_ins
 	uint8_t *host;
 
 	x86_set_rip(cpu, insn);
-	if (find_at(cpu, X86_SS, cpu->gpr[X86_RSP], 8, HW_READ, WAY_FAST, &host) != X86_DONE)
+	if (!find_stack(cpu, insn, cpu->gpr[X86_RSP], 8, HW_READ, &host))
 		return ret_any(cpu, insn);
 	target = x86_get(host, 8);
 	if (__builtin_expect(!x86_canonical(cpu, target), 0))
@@ -162,7 +162,7 @@ static const struct x86_insn *exec_ret(struct x86_cpu *cpu, const struct x86_ins
 
 static bool count_is_zero(const struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	return (insn->address_size == 8 ? cpu->gpr[X86_RCX] : (uint32_t)cpu->gpr[X86_RCX]) == 0;
+	return x86_address_part(insn, cpu->gpr[X86_RCX]) == 0;
 }
 
 static enum x86_result exec_jrcxz(struct x86_cpu *cpu, const struct x86_insn *insn)

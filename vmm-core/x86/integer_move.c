@@ -195,9 +195,7 @@ static enum x86_result exec_xlat(struct x86_cpu *cpu, const struct x86_insn *ins
 {
 	uint64_t value, offset = cpu->gpr[X86_RBX] + (uint8_t)cpu->gpr[X86_RAX];
 
-	if (insn->address_size != 8)
-		offset = (uint32_t)offset;
-	if (!x86_load(cpu, insn->segment, offset, 1, &value))
+	if (!x86_load(cpu, insn->segment, x86_address_part(insn, offset), 1, &value))
 		return X86_FAULT;
 	reg_set(cpu, X86_RAX, 1, value);
 	return X86_DONE;

@@ -3,13 +3,9 @@
 #include "x86/control.h"
 #include "x86/flags.h"
 #include "x86/mem.h"
+#include "x86/real.h"
 #include "x86/segment.h"
 #include "x86/system.h"
-
-static unsigned iopl(const struct x86_cpu *cpu)
-{
-	return (unsigned)(cpu->rflags & RFLAGS_IOPL) / (RFLAGS_IOPL & -RFLAGS_IOPL);
-}
 
 uint64_t x86_flags_writable(const struct x86_cpu *cpu)
 {
@@ -18,61 +14,109 @@ uint64_t x86_flags_writable(const struct x86_cpu *cpu)
 
 	if (cpu->cpl == 0)
 		mask |= RFLAGS_IOPL;
-	if (cpu->cpl <= iopl(cpu))
+	if (cpu->cpl <= x86_iopl(cpu))
 		mask |= RFLAGS_IF;
 	return mask;
 }
 
-/*
- * RF is never kept: with no breakpoints enabled it could only be seen by an interrupt that
- * arrives between an IRET and the instruction after it.
- */
-enum x86_result x86_write_flags(struct x86_cpu *cpu, uint64_t value, uint64_t mask, unsigned cpl)
+void x86_write_flags(struct x86_cpu *cpu, uint64_t value, uint64_t mask)
 {
-	uint64_t flags = (x86_flags(cpu) & ~mask) | (value & mask);
+	x86_set_flags(cpu, (x86_flags(cpu) & ~mask) | (value & mask));
+}
 
-	if (cpl == 3 && (flags & RFLAGS_AC) && (cpu->cr0 & CR0_AM)) {
-		x86_end(cpu, UMBRA_END_ERROR, "alignment checks (RFLAGS.AC) are not in this build");
-		return X86_FAULT;
+bool x86_write_flags_virtual(struct x86_cpu *cpu, uint64_t value)
+{
+	uint64_t mask = UINT16_MAX & ~(uint64_t)(RFLAGS_IF | RFLAGS_IOPL);
+
+	if ((value & RFLAGS_TF) || ((value & RFLAGS_IF) && (cpu->rflags & RFLAGS_VIP))) {
+		x86_raise_code(cpu, X86_GP, 0);
+		return false;
 	}
-	x86_set_flags(cpu, flags & ~(uint64_t)RFLAGS_RF);
-	return X86_LEAVE;
+	value = (value & mask) | (value & RFLAGS_IF ? RFLAGS_VIF : 0);
+	x86_write_flags(cpu, value, mask | RFLAGS_VIF);
+	return true;
+}
+
+enum virtual_flag { NOT_VIRTUAL, VIRTUAL, FORBIDDEN };
+
+/* Whether CLI and STI are allowed, and whether IF or, under CR4.VME and CR4.PVI, VIF is theirs. */
+static enum virtual_flag interrupt_flag(const struct x86_cpu *cpu)
+{
+	if (cpu->cpl <= x86_iopl(cpu))
+		return NOT_VIRTUAL;
+	if (x86_v8086(cpu))
+		return cpu->cr4 & CR4_VME ? VIRTUAL : FORBIDDEN;
+	return cpu->cpl == 3 && (cpu->cr4 & CR4_PVI) ? VIRTUAL : FORBIDDEN;
 }
 
 enum x86_result x86_exec_cli(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	if (cpu->cpl > iopl(cpu))
-		return x86_raise_code(cpu, X86_GP, 0);
-	cpu->rflags &= ~(uint64_t)RFLAGS_IF;
-	return X86_DONE;
+	switch (interrupt_flag(cpu)) {
+	case NOT_VIRTUAL: cpu->rflags &= ~(uint64_t)RFLAGS_IF; return X86_DONE;
+	case VIRTUAL: cpu->rflags &= ~(uint64_t)RFLAGS_VIF; return X86_DONE;
+	default: return x86_raise_code(cpu, X86_GP, 0);
+	}
 }
 
 enum x86_result x86_exec_sti(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	if (cpu->cpl > iopl(cpu))
-		return x86_raise_code(cpu, X86_GP, 0);
-	if (!(cpu->rflags & RFLAGS_IF))
-		cpu->interrupt_shadow = true;
-	cpu->rflags |= RFLAGS_IF;
-	return X86_LEAVE;
+	switch (interrupt_flag(cpu)) {
+	case NOT_VIRTUAL:
+		if (!(cpu->rflags & RFLAGS_IF))
+			cpu->interrupt_shadow |= X86_SHADOW_STI;
+		cpu->rflags |= RFLAGS_IF;
+		return X86_LEAVE;
+	case VIRTUAL:
+		if (cpu->rflags & RFLAGS_VIP)
+			break;
+		cpu->rflags |= RFLAGS_VIF;
+		return X86_DONE;
+	default: break;
+	}
+	return x86_raise_code(cpu, X86_GP, 0);
+}
+
+/* An 8086 program without I/O privilege, for which CR4.VME hides IF and IOPL. */
+static bool hides_flags(const struct x86_cpu *cpu)
+{
+	return x86_v8086(cpu) && x86_iopl(cpu) < 3;
+}
+
+static bool may_hide(const struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	return insn->size == 2 && (cpu->cr4 & CR4_VME);
 }
 
 enum x86_result x86_exec_pushf(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	uint64_t flags = x86_flags(cpu) & ~(uint64_t)(RFLAGS_RF | RFLAGS_VM);
 
+	if (hides_flags(cpu)) {
+		if (!may_hide(cpu, insn))
+			return x86_raise_code(cpu, X86_GP, 0);
+		flags = (flags & ~(uint64_t)RFLAGS_IF) | RFLAGS_IOPL |
+			(flags & RFLAGS_VIF ? RFLAGS_IF : 0);
+	}
 	return x86_push(cpu, insn->size, flags) ? X86_DONE : X86_FAULT;
 }
 
 enum x86_result x86_exec_popf(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	uint64_t flags, mask = x86_flags_writable(cpu);
+	uint64_t flags, mask = x86_flags_writable(cpu), rsp = cpu->gpr[X86_RSP];
 
+	if (hides_flags(cpu) && !may_hide(cpu, insn))
+		return x86_raise_code(cpu, X86_GP, 0);
 	if (insn->size == 2)
 		mask &= UINT16_MAX;
 	if (!x86_pop(cpu, insn->size, &flags))
 		return X86_FAULT;
-	return x86_write_flags(cpu, flags, mask, cpu->cpl);
+	if (!hides_flags(cpu)) {
+		x86_write_flags(cpu, flags, mask);
+	} else if (!x86_write_flags_virtual(cpu, flags)) {
+		cpu->gpr[X86_RSP] = rsp;
+		return X86_FAULT;
+	}
+	return X86_LEAVE;
 }
 
 enum x86_result x86_exec_hlt(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -86,19 +130,26 @@ enum x86_result x86_exec_hlt(struct x86_cpu *cpu, const struct x86_insn *insn)
 
 enum x86_result x86_exec_int(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	return x86_software_interrupt(cpu, (uint8_t)insn->imm);
+	if (x86_v8086(cpu))
+		return x86_int_v8086(cpu, (uint8_t)insn->imm);
+	return x86_software_interrupt(cpu, (uint8_t)insn->imm, X86_EVENT_SOFTWARE);
+}
+
+enum x86_result x86_exec_int1(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	return x86_software_interrupt(cpu, X86_DB, X86_EVENT_TRAP);
 }
 
 enum x86_result x86_exec_int3(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	return x86_software_interrupt(cpu, X86_BP);
+	return x86_software_interrupt(cpu, X86_BP, X86_EVENT_SOFTWARE);
 }
 
 enum x86_result x86_exec_into(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	if (!(x86_flags(cpu) & RFLAGS_OF))
 		return X86_DONE;
-	return x86_software_interrupt(cpu, X86_OF);
+	return x86_software_interrupt(cpu, X86_OF, X86_EVENT_SOFTWARE);
 }
 
 /* What CPUID does not offer. */

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* IN, OUT, INS, OUTS (SDM 1 18). */
-#include "x86/flags.h"
-#include "x86/mem.h"
+#include "x86/debug.h"
+#include "x86/integer.h"
 #include "x86/segment.h"
 #include "x86/system.h"
 
-/* The TSS: where it says at which offset the I/O permission bitmap begins (SDM 1 18.5.2). */
-#define TSS_IO_MAP_BASE 0x66
-
 static enum x86_result allow_port(struct x86_cpu *cpu, uint16_t port, unsigned size)
 {
-	unsigned iopl = (unsigned)(cpu->rflags & RFLAGS_IOPL) / (RFLAGS_IOPL & -RFLAGS_IOPL);
 	uint16_t base, bits;
 	uint32_t offset;
 
-	if (cpu->cpl <= iopl)
+	if (cpu->cpl <= x86_iopl(cpu) && !x86_v8086(cpu)) {
+		x86_debug_port(cpu, port, size);
 		return X86_DONE;
-	if (!(cpu->tr.rights & SEG_P) || TSS_IO_MAP_BASE + sizeof(base) - 1 > cpu->tr.limit)
+	}
+	if ((cpu->tr.rights & (SEG_P | SEG_TYPE)) != (SEG_P | SYS_TSS_BUSY) ||
+	    TSS_IO_MAP_BASE + sizeof(base) - 1 > cpu->tr.limit)
 		return x86_raise_code(cpu, X86_GP, 0);
 	if (!x86_load_system(cpu, cpu->tr.base + TSS_IO_MAP_BASE, sizeof(base), &base))
 		return X86_FAULT;
@@ -28,6 +27,7 @@ static enum x86_result allow_port(struct x86_cpu *cpu, uint16_t port, unsigned s
 		return X86_FAULT;
 	if ((bits >> port % 8) & ((1u << size) - 1))
 		return x86_raise_code(cpu, X86_GP, 0);
+	x86_debug_port(cpu, port, size);
 	return X86_DONE;
 }
 
@@ -84,16 +84,11 @@ enum x86_result x86_exec_out(struct x86_cpu *cpu, const struct x86_insn *insn)
 	return out(cpu, insn, port, value);
 }
 
-static uint64_t address_part(const struct x86_insn *insn, uint64_t value)
-{
-	return insn->address_size == 8 ? value : (uint32_t)value;
-}
-
 static void advance(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned reg)
 {
 	uint64_t step = cpu->rflags & RFLAGS_DF ? -(uint64_t)insn->size : insn->size;
 
-	cpu->gpr[reg] = address_part(insn, cpu->gpr[reg] + step);
+	reg_set(cpu, reg, insn->address_size, cpu->gpr[reg] + step);
 }
 
 /* One iteration is done: counts it and says whether another one is due. */
@@ -101,8 +96,8 @@ static enum x86_result iterated(struct x86_cpu *cpu, const struct x86_insn *insn
 {
 	if (!insn->rep || cpu->ended)
 		return X86_LEAVE;
-	cpu->gpr[X86_RCX] = address_part(insn, cpu->gpr[X86_RCX] - 1);
-	if (cpu->gpr[X86_RCX] == 0)
+	reg_set(cpu, X86_RCX, insn->address_size, cpu->gpr[X86_RCX] - 1);
+	if (x86_address_part(insn, cpu->gpr[X86_RCX]) == 0)
 		return X86_LEAVE;
 	cpu->gpr[X86_RIP] -= insn->length;
 	return X86_AGAIN;
@@ -114,13 +109,13 @@ enum x86_result x86_exec_ins(struct x86_cpu *cpu, const struct x86_insn *insn)
 	struct x86_rmw destination;
 	uint64_t old;
 
-	if (insn->rep && address_part(insn, cpu->gpr[X86_RCX]) == 0)
+	if (insn->rep && x86_address_part(insn, cpu->gpr[X86_RCX]) == 0)
 		return X86_LEAVE;
 	if (allow_port(cpu, port, insn->size) != X86_DONE)
 		return X86_FAULT;
 	hw_event(cpu->hw, UMBRA_EXIT_io_instruction);
 	/* The device is asked only once it is sure that its answer can be stored. */
-	if (!x86_rmw_begin(cpu, X86_ES, address_part(insn, cpu->gpr[X86_RDI]), insn->size,
+	if (!x86_rmw_begin(cpu, X86_ES, x86_address_part(insn, cpu->gpr[X86_RDI]), insn->size,
 			   &destination, &old))
 		return X86_FAULT;
 	x86_rmw_end(cpu, &destination, machine_in(cpu->machine, port, insn->size, x86_time(cpu)));
@@ -133,12 +128,12 @@ enum x86_result x86_exec_outs(struct x86_cpu *cpu, const struct x86_insn *insn)
 	uint16_t port = (uint16_t)cpu->gpr[X86_RDX];
 	uint64_t value;
 
-	if (insn->rep && address_part(insn, cpu->gpr[X86_RCX]) == 0)
+	if (insn->rep && x86_address_part(insn, cpu->gpr[X86_RCX]) == 0)
 		return X86_LEAVE;
 	if (allow_port(cpu, port, insn->size) != X86_DONE)
 		return X86_FAULT;
 	hw_event(cpu->hw, UMBRA_EXIT_io_instruction);
-	if (!x86_load(cpu, insn->segment, address_part(insn, cpu->gpr[X86_RSI]), insn->size,
+	if (!x86_load(cpu, insn->segment, x86_address_part(insn, cpu->gpr[X86_RSI]), insn->size,
 		      &value))
 		return X86_FAULT;
 	out(cpu, insn, port, (uint32_t)value);

@@ -14,8 +14,10 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/integer.h \
 	vmm-core/x86/integer_alu.c \
 	vmm-core/x86/integer_bit.c \
+	vmm-core/x86/integer_bmi.c \
 	vmm-core/x86/integer_branch.c \
 	vmm-core/x86/integer_exchange.c \
+	vmm-core/x86/integer_legacy.c \
 	vmm-core/x86/integer_misc.c \
 	vmm-core/x86/integer_move.c \
 	vmm-core/x86/integer_multiply.c \
@@ -29,28 +31,46 @@ libvmmcore_a_SOURCES += \
 libvmmcore_a_SOURCES += \
 	vmm-core/x86/control.c \
 	vmm-core/x86/cpu.c \
+	vmm-core/x86/device.c \
 	vmm-core/x86/cpuid.c \
+	vmm-core/x86/debug.c \
+	vmm-core/x86/debug.h \
+	vmm-core/x86/event.h \
 	vmm-core/x86/exception.c \
 	vmm-core/x86/features.def \
 	vmm-core/x86/far.c \
+	vmm-core/x86/far.h \
 	vmm-core/x86/interrupt.c \
 	vmm-core/x86/io.c \
 	vmm-core/x86/model.c \
 	vmm-core/x86/model.h \
 	vmm-core/x86/isa.c \
+	vmm-core/x86/mmx.c \
 	vmm-core/x86/msr.c \
+	vmm-core/x86/real.c \
+	vmm-core/x86/real.h \
+	vmm-core/x86/reset.c \
+	vmm-core/x86/return.c \
 	vmm-core/x86/segment.c \
 	vmm-core/x86/segment.h \
 	vmm-core/x86/selector.c \
 	vmm-core/x86/sse.c \
 	vmm-core/x86/sse.h \
+	vmm-core/x86/sse_exception.c \
+	vmm-core/x86/sse_exception.h \
 	vmm-core/x86/sse_float.c \
 	vmm-core/x86/sse_integer.c \
 	vmm-core/x86/sse_move.c \
+	vmm-core/x86/sse_shuffle.c \
+	vmm-core/x86/sse_string.c \
+	vmm-core/x86/stack.c \
+	vmm-core/x86/stack.h \
 	vmm-core/x86/syscall.c \
 	vmm-core/x86/system.c \
 	vmm-core/x86/system.h \
 	vmm-core/x86/table.c \
+	vmm-core/x86/task.c \
+	vmm-core/x86/task.h \
 	vmm-core/x86/xcr.c \
 	vmm-core/x86/xcr.h \
 	vmm-core/x86/x87.c \
@@ -76,6 +96,16 @@ TESTS += \
 	tests/unit/test_x86_sse \
 	tests/unit/test_x86_system \
 	tests/unit/test_x86_x87
+check_PROGRAMS += \
+	tests/unit/test_x86_debug \
+	tests/unit/test_x86_real \
+	tests/unit/test_x86_task \
+	tests/unit/test_x86_v8086
+TESTS += \
+	tests/unit/test_x86_debug \
+	tests/unit/test_x86_real \
+	tests/unit/test_x86_task \
+	tests/unit/test_x86_v8086
 x86_test_fixture = tests/unit/x86_system_fixture.h tests/unit/paging_fixture.h
 x86_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 x86_test_ldadd = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
@@ -103,6 +133,11 @@ TESTS += tests/unit/test_x86_run
 tests_unit_test_x86_run_SOURCES = tests/unit/test_x86_run.c tests/unit/x86_fixture.h
 tests_unit_test_x86_run_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/test_x86_device
+TESTS += tests/unit/test_x86_device
+tests_unit_test_x86_device_SOURCES = tests/unit/test_x86_device.c tests/unit/x86_fixture.h
+tests_unit_test_x86_device_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/test_x86_hostile
 TESTS += tests/unit/test_x86_hostile
 tests_unit_test_x86_hostile_SOURCES = tests/unit/test_x86_hostile.c tests/unit/x86_fixture.h
@@ -112,3 +147,15 @@ check_PROGRAMS += tests/unit/test_x86_branch
 TESTS += tests/unit/test_x86_branch
 tests_unit_test_x86_branch_SOURCES = tests/unit/test_x86_branch.c tests/unit/x86_fixture.h
 tests_unit_test_x86_branch_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_x86_debug_SOURCES = tests/unit/test_x86_debug.c $(x86_test_fixture)
+tests_unit_test_x86_debug_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_debug_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_real_SOURCES = tests/unit/test_x86_real.c $(x86_test_fixture)
+tests_unit_test_x86_real_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_real_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_task_SOURCES = tests/unit/test_x86_task.c $(x86_test_fixture)
+tests_unit_test_x86_task_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_task_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_v8086_SOURCES = tests/unit/test_x86_v8086.c $(x86_test_fixture)
+tests_unit_test_x86_v8086_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_v8086_LDADD = $(x86_test_ldadd)

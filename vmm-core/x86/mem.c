@@ -3,6 +3,7 @@
 #include "x86/mem.h"
 
 #include "x86/control.h"
+#include "x86/debug.h"
 #include "x86/insn.h"
 
 /* Rights of a data or code segment, as in bits 40...55 of its descriptor (SDM 3A 3.4.5). */
@@ -12,8 +13,10 @@
 #define RIGHTS_P          (1u << 7)
 #define RIGHTS_DB         (1u << 14)
 
+/* The one or two parts of an operand. In the memory of a device they have no host bytes. */
 struct span {
 	uint8_t *host[2];
+	uint64_t gpa[2]; /* where host is NULL */
 	unsigned first;
 };
 
@@ -35,9 +38,8 @@ static bool raise_segment(struct x86_cpu *cpu, unsigned segment)
 	return false;
 }
 
-/* SDM 3A 5.3, 5.4: type and limit; a null selector leaves no rights. */
-static bool segment_allows(const struct x86_segment *segment, uint32_t offset, unsigned size,
-			   bool write)
+bool x86_segment_allows(const struct x86_segment *segment, uint32_t offset, unsigned size,
+			bool write)
 {
 	unsigned rights = segment->rights;
 	uint64_t last = (uint64_t)offset + size - 1;
@@ -68,7 +70,7 @@ static bool linear_of(struct x86_cpu *cpu, unsigned segment, uint64_t offset, un
 		*ret_linear = linear;
 		return true;
 	}
-	if (!segment_allows(s, (uint32_t)offset, size, write))
+	if (!x86_segment_allows(s, (uint32_t)offset, size, write))
 		return raise_segment(cpu, segment);
 	*ret_linear = (uint32_t)(s->base + offset);
 	return true;
@@ -81,18 +83,41 @@ static uint64_t next_page(const struct x86_cpu *cpu, uint64_t linear)
 	return cpu->efer & EFER_LMA ? linear : (uint32_t)linear;
 }
 
+/* While accesses are watched none may find its page in the lookaside. */
+static void forget_page(struct x86_cpu *cpu, uint64_t linear)
+{
+	struct hw_public *p = hw_public(cpu->hw);
+
+	for (unsigned i = 0; i < sizeof(p->data) / sizeof(p->data[0]); i++) {
+		struct hw_lookaside *entry =
+			&p->data[i][(linear >> PAGE_SHIFT) % HW_LOOKASIDE_SETS];
+
+		entry->page[0] = entry->page[1] = HW_NO_PAGE;
+	}
+}
+
+static bool find_part(struct x86_cpu *cpu, uint64_t linear, enum hw_access access,
+		      enum hw_privilege privilege, struct span *span, unsigned part)
+{
+	span->host[part] = hw_translate(cpu->hw, linear, access, privilege);
+	span->gpa[part] = hw_public(cpu->hw)->mmio_gpa;
+	return span->host[part] || hw_public(cpu->hw)->mmio;
+}
+
 static bool translate(struct x86_cpu *cpu, uint64_t linear, unsigned size, enum hw_access access,
 		      enum hw_privilege privilege, struct span *ret)
 {
+	bool found;
+
 	ret->first = PAGE_SIZE - (linear & PAGE_MASK);
-	ret->host[1] = NULL;
-	ret->host[0] = hw_translate(cpu->hw, linear, access, privilege);
-	if (ret->host[0] && ret->first < size) {
-		ret->host[1] = hw_translate(cpu->hw, next_page(cpu, linear), access, privilege);
-		if (!ret->host[1])
-			ret->host[0] = NULL;
+	found = find_part(cpu, linear, access, privilege, ret, 0) &&
+		(ret->first >= size ||
+		 find_part(cpu, next_page(cpu, linear), access, privilege, ret, 1));
+	if (__builtin_expect(cpu->watch, 0)) {
+		forget_page(cpu, linear);
+		forget_page(cpu, next_page(cpu, linear));
 	}
-	if (!ret->host[0]) {
+	if (!found) {
 		x86_raise_memory_fault(cpu);
 		return false;
 	}
@@ -101,24 +126,48 @@ static bool translate(struct x86_cpu *cpu, uint64_t linear, unsigned size, enum 
 	return true;
 }
 
-static void copy_in(const struct span *span, unsigned size, void *ret)
+static void copy_in(struct x86_cpu *cpu, const struct span *span, unsigned size, void *ret)
 {
-	memcpy(ret, span->host[0], span->first);
-	if (span->host[1])
-		memcpy((uint8_t *)ret + span->first, span->host[1], size - span->first);
+	uint8_t *to = ret;
+
+	for (unsigned part = 0, n = span->first; n && part < 2; part++, n = size - span->first) {
+		if (span->host[part])
+			memcpy(to, span->host[part], n);
+		else
+			x86_device_read(cpu, span->gpa[part], n, to);
+		to += n;
+	}
 }
 
-static void copy_out(const struct span *span, unsigned size, const void *bytes)
+static void copy_out(struct x86_cpu *cpu, const struct span *span, unsigned size, const void *bytes)
 {
-	memcpy(span->host[0], bytes, span->first);
-	if (span->host[1])
-		memcpy(span->host[1], (const uint8_t *)bytes + span->first, size - span->first);
+	const uint8_t *from = bytes;
+
+	for (unsigned part = 0, n = span->first; n && part < 2; part++, n = size - span->first) {
+		if (span->host[part])
+			memcpy(span->host[part], from, n);
+		else
+			x86_device_write(cpu, span->gpa[part], n, from);
+		from += n;
+	}
+}
+
+/* The operand is not one run of host bytes: gives the copy that stands for it. */
+static uint8_t *bounce(struct x86_cpu *cpu, const struct span *span, unsigned size)
+{
+	struct x86_split *split = &cpu->split;
+
+	copy_in(cpu, span, size, split->bytes);
+	memcpy(split->host, span->host, sizeof(split->host));
+	memcpy(split->gpa, span->gpa, sizeof(split->gpa));
+	split->first = (uint8_t)span->first;
+	split->size = (uint8_t)size;
+	return split->bytes;
 }
 
 uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
 		     enum hw_access access)
 {
-	struct x86_split *split = &cpu->split;
 	struct x86_hint *hint;
 	uint64_t linear = offset;
 	struct span span;
@@ -134,13 +183,17 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 	} else if (!linear_of(cpu, segment, offset, size, access == HW_WRITE, &linear)) {
 		return NULL;
 	}
-	if (__builtin_expect((linear & PAGE_MASK) <= PAGE_SIZE - size, 1)) {
+	if (__builtin_expect((linear & PAGE_MASK) <= PAGE_SIZE - size && !cpu->watch, 1)) {
 		hint = &cpu->hints[(linear >> PAGE_SHIFT) % X86_NR_HINTS];
 		if (hint->page == linear >> PAGE_SHIFT)
 			__builtin_prefetch(
 				(const void *)((uintptr_t)hint->host + (linear & PAGE_MASK)));
 		host = hw_translate(cpu->hw, linear, access, cpu->privilege);
 		if (__builtin_expect(!host, 0)) {
+			if (hw_public(cpu->hw)->mmio) {
+				span = (struct span){{NULL}, {hw_public(cpu->hw)->mmio_gpa}, size};
+				return bounce(cpu, &span, size);
+			}
 			x86_raise_memory_fault(cpu);
 			return NULL;
 		}
@@ -149,20 +202,21 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 	}
 	if (!translate(cpu, linear, size, access, cpu->privilege, &span))
 		return NULL;
-	copy_in(&span, size, split->bytes);
-	split->host[0] = span.host[0];
-	split->host[1] = span.host[1];
-	split->first = (uint8_t)span.first;
-	split->size = (uint8_t)size;
-	return split->bytes;
+	if (cpu->watch && !x86_watch(cpu, linear, size, access == HW_WRITE))
+		return NULL;
+	if (span.host[0] && span.first == size)
+		return span.host[0];
+	return bounce(cpu, &span, size);
 }
 
 void x86_split_write(struct x86_cpu *cpu)
 {
 	const struct x86_split *split = &cpu->split;
+	struct span span = {.first = split->first};
 
-	memcpy(split->host[0], split->bytes, split->first);
-	memcpy(split->host[1], split->bytes + split->first, split->size - split->first);
+	memcpy(span.host, split->host, sizeof(span.host));
+	memcpy(span.gpa, split->gpa, sizeof(span.gpa));
+	copy_out(cpu, &span, split->size, split->bytes);
 }
 
 /* The usual size as two moves. */
@@ -218,27 +272,47 @@ bool x86_load_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, void *
 	if (!system_canonical(cpu, linear, size) ||
 	    !translate(cpu, linear, size, HW_READ, HW_SUPERVISOR, &span))
 		return false;
-	copy_in(&span, size, ret);
+	copy_in(cpu, &span, size, ret);
+	return true;
+}
+
+static bool store_linear(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes,
+			 enum hw_privilege privilege)
+{
+	struct span span;
+
+	if (!system_canonical(cpu, linear, size) ||
+	    !translate(cpu, linear, size, HW_WRITE, privilege, &span))
+		return false;
+	copy_out(cpu, &span, size, bytes);
 	return true;
 }
 
 bool x86_store_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes)
 {
-	struct span span;
+	return store_linear(cpu, linear, size, bytes, HW_SUPERVISOR);
+}
 
-	if (!system_canonical(cpu, linear, size) ||
-	    !translate(cpu, linear, size, HW_WRITE, HW_SUPERVISOR, &span))
-		return false;
-	copy_out(&span, size, bytes);
-	return true;
+bool x86_store_user(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes)
+{
+	return store_linear(cpu, linear, size, bytes, HW_USER);
+}
+
+static uint64_t stack_part(const struct x86_cpu *cpu, uint64_t offset)
+{
+	if (cpu->code_mode == X86_CODE_64)
+		return offset;
+	return cpu->segment[X86_SS].rights & RIGHTS_DB ? (uint32_t)offset : (uint16_t)offset;
 }
 
 uint64_t x86_stack_pointer(const struct x86_cpu *cpu)
 {
-	if (cpu->code_mode == X86_CODE_64)
-		return cpu->gpr[X86_RSP];
-	return cpu->segment[X86_SS].rights & RIGHTS_DB ? (uint32_t)cpu->gpr[X86_RSP]
-						       : (uint16_t)cpu->gpr[X86_RSP];
+	return stack_part(cpu, cpu->gpr[X86_RSP]);
+}
+
+uint64_t x86_stack_offset(const struct x86_cpu *cpu, uint64_t distance)
+{
+	return stack_part(cpu, cpu->gpr[X86_RSP] + distance);
 }
 
 void x86_set_stack_pointer(struct x86_cpu *cpu, uint64_t value)
@@ -251,14 +325,9 @@ void x86_set_stack_pointer(struct x86_cpu *cpu, uint64_t value)
 		memcpy(&cpu->gpr[X86_RSP], &value, sizeof(uint16_t));
 }
 
-static uint64_t stack_offset(const struct x86_cpu *cpu, uint64_t value)
-{
-	return cpu->segment[X86_SS].rights & RIGHTS_DB ? (uint32_t)value : (uint16_t)value;
-}
-
 bool x86_push_slow(struct x86_cpu *cpu, unsigned size, uint64_t value)
 {
-	uint64_t offset = stack_offset(cpu, x86_stack_pointer(cpu) - size);
+	uint64_t offset = x86_stack_offset(cpu, -(uint64_t)size);
 
 	if (!x86_store_slow(cpu, X86_SS, offset, size, &value))
 		return false;
@@ -275,4 +344,9 @@ bool x86_pop_slow(struct x86_cpu *cpu, unsigned size, uint64_t *ret_value)
 	*ret_value = value;
 	x86_set_stack_pointer(cpu, offset + size);
 	return true;
+}
+
+bool x86_peek(struct x86_cpu *cpu, unsigned distance, unsigned size, uint64_t *ret_value)
+{
+	return x86_load(cpu, X86_SS, x86_stack_offset(cpu, distance), size, ret_value);
 }

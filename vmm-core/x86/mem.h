@@ -22,6 +22,8 @@ bool x86_store_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsi
 /* System structures (GDT, IDT, TSS): linear address, supervisor rights whatever CPL is. */
 bool x86_load_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, void *ret);
 bool x86_store_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes);
+/* The same with the rights of CPL 3: a frame pushed there. */
+bool x86_store_user(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes);
 
 /* Raises what hw_translate() returned NULL for: #PF, or the end when the VMM has no more frames. */
 void x86_raise_memory_fault(struct x86_cpu *cpu);
@@ -53,27 +55,35 @@ static inline bool x86_canonical_base(const struct x86_cpu *cpu, uint64_t addres
  * False: not known there, or not within one page, or a segment must be checked: take the slow way,
  * nothing has been counted. A page in the lookaside is canonical.
  */
+static inline __attribute__((always_inline)) bool x86_fast_linear(struct x86_cpu *cpu,
+								  uint64_t linear, unsigned size,
+								  enum hw_access access,
+								  uint8_t **ret_host)
+{
+	struct hw_public *p = hw_public(cpu->hw);
+	struct hw_lookaside *entry =
+		&p->data[cpu->privilege][(linear >> PAGE_SHIFT) % HW_LOOKASIDE_SETS];
+
+	/* The page of its last byte: where that is another one than the first's, it has another
+	 * slot. */
+	if (__builtin_expect(entry->page[access == HW_WRITE] != (linear + size - 1) >> PAGE_SHIFT,
+			     0))
+		return false;
+	p->counters.tlb_hits[UMBRA_TLB_l1_data]++;
+	*ret_host = entry->host + (linear & PAGE_MASK);
+	return true;
+}
+
 static inline __attribute__((always_inline)) bool x86_fast(struct x86_cpu *cpu, unsigned segment,
 							   uint64_t offset, unsigned size,
 							   enum hw_access access,
 							   uint8_t **ret_host)
 {
-	struct hw_public *p = hw_public(cpu->hw);
-	struct hw_lookaside *entry;
-	uint64_t page;
-
 	if (__builtin_expect(cpu->code_mode != X86_CODE_64, 0))
 		return false;
 	if (__builtin_expect(segment >= X86_FS, 0))
 		offset += cpu->segment[segment].base;
-	page = offset >> PAGE_SHIFT;
-	entry = &p->data[cpu->privilege][page % HW_LOOKASIDE_SETS];
-	if (__builtin_expect(entry->page[access == HW_WRITE] != page, 0) ||
-	    __builtin_expect((offset & PAGE_MASK) > PAGE_SIZE - size, 0))
-		return false;
-	p->counters.tlb_hits[UMBRA_TLB_l1_data]++;
-	*ret_host = entry->host + (offset & PAGE_MASK);
-	return true;
+	return x86_fast_linear(cpu, offset, size, access, ret_host);
 }
 
 static inline __attribute__((always_inline)) uint64_t x86_get(const uint8_t *host, unsigned size)
@@ -103,12 +113,20 @@ static inline __attribute__((always_inline)) void x86_put(uint8_t *host, unsigne
 
 /*
  * Where the lookaside could not answer: checks segment and address and looks up the operand's page
- * or pages. NULL: the fault is raised. An operand in two pages comes as a copy of its bytes in
- * cpu->split; after writing there call x86_modified().
+ * or pages. NULL: the fault is raised. An operand in two pages or in the memory of a device comes
+ * as a copy of its bytes in cpu->split; after writing there call x86_modified(). (A store there
+ * reads first: no register of the devices minds.)
  */
 uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
 		     enum hw_access access);
 void x86_split_write(struct x86_cpu *cpu);
+
+/*
+ * device.c: @size bytes of device memory, in aligned pieces of at most 8. The run loop looks at the
+ * machine before the next instruction.
+ */
+void x86_device_read(struct x86_cpu *cpu, uint64_t gpa, unsigned size, void *ret);
+void x86_device_write(struct x86_cpu *cpu, uint64_t gpa, unsigned size, const void *bytes);
 
 static inline __attribute__((always_inline)) void x86_modified(struct x86_cpu *cpu,
 							       const uint8_t *host)
@@ -208,9 +226,17 @@ static inline bool x86_pop(struct x86_cpu *cpu, unsigned size, uint64_t *ret_val
 	return true;
 }
 
+/* Reads @size bytes @distance above the stack pointer, which stays. */
+bool x86_peek(struct x86_cpu *cpu, unsigned distance, unsigned size, uint64_t *ret_value);
+
+/* SDM 3A 5.3, 5.4: whether type and limit of @segment allow this access; null allows none. */
+bool x86_segment_allows(const struct x86_segment *segment, uint32_t offset, unsigned size,
+			bool write);
+
 /* Moves the stack pointer to @value as wide as the stack is. */
 void x86_set_stack_pointer(struct x86_cpu *cpu, uint64_t value);
-/* The stack pointer as an offset, cut to the stack's width. */
+/* The stack pointer as an offset, cut to the stack's width; @distance above it. */
 uint64_t x86_stack_pointer(const struct x86_cpu *cpu);
+uint64_t x86_stack_offset(const struct x86_cpu *cpu, uint64_t distance);
 
 #endif

@@ -52,6 +52,9 @@ struct x86_model {
 /* The model whose geometry is called @processor; NULL: there is none. */
 const struct x86_model *x86_model_find(const char *processor);
 
+/* CPUID.1:EAX; cpuid.c. */
+uint32_t x86_signature(const struct x86_model *model);
+
 static inline bool x86_offers(const struct x86_cpu *cpu, enum x86_feature feature)
 {
 	return x86_features[feature].vendors >> cpu->model->vendor & 1;

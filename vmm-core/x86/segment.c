@@ -67,6 +67,8 @@ bool x86_read_descriptor(struct x86_cpu *cpu, uint16_t selector, uint8_t vector,
 	ret_descriptor->limit = descriptor_limit(raw[0]);
 	ret_descriptor->rights = descriptor_rights(raw[0]);
 	ret_descriptor->linear = base + offset;
+	ret_descriptor->raw[0] = raw[0];
+	ret_descriptor->raw[1] = raw[1];
 	return true;
 }
 
@@ -90,6 +92,22 @@ void x86_set_segment(struct x86_segment *segment, uint16_t selector,
 		.selector = selector,
 		.rights = descriptor->rights,
 	};
+}
+
+void x86_set_segment_8086(struct x86_cpu *cpu, unsigned segment, uint16_t selector)
+{
+	struct x86_segment *s = &cpu->segment[segment];
+	uint16_t rights = SEG_P | SEG_S | SEG_WRITABLE | SEG_ACCESSED;
+
+	if (x86_v8086(cpu)) {
+		rights |= SEG_DPL;
+		s->limit = UINT16_MAX;
+	} else {
+		rights |= s->rights & (SEG_DB | SEG_G);
+	}
+	s->selector = selector;
+	s->base = (uint32_t)selector << 4;
+	s->rights = rights;
 }
 
 static bool is_code(uint16_t rights)
@@ -144,55 +162,64 @@ static enum x86_result load_stack_segment(struct x86_cpu *cpu, uint16_t selector
 	if (!x86_check_stack_segment(cpu, selector, cpu->cpl, X86_GP, 0, &d) ||
 	    !x86_mark_accessed(cpu, &d))
 		return X86_FAULT;
-	if (cpu->code_mode != X86_CODE_64 && !(d.rights & SEG_DB)) {
-		x86_end(cpu, UMBRA_END_ERROR,
-			"a 16-bit stack segment (SS = %#x) is not in this build", selector);
-		return X86_FAULT;
-	}
 	x86_set_segment(&cpu->segment[X86_SS], selector, &d);
 	return X86_DONE;
+}
+
+bool x86_load_data_segment(struct x86_cpu *cpu, unsigned segment, uint16_t selector, uint8_t vector,
+			   uint32_t ext)
+{
+	uint32_t code = selector_error(selector) | ext;
+	struct x86_descriptor d;
+	unsigned dpl, rpl = selector & SELECTOR_RPL;
+
+	if (selector_is_null(selector)) {
+		cpu->segment[segment] = (struct x86_segment){.selector = selector};
+		return true;
+	}
+	if (!x86_read_descriptor(cpu, selector, vector, ext, &d))
+		return false;
+	dpl = segment_dpl(d.rights);
+	/* Conforming code may be read at any privilege. */
+	if (!is_readable(d.rights) || (!(is_code(d.rights) && (d.rights & SEG_CONFORMING)) &&
+				       (rpl > dpl || cpu->cpl > dpl))) {
+		x86_raise_code(cpu, vector, code);
+		return false;
+	}
+	if (!(d.rights & SEG_P)) {
+		x86_raise_code(cpu, X86_NP, code);
+		return false;
+	}
+	if (!x86_mark_accessed(cpu, &d))
+		return false;
+	x86_set_segment(&cpu->segment[segment], selector, &d);
+	return true;
 }
 
 enum x86_result x86_load_segment(struct x86_cpu *cpu, enum x86_segment_register segment,
 				 uint16_t selector)
 {
-	struct x86_descriptor d;
-	unsigned dpl, rpl = selector & SELECTOR_RPL;
-
-	if (segment == X86_SS)
-		return load_stack_segment(cpu, selector);
-	if (selector_is_null(selector)) {
-		cpu->segment[segment] = (struct x86_segment){.selector = selector};
+	if (!x86_protected(cpu)) {
+		x86_set_segment_8086(cpu, segment, selector);
 		return X86_DONE;
 	}
-	if (!x86_read_descriptor(cpu, selector, X86_GP, 0, &d))
-		return X86_FAULT;
-	if (!is_readable(d.rights))
-		return x86_raise_code(cpu, X86_GP, selector_error(selector));
-	dpl = segment_dpl(d.rights);
-	/* Conforming code may be read at any privilege. */
-	if (!(is_code(d.rights) && (d.rights & SEG_CONFORMING)) && (rpl > dpl || cpu->cpl > dpl))
-		return x86_raise_code(cpu, X86_GP, selector_error(selector));
-	if (!(d.rights & SEG_P))
-		return x86_raise_code(cpu, X86_NP, selector_error(selector));
-	if (!x86_mark_accessed(cpu, &d))
-		return X86_FAULT;
-	x86_set_segment(&cpu->segment[segment], selector, &d);
-	return X86_DONE;
+	if (segment == X86_SS)
+		return load_stack_segment(cpu, selector);
+	return x86_load_data_segment(cpu, segment, selector, X86_GP, 0) ? X86_DONE : X86_FAULT;
 }
 
 void x86_update_code_mode(struct x86_cpu *cpu)
 {
 	uint16_t rights = cpu->segment[X86_CS].rights;
 
-	if (x86_long_mode(cpu) && (rights & SEG_L)) {
+	if (x86_long_mode(cpu) && (rights & SEG_L))
 		cpu->code_mode = X86_CODE_64;
-		return;
-	}
-	cpu->code_mode = x86_long_mode(cpu) ? X86_CODE_COMPAT_32 : X86_CODE_32;
-	if (!(cpu->cr0 & CR0_PE))
-		x86_end(cpu, UMBRA_END_ERROR, "real mode is not in this build");
-	else if (!(rights & SEG_DB))
-		x86_end(cpu, UMBRA_END_ERROR, "16-bit code (CS = %#x) is not in this build",
-			cpu->segment[X86_CS].selector);
+	else if (x86_long_mode(cpu))
+		cpu->code_mode = rights & SEG_DB ? X86_CODE_COMPAT_32 : X86_CODE_COMPAT_16;
+	else if (rights & SEG_DB)
+		cpu->code_mode = X86_CODE_32;
+	else if (x86_v8086(cpu))
+		cpu->code_mode = X86_CODE_V8086;
+	else
+		cpu->code_mode = cpu->cr0 & CR0_PE ? X86_CODE_16 : X86_CODE_REAL;
 }

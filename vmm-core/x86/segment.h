@@ -4,6 +4,7 @@
 #define X86_SEGMENT_H
 
 #include "x86/control.h"
+#include "x86/flags.h"
 #include "x86/insn.h"
 #include "x86/mem.h"
 
@@ -38,9 +39,13 @@
 #define SYS_INTERRUPT_GATE    0xe
 #define SYS_TRAP_GATE         0xf
 #define SYS_TYPE_BUSY         0x2 /* the bit in which available and busy differ */
+#define SYS_TYPE_32           0x8 /* the one in which 32-bit (or 64-bit) and 16-bit ones do */
 
 #define SELECTOR_RPL          3u
 #define SELECTOR_TI           4u
+
+/* The TSS: where it says at which offset the I/O permission bitmap begins (SDM 1 18.5.2). */
+#define TSS_IO_MAP_BASE 0x66
 
 /* Bits of an error code that names a selector (SDM 3A 6.13). */
 #define ERROR_EXT 1u
@@ -51,7 +56,13 @@ struct x86_descriptor {
 	uint32_t limit;
 	uint16_t rights;
 	uint64_t linear; /* where it lies */
+	uint64_t raw[2]; /* as it lies there: gates have other fields */
 };
+
+static inline uint16_t x86_gate_selector(const struct x86_descriptor *gate)
+{
+	return (uint16_t)(gate->raw[0] >> 16);
+}
 
 static inline unsigned segment_dpl(uint16_t rights)
 {
@@ -73,6 +84,18 @@ static inline bool x86_long_mode(const struct x86_cpu *cpu)
 	return cpu->efer & EFER_LMA;
 }
 
+/* Virtual-8086 mode: CPL is 3, segments are those of the 8086 (SDM 3B 20.2). */
+static inline bool x86_v8086(const struct x86_cpu *cpu)
+{
+	return cpu->rflags & RFLAGS_VM;
+}
+
+/* Neither real mode nor virtual-8086 mode: selectors name descriptors. */
+static inline bool x86_protected(const struct x86_cpu *cpu)
+{
+	return (cpu->cr0 & CR0_PE) && !x86_v8086(cpu);
+}
+
 /* The linear address of @offset; 64-bit mode knows only the bases of FS and GS (SDM 3A 3.4.4). */
 uint64_t x86_linear(const struct x86_cpu *cpu, unsigned segment, uint64_t offset);
 
@@ -89,19 +112,41 @@ bool x86_mark_accessed(struct x86_cpu *cpu, struct x86_descriptor *descriptor);
 void x86_set_segment(struct x86_segment *segment, uint16_t selector,
 		     const struct x86_descriptor *descriptor);
 
+/*
+ * Loads a segment register as the 8086 did: the base is the selector times 16. Real mode leaves the
+ * limit as it is, so that what protected mode loaded lasts ("big real mode"); virtual-8086 mode
+ * sets it (SDM 3A 9.9.2, 3B 20.1.1, 20.2.1).
+ */
+void x86_set_segment_8086(struct x86_cpu *cpu, unsigned segment, uint16_t selector);
+
+/* Loads DS, ES, FS or GS; @vector for what is wrong but presence, as for SS below. */
+bool x86_load_data_segment(struct x86_cpu *cpu, unsigned segment, uint16_t selector, uint8_t vector,
+			   uint32_t ext);
+
 /* Checks SS for a stack of privilege @cpl; @vector for what is wrong but presence (#GP or #TS). */
 bool x86_check_stack_segment(struct x86_cpu *cpu, uint16_t selector, unsigned cpl, uint8_t vector,
 			     uint32_t ext, struct x86_descriptor *ret_descriptor);
 
-/*
- * interrupt.c: the bits of RFLAGS that the present privilege may write (SDM 2 POPF, IRET), and the
- * flags that this build refuses by name. X86_LEAVE: the interrupt flag may have changed.
- */
-uint64_t x86_flags_writable(const struct x86_cpu *cpu);
-enum x86_result x86_write_flags(struct x86_cpu *cpu, uint64_t value, uint64_t mask, unsigned cpl);
+static inline unsigned x86_iopl(const struct x86_cpu *cpu)
+{
+	return (unsigned)(cpu->rflags & RFLAGS_IOPL) / (RFLAGS_IOPL & -RFLAGS_IOPL);
+}
 
-/* exception.c: INT n, INT3, INTO, whose faults are faults of the instruction itself. */
-enum x86_result x86_software_interrupt(struct x86_cpu *cpu, uint8_t vector);
+/* interrupt.c: the bits of RFLAGS that the present privilege may write (SDM 2 POPF, IRET). */
+uint64_t x86_flags_writable(const struct x86_cpu *cpu);
+void x86_write_flags(struct x86_cpu *cpu, uint64_t value, uint64_t mask);
+/*
+ * The low 16 bits for a virtual-8086 program without I/O privilege under CR4.VME: IF goes to VIF.
+ * False: #GP, for TF, or for IF with an interrupt pending (VIP).
+ */
+bool x86_write_flags_virtual(struct x86_cpu *cpu, uint64_t value);
+
+/*
+ * exception.c: INT n, INT3, INTO (X86_EVENT_SOFTWARE) and INT1 (X86_EVENT_TRAP), whose faults are
+ * faults of the instruction itself.
+ */
+enum x86_result x86_software_interrupt(struct x86_cpu *cpu, uint8_t vector,
+				       enum x86_event_kind kind);
 
 /* cpu.c: fills end.rip and end.bytes where it was no executing instruction that ended the guest. */
 void x86_end_place(struct x86_cpu *cpu, uint64_t rip);

@@ -9,7 +9,7 @@ static enum x86_result loaded(struct x86_cpu *cpu, unsigned segment)
 {
 	if (segment != X86_SS)
 		return X86_DONE;
-	cpu->interrupt_shadow = true;
+	cpu->interrupt_shadow |= X86_SHADOW_SS;
 	return X86_LEAVE;
 }
 

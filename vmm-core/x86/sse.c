@@ -49,6 +49,12 @@ bool x86_sse_store(struct x86_cpu *cpu, const struct x86_insn *insn, const union
 
 static bool takes_mmx(const ZydisDecodedInstruction *decoded, const ZydisDecodedOperand *operands)
 {
+	switch (decoded->mnemonic) {
+	case ZYDIS_MNEMONIC_EMMS:
+	case ZYDIS_MNEMONIC_CVTPI2PS: /* with a memory operand too */
+	case ZYDIS_MNEMONIC_CVTPI2PD: return true;
+	default: break;
+	}
 	for (unsigned i = 0; i < decoded->operand_count; i++)
 		if (operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
 		    ZydisRegisterGetClass(operands[i].reg.value) == ZYDIS_REGCLASS_MMX)
@@ -69,6 +75,22 @@ static const struct sse_row *find_row(const struct sse_row *rows,
 	return NULL;
 }
 
+static const struct sse_row *select_row(const ZydisDecodedInstruction *decoded,
+					const ZydisDecodedOperand *operands)
+{
+	static const struct sse_row *const tables[] = {
+		x86_sse_move_rows,    x86_sse_float_rows,  x86_sse_integer_rows,
+		x86_sse_shuffle_rows, x86_sse_string_rows,
+	};
+	const struct sse_row *row = NULL;
+
+	if (takes_mmx(decoded, operands))
+		return find_row(x86_mmx_rows, decoded, operands);
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]) && !row; i++)
+		row = find_row(tables[i], decoded, operands);
+	return row;
+}
+
 x86_exec *x86_select_sse(const ZydisDecodedInstruction *decoded,
 			 const ZydisDecodedOperand *operands, struct x86_insn *insn)
 {
@@ -77,20 +99,19 @@ x86_exec *x86_select_sse(const ZydisDecodedInstruction *decoded,
 	/* MOVSD and CMPSD are names of string instructions too. AVX is not offered. */
 	if (decoded->meta.category == ZYDIS_CATEGORY_STRINGOP)
 		return NULL;
-	if (decoded->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || takes_mmx(decoded, operands))
+	if (decoded->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
 		return NULL;
-	row = find_row(x86_sse_move_rows, decoded, operands);
-	if (!row)
-		row = find_row(x86_sse_float_rows, decoded, operands);
-	if (!row)
-		row = find_row(x86_sse_integer_rows, decoded, operands);
+	row = select_row(decoded, operands);
 	if (!row)
 		return x86_select_x87(decoded, operands, insn);
 
 	insn->size = row->size;
 	insn->extra = row->extra;
+	if (decoded->raw.rex.W)
+		insn->extra |= SSE_REX_W;
 	for (unsigned i = 0; i < decoded->operand_count_visible; i++) {
 		const ZydisDecodedOperand *operand = &operands[i];
+		ZydisRegisterClass class = ZydisRegisterGetClass(operand->reg.value);
 
 		if (operand->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM && !row->size)
 			insn->size = (uint8_t)(operand->size / 8);
@@ -98,11 +119,13 @@ x86_exec *x86_select_sse(const ZydisDecodedInstruction *decoded,
 			continue;
 		if (operand->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG) {
 			insn->reg = x86_register_number(operand->reg.value);
-			if (ZydisRegisterGetClass(operand->reg.value) == ZYDIS_REGCLASS_GPR64)
+			if (class == ZYDIS_REGCLASS_GPR64)
 				insn->extra |= SSE_WIDE;
 		} else if (operand->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM) {
 			insn->rm = x86_register_number(operand->reg.value);
-			if (ZydisRegisterGetClass(operand->reg.value) != ZYDIS_REGCLASS_XMM)
+			if (class == ZYDIS_REGCLASS_MMX)
+				insn->extra |= SSE_MMX;
+			else if (class != ZYDIS_REGCLASS_XMM)
 				insn->extra |= SSE_GENERAL;
 		}
 	}

@@ -38,10 +38,15 @@ struct sse_row {
 #define SSE_ALIGNED 1u /* the memory operand must lie on a multiple of 16 */
 #define SSE_GENERAL 2u /* the rm operand is a general register */
 #define SSE_WIDE    4u /* the reg operand is a general register of 64 bits */
+#define SSE_REX_W   8u
+#define SSE_MMX     16u /* the rm operand is an MMX register */
 
 extern const struct sse_row x86_sse_move_rows[];    /* sse_move.c; ends with a NULL exec */
 extern const struct sse_row x86_sse_float_rows[];   /* sse_float.c */
 extern const struct sse_row x86_sse_integer_rows[]; /* sse_integer.c */
+extern const struct sse_row x86_sse_shuffle_rows[]; /* sse_shuffle.c */
+extern const struct sse_row x86_sse_string_rows[];  /* sse_string.c */
+extern const struct sse_row x86_mmx_rows[];         /* mmx.c: all with an MMX register */
 
 /* SDM 3A table 13-1: why an SSE instruction cannot execute now. Raises it. */
 enum x86_result x86_sse_unavailable(struct x86_cpu *cpu);
@@ -60,6 +65,17 @@ static inline bool sse_is_available(const struct x86_cpu *cpu)
 /* A memory operand, zero-extended to 16 bytes; rows with aligned: #GP(0) where it is not. */
 bool x86_sse_load(struct x86_cpu *cpu, const struct x86_insn *insn, union x86_xmm *ret);
 bool x86_sse_store(struct x86_cpu *cpu, const struct x86_insn *insn, const union x86_xmm *value);
+
+/* sse_move.c: stores those bytes of @value whose sign is set in @signs. */
+bool x86_sse_store_masked(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uint64_t value,
+			  uint64_t signs);
+/* sse_float.c: conversions of vectors under MXCSR, for MMX. False: the fault is raised. */
+bool x86_sse_cvtdq2ps(struct x86_cpu *cpu, __m128i *value, __m128i source);
+bool x86_sse_cvtdq2pd(struct x86_cpu *cpu, __m128i *value, __m128i source);
+bool x86_sse_cvtps2dq(struct x86_cpu *cpu, __m128i *value, __m128i source);
+bool x86_sse_cvttps2dq(struct x86_cpu *cpu, __m128i *value, __m128i source);
+bool x86_sse_cvtpd2dq(struct x86_cpu *cpu, __m128i *value, __m128i source);
+bool x86_sse_cvttpd2dq(struct x86_cpu *cpu, __m128i *value, __m128i source);
 
 /* The rm operand; memory is zero-extended. */
 static inline bool sse_source(struct x86_cpu *cpu, const struct x86_insn *insn, __m128i *ret)
@@ -96,6 +112,8 @@ static inline void sse_set(struct x86_cpu *cpu, unsigned number, __m128i value)
 #define MXCSR_FLAGS      0x3fu
 #define MXCSR_MASKS      0x1f80u
 #define MXCSR_MASK_SHIFT 7
+#define MXCSR_DAZ        (1u << 6)
+#define MXCSR_UM         (1u << 11)
 #define MXCSR_FTZ        (1u << 15)
 #define MXCSR_DEFINED    0xffffu
 

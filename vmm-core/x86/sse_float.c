@@ -7,17 +7,20 @@
  */
 #include "x86/flags.h"
 #include "x86/sse.h"
+#include "x86/sse_exception.h"
 
 struct environment {
 	uint32_t guest, host, after;
 };
 
+/* FTZ has no effect while underflow is unmasked (SDM 1 10.2.3.3). */
 static inline struct environment enter(const struct x86_cpu *cpu)
 {
-	return (struct environment){
-		.guest = (cpu->mxcsr & ~MXCSR_FLAGS) | MXCSR_MASKS,
-		.host = _mm_getcsr(),
-	};
+	uint32_t guest = (cpu->mxcsr & ~MXCSR_FLAGS) | MXCSR_MASKS;
+
+	if (__builtin_expect(!(cpu->mxcsr & MXCSR_UM), 0))
+		guest &= ~MXCSR_FTZ;
+	return (struct environment){.guest = guest, .host = _mm_getcsr()};
 }
 
 /* @output must be early-clobbered unless it is read too. */
@@ -29,66 +32,179 @@ static inline struct environment enter(const struct x86_cpu *cpu)
 		: output, [after] "=m"((environment).after)                                        \
 		: input, [guest] "m"((environment).guest), [host] "m"((environment).host))
 
-/*
- * SDM 1 11.5.1-11.5.3: an unmasked fault before the computation hides what the latter would raise.
- * Whether an unmasked overflow is inexact too does not show in the masked result.
- */
-static enum x86_result raise_unmasked(struct x86_cpu *cpu, uint32_t raised, uint32_t unmasked)
-{
-	const uint32_t before = MXCSR_IE | MXCSR_DE | MXCSR_ZE;
-
-	if (!(unmasked & before) && (unmasked & MXCSR_OE)) {
-		x86_end(cpu, UMBRA_END_ERROR,
-			"unmasked SSE overflow (MXCSR = %#x) is not in this build", cpu->mxcsr);
-		return X86_FAULT;
-	}
-	cpu->mxcsr |= unmasked & before ? raised & before : raised;
-	return x86_raise(cpu, cpu->cr4 & CR4_OSXMMEXCPT ? X86_XM : X86_UD);
-}
-
-/* Takes the flags over; X86_FAULT: the destination must stay as it is. */
-static inline enum x86_result leave(struct x86_cpu *cpu, const struct environment *environment)
+/* Takes the flags over; false: the fault is raised, the destination must stay as it is. */
+static inline bool leave(struct x86_cpu *cpu, const struct environment *environment,
+			 const struct sse_rounding *rounding)
 {
 	uint32_t raised = environment->after & MXCSR_FLAGS;
 	uint32_t unmasked = raised & ~(cpu->mxcsr >> MXCSR_MASK_SHIFT);
 
-	if (__builtin_expect(unmasked != 0, 0))
-		return raise_unmasked(cpu, raised, unmasked);
+	if (__builtin_expect(unmasked != 0 || !(cpu->mxcsr & MXCSR_UM), 0))
+		return x86_sse_unmasked(cpu, raised, rounding);
 	cpu->mxcsr |= raised;
+	return true;
+}
+
+/*
+ * Instructions xmm, xmm/m: name, size of the memory operand, whether it must be aligned, how its
+ * results are rounded, size of the elements.
+ */
+/* clang-format off */
+#define ARITHMETIC(X, op, rounding)                                                                \
+	X(op##PS, #op "ps", 16, SSE_ALIGNED, rounding, 4)                                          \
+	X(op##PD, #op "pd", 16, SSE_ALIGNED, rounding, 8)                                          \
+	X(op##SS, #op "ss", 4, 0, rounding, 4)                                                     \
+	X(op##SD, #op "sd", 8, 0, rounding, 8)
+#define HORIZONTAL(X, op, rounding)                                                                \
+	X(op##PS, #op "ps", 16, SSE_ALIGNED, rounding, 4)                                          \
+	X(op##PD, #op "pd", 16, SSE_ALIGNED, rounding, 8)
+
+#define FLOAT_INSTRUCTIONS(X)                                                                      \
+	ARITHMETIC(X, ADD, SSE_ADD)                                                                \
+	ARITHMETIC(X, SUB, SSE_SUB)                                                                \
+	ARITHMETIC(X, MUL, SSE_MUL)                                                                \
+	ARITHMETIC(X, DIV, SSE_DIV)                                                                \
+	ARITHMETIC(X, MIN, SSE_IN_RANGE)                                                           \
+	ARITHMETIC(X, MAX, SSE_IN_RANGE)                                                           \
+	ARITHMETIC(X, SQRT, SSE_IN_RANGE)                                                          \
+	HORIZONTAL(X, ADDSUB, SSE_ADD_SUB)                                                         \
+	HORIZONTAL(X, HADD, SSE_ADD_PAIRS)                                                         \
+	HORIZONTAL(X, HSUB, SSE_SUB_PAIRS)                                                         \
+	X(RCPPS, "rcpps", 16, SSE_ALIGNED, SSE_IN_RANGE, 4)                                        \
+	X(RCPSS, "rcpss", 4, 0, SSE_IN_RANGE, 4)                                                   \
+	X(RSQRTPS, "rsqrtps", 16, SSE_ALIGNED, SSE_IN_RANGE, 4)                                    \
+	X(RSQRTSS, "rsqrtss", 4, 0, SSE_IN_RANGE, 4)                                               \
+	X(CVTDQ2PS, "cvtdq2ps", 16, SSE_ALIGNED, SSE_IN_RANGE, 4)                                  \
+	X(CVTPS2DQ, "cvtps2dq", 16, SSE_ALIGNED, SSE_IN_RANGE, 4)                                  \
+	X(CVTTPS2DQ, "cvttps2dq", 16, SSE_ALIGNED, SSE_IN_RANGE, 4)                                \
+	X(CVTDQ2PD, "cvtdq2pd", 8, 0, SSE_IN_RANGE, 8)                                             \
+	X(CVTPD2DQ, "cvtpd2dq", 16, SSE_ALIGNED, SSE_IN_RANGE, 8)                                  \
+	X(CVTTPD2DQ, "cvttpd2dq", 16, SSE_ALIGNED, SSE_IN_RANGE, 8)                                \
+	X(CVTPS2PD, "cvtps2pd", 8, 0, SSE_IN_RANGE, 8)                                             \
+	X(CVTPD2PS, "cvtpd2ps", 16, SSE_ALIGNED, SSE_TO_SINGLE, 8)                                 \
+	X(CVTSS2SD, "cvtss2sd", 4, 0, SSE_IN_RANGE, 4)                                             \
+	X(CVTSD2SS, "cvtsd2ss", 8, 0, SSE_TO_SINGLE, 8)
+/* clang-format on */
+
+/* run_X(): *value = *value op source; false: the fault is raised. */
+#define FLOAT_FUNCTION(mnemonic, name, size, extra, how_, width_)                                  \
+	static inline bool run_##mnemonic(struct x86_cpu *cpu, __m128i *value, __m128i source)     \
+	{                                                                                          \
+		struct environment environment = enter(cpu);                                       \
+		struct sse_rounding rounding = {                                                   \
+			.how = how_,                                                               \
+			.width = width_,                                                           \
+			.elements = (size) / (width_),                                             \
+			.value = *value,                                                           \
+			.source = source,                                                          \
+		};                                                                                 \
+		__m128i result = *value;                                                           \
+                                                                                                   \
+		UNDER_GUEST_MXCSR(name " %[source], %[value]",                                     \
+				  environment, [value] "+x"(result), [source] "x"(source));        \
+		if (!leave(cpu, &environment, &rounding))                                          \
+			return false;                                                              \
+		*value = result;                                                                   \
+		return true;                                                                       \
+	}                                                                                          \
+	static enum x86_result exec_##mnemonic(struct x86_cpu *cpu, const struct x86_insn *insn)   \
+	{                                                                                          \
+		__m128i source, value;                                                             \
+                                                                                                   \
+		SSE_CHECK(cpu);                                                                    \
+		if (!sse_source(cpu, insn, &source))                                               \
+			return X86_FAULT;                                                          \
+		value = sse_get(cpu, insn->reg);                                                   \
+		if (!run_##mnemonic(cpu, &value, source))                                          \
+			return X86_FAULT;                                                          \
+		sse_set(cpu, insn->reg, value);                                                    \
+		return X86_DONE;                                                                   \
+	}
+FLOAT_INSTRUCTIONS(FLOAT_FUNCTION)
+
+/* What MMX borrows. */
+#define LEND(function, mnemonic)                                                                   \
+	bool function(struct x86_cpu *cpu, __m128i *value, __m128i source)                         \
+	{                                                                                          \
+		return run_##mnemonic(cpu, value, source);                                         \
+	}
+LEND(x86_sse_cvtdq2ps, CVTDQ2PS)
+LEND(x86_sse_cvtdq2pd, CVTDQ2PD)
+LEND(x86_sse_cvtps2dq, CVTPS2DQ)
+LEND(x86_sse_cvttps2dq, CVTTPS2DQ)
+LEND(x86_sse_cvtpd2dq, CVTPD2DQ)
+LEND(x86_sse_cvttpd2dq, CVTTPD2DQ)
+
+/* Those bits of an immediate, each spread over an element of 32 bits. */
+static __m128i spread(unsigned bits)
+{
+	union x86_xmm mask;
+
+	for (unsigned i = 0; i < 4; i++)
+		mask.u32[i] = bits & 1u << i ? UINT32_MAX : 0;
+	return _mm_load_si128((const __m128i *)&mask);
+}
+
+/*
+ * SDM 2 DPPS, DPPD: products of the elements that the upper half of the immediate chooses, their
+ * sum into those that the lower one chooses. Each step may raise exceptions.
+ */
+static enum x86_result exec_dpps(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	const __m128i wanted = spread((unsigned)insn->imm >> 4 & 0xf);
+	__m128i source, value;
+
+	SSE_CHECK(cpu);
+	if (!sse_source(cpu, insn, &source))
+		return X86_FAULT;
+	value = _mm_and_si128(sse_get(cpu, insn->reg), wanted);
+	if (!run_MULPS(cpu, &value, _mm_and_si128(source, wanted)))
+		return X86_FAULT;
+	value = _mm_and_si128(value, wanted);
+	/* (0 + 1), (2 + 3), then their sum */
+	if (!run_HADDPS(cpu, &value, _mm_setzero_si128()))
+		return X86_FAULT;
+	source = _mm_shuffle_epi32(value, 1);
+	if (!run_ADDSS(cpu, &value, source))
+		return X86_FAULT;
+	sse_set(cpu, insn->reg,
+		_mm_and_si128(_mm_shuffle_epi32(value, 0), spread((unsigned)insn->imm & 0xf)));
 	return X86_DONE;
 }
 
-/* Instructions xmm, xmm/m: name, size of the memory operand, whether it must be aligned. */
-#define ARITHMETIC(X, op)                                                                          \
-	X(op##PS, #op "ps", 16, SSE_ALIGNED)                                                       \
-	X(op##PD, #op "pd", 16, SSE_ALIGNED)                                                       \
-	X(op##SS, #op "ss", 4, 0)                                                                  \
-	X(op##SD, #op "sd", 8, 0)
+static __m128i spread_wide(unsigned bits)
+{
+	return _mm_set_epi64x(bits & 2 ? -1 : 0, bits & 1 ? -1 : 0);
+}
 
-#define FLOAT_INSTRUCTIONS(X)                                                                      \
-	ARITHMETIC(X, ADD)                                                                         \
-	ARITHMETIC(X, SUB)                                                                         \
-	ARITHMETIC(X, MUL)                                                                         \
-	ARITHMETIC(X, DIV)                                                                         \
-	ARITHMETIC(X, MIN)                                                                         \
-	ARITHMETIC(X, MAX)                                                                         \
-	ARITHMETIC(X, SQRT)                                                                        \
-	X(RCPPS, "rcpps", 16, SSE_ALIGNED)                                                         \
-	X(RCPSS, "rcpss", 4, 0)                                                                    \
-	X(RSQRTPS, "rsqrtps", 16, SSE_ALIGNED)                                                     \
-	X(RSQRTSS, "rsqrtss", 4, 0)                                                                \
-	X(CVTDQ2PS, "cvtdq2ps", 16, SSE_ALIGNED)                                                   \
-	X(CVTPS2DQ, "cvtps2dq", 16, SSE_ALIGNED)                                                   \
-	X(CVTTPS2DQ, "cvttps2dq", 16, SSE_ALIGNED)                                                 \
-	X(CVTDQ2PD, "cvtdq2pd", 8, 0)                                                              \
-	X(CVTPD2DQ, "cvtpd2dq", 16, SSE_ALIGNED)                                                   \
-	X(CVTTPD2DQ, "cvttpd2dq", 16, SSE_ALIGNED)                                                 \
-	X(CVTPS2PD, "cvtps2pd", 8, 0)                                                              \
-	X(CVTPD2PS, "cvtpd2ps", 16, SSE_ALIGNED)                                                   \
-	X(CVTSS2SD, "cvtss2sd", 4, 0)                                                              \
-	X(CVTSD2SS, "cvtsd2ss", 8, 0)
+static enum x86_result exec_dppd(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	const __m128i wanted = spread_wide((unsigned)insn->imm >> 4);
+	__m128i source, value;
 
-#define FLOAT_FUNCTION(mnemonic, name, size, extra)                                                \
+	SSE_CHECK(cpu);
+	if (!sse_source(cpu, insn, &source))
+		return X86_FAULT;
+	value = _mm_and_si128(sse_get(cpu, insn->reg), wanted);
+	if (!run_MULPD(cpu, &value, _mm_and_si128(source, wanted)))
+		return X86_FAULT;
+	value = _mm_and_si128(value, wanted);
+	source = _mm_unpackhi_epi64(value, value);
+	if (!run_ADDSD(cpu, &value, source))
+		return X86_FAULT;
+	sse_set(cpu, insn->reg,
+		_mm_and_si128(_mm_unpacklo_epi64(value, value), spread_wide((unsigned)insn->imm)));
+	return X86_DONE;
+}
+
+/* Rounding to integers: the immediate is part of the instruction. */
+#define ROUND_CASE(name, mode)                                                                     \
+	case mode:                                                                                 \
+		UNDER_GUEST_MXCSR(name " $" #mode ", %[source], %[value]",                         \
+				  environment, [value] "+x"(value), [source] "x"(source));         \
+		break;
+
+#define ROUND_FUNCTION(mnemonic, name)                                                             \
 	static enum x86_result exec_##mnemonic(struct x86_cpu *cpu, const struct x86_insn *insn)   \
 	{                                                                                          \
 		struct environment environment;                                                    \
@@ -99,14 +215,33 @@ static inline enum x86_result leave(struct x86_cpu *cpu, const struct environmen
 			return X86_FAULT;                                                          \
 		environment = enter(cpu);                                                          \
 		value = sse_get(cpu, insn->reg);                                                   \
-		UNDER_GUEST_MXCSR(name " %[source], %[value]",                                     \
-				  environment, [value] "+x"(value), [source] "x"(source));         \
-		if (leave(cpu, &environment) != X86_DONE)                                          \
+		switch (insn->imm & 15) {                                                          \
+			ROUND_CASE(name, 0)                                                        \
+			ROUND_CASE(name, 1)                                                        \
+			ROUND_CASE(name, 2)                                                        \
+			ROUND_CASE(name, 3)                                                        \
+			ROUND_CASE(name, 4)                                                        \
+			ROUND_CASE(name, 5)                                                        \
+			ROUND_CASE(name, 6)                                                        \
+			ROUND_CASE(name, 7)                                                        \
+			ROUND_CASE(name, 8)                                                        \
+			ROUND_CASE(name, 9)                                                        \
+			ROUND_CASE(name, 10)                                                       \
+			ROUND_CASE(name, 11)                                                       \
+			ROUND_CASE(name, 12)                                                       \
+			ROUND_CASE(name, 13)                                                       \
+			ROUND_CASE(name, 14)                                                       \
+			ROUND_CASE(name, 15)                                                       \
+		}                                                                                  \
+		if (!leave(cpu, &environment, NULL))                                               \
 			return X86_FAULT;                                                          \
 		sse_set(cpu, insn->reg, value);                                                    \
 		return X86_DONE;                                                                   \
 	}
-FLOAT_INSTRUCTIONS(FLOAT_FUNCTION)
+ROUND_FUNCTION(ROUNDPS, "roundps")
+ROUND_FUNCTION(ROUNDPD, "roundpd")
+ROUND_FUNCTION(ROUNDSS, "roundss")
+ROUND_FUNCTION(ROUNDSD, "roundsd")
 
 /* Comparisons with a predicate, which is part of the instruction. */
 #define COMPARE_CASE(name, predicate)                                                              \
@@ -136,7 +271,7 @@ FLOAT_INSTRUCTIONS(FLOAT_FUNCTION)
 			COMPARE_CASE(name, 6)                                                      \
 			COMPARE_CASE(name, 7)                                                      \
 		}                                                                                  \
-		if (leave(cpu, &environment) != X86_DONE)                                          \
+		if (!leave(cpu, &environment, NULL))                                               \
 			return X86_FAULT;                                                          \
 		sse_set(cpu, insn->reg, value);                                                    \
 		return X86_DONE;                                                                   \
@@ -167,7 +302,7 @@ COMPARE_FUNCTION(CMPSD, "cmpsd")
 				   "=@ccc"(carry), [after] "=m"(environment.after)                 \
 				 : [source] "x"(source), [value] "x"(value),                       \
 				   [guest] "m"(environment.guest), [host] "m"(environment.host));  \
-		if (leave(cpu, &environment) != X86_DONE)                                          \
+		if (!leave(cpu, &environment, NULL))                                               \
 			return X86_FAULT;                                                          \
 		flags = (zero ? RFLAGS_ZF : 0) | (parity ? RFLAGS_PF : 0) |                        \
 			(carry ? RFLAGS_CF : 0);                                                   \
@@ -194,7 +329,7 @@ ORDER_FUNCTION(UCOMISD, "ucomisd")
 		environment = enter(cpu);                                                          \
 		UNDER_GUEST_MXCSR(name " %[source], %[value]",                                     \
 				  environment, [value] "=&r"(value), [source] "x"(source));        \
-		if (leave(cpu, &environment) != X86_DONE)                                          \
+		if (!leave(cpu, &environment, NULL))                                               \
 			return X86_FAULT;                                                          \
 		cpu->gpr[insn->reg] = value;                                                       \
 		return X86_DONE;                                                                   \
@@ -238,7 +373,7 @@ static bool general_source(struct x86_cpu *cpu, const struct x86_insn *insn, uin
 			UNDER_GUEST_MXCSR(                                                         \
 				name "l %[source], %[value]",                                      \
 				environment, [value] "+x"(value), [source] "r"((uint32_t)source)); \
-		if (leave(cpu, &environment) != X86_DONE)                                          \
+		if (!leave(cpu, &environment, NULL))                                               \
 			return X86_FAULT;                                                          \
 		sse_set(cpu, insn->reg, value);                                                    \
 		return X86_DONE;                                                                   \
@@ -246,7 +381,7 @@ static bool general_source(struct x86_cpu *cpu, const struct x86_insn *insn, uin
 FROM_GENERAL_FUNCTION(CVTSI2SS, "cvtsi2ss")
 FROM_GENERAL_FUNCTION(CVTSI2SD, "cvtsi2sd")
 
-#define FLOAT_ROW(mnemonic, name, size, extra)                                                     \
+#define FLOAT_ROW(mnemonic, name, size, extra, rounding, width)                                    \
 	{ZYDIS_MNEMONIC_##mnemonic, SSE_ANY, size, extra, exec_##mnemonic},
 #define ROW(mnemonic, size, extra)                                                                 \
 	{                                                                                          \
@@ -268,5 +403,11 @@ const struct sse_row x86_sse_float_rows[] = {
 	ROW(CVTTSD2SI, 8, 0),
 	ROW(CVTSI2SS, 0, 0),
 	ROW(CVTSI2SD, 0, 0),
+	ROW(ROUNDPS, 16, SSE_ALIGNED),
+	ROW(ROUNDPD, 16, SSE_ALIGNED),
+	ROW(ROUNDSS, 4, 0),
+	ROW(ROUNDSD, 8, 0),
+	{ZYDIS_MNEMONIC_DPPS, SSE_ANY, 16, SSE_ALIGNED, exec_dpps},
+	{ZYDIS_MNEMONIC_DPPD, SSE_ANY, 16, SSE_ALIGNED, exec_dppd},
 	{.exec = NULL},
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* SSE: integers, bits, shuffles. None of these looks at or changes MXCSR. */
+/* SSE: integers and bits. None of these looks at or changes MXCSR. */
+#include "x86/flags.h"
 #include "x86/sse.h"
 
 /* Instructions xmm, xmm/m128: each is executed as itself. */
@@ -22,7 +23,26 @@
 	X(PACKSSWB, "packsswb") X(PACKSSDW, "packssdw") X(PACKUSWB, "packuswb")                    \
 	X(PUNPCKLBW, "punpcklbw") X(PUNPCKLWD, "punpcklwd") X(PUNPCKLDQ, "punpckldq")              \
 	X(PUNPCKLQDQ, "punpcklqdq") X(PUNPCKHBW, "punpckhbw") X(PUNPCKHWD, "punpckhwd")            \
-	X(PUNPCKHDQ, "punpckhdq") X(PUNPCKHQDQ, "punpckhqdq")
+	X(PUNPCKHDQ, "punpckhdq") X(PUNPCKHQDQ, "punpckhqdq")                                      \
+	/* SSE3, SSSE3 */                                                                          \
+	X(MOVSLDUP, "movsldup") X(MOVSHDUP, "movshdup") X(PSHUFB, "pshufb")                        \
+	X(PHADDW, "phaddw") X(PHADDD, "phaddd") X(PHADDSW, "phaddsw")                              \
+	X(PHSUBW, "phsubw") X(PHSUBD, "phsubd") X(PHSUBSW, "phsubsw")                              \
+	X(PMADDUBSW, "pmaddubsw") X(PMULHRSW, "pmulhrsw") X(PSIGNB, "psignb")                      \
+	X(PSIGNW, "psignw") X(PSIGND, "psignd") X(PABSB, "pabsb") X(PABSW, "pabsw")                \
+	X(PABSD, "pabsd")                                                                          \
+	/* SSE4.1, SSE4.2 */                                                                       \
+	X(PMULDQ, "pmuldq") X(PMULLD, "pmulld") X(PMINSB, "pminsb") X(PMINSD, "pminsd")            \
+	X(PMINUW, "pminuw") X(PMINUD, "pminud") X(PMAXSB, "pmaxsb") X(PMAXSD, "pmaxsd")            \
+	X(PMAXUW, "pmaxuw") X(PMAXUD, "pmaxud") X(PCMPEQQ, "pcmpeqq")                              \
+	X(PACKUSDW, "packusdw") X(PHMINPOSUW, "phminposuw") X(PCMPGTQ, "pcmpgtq")
+/* Instructions with a shorter operand in memory, which need not be aligned. */
+#define EXTEND_INSTRUCTIONS(X)                                                                     \
+	X(PMOVSXBW, "pmovsxbw", 8) X(PMOVSXBD, "pmovsxbd", 4) X(PMOVSXBQ, "pmovsxbq", 2)           \
+	X(PMOVSXWD, "pmovsxwd", 8) X(PMOVSXWQ, "pmovsxwq", 4) X(PMOVSXDQ, "pmovsxdq", 8)           \
+	X(PMOVZXBW, "pmovzxbw", 8) X(PMOVZXBD, "pmovzxbd", 4) X(PMOVZXBQ, "pmovzxbq", 2)           \
+	X(PMOVZXWD, "pmovzxwd", 8) X(PMOVZXWQ, "pmovzxwq", 4) X(PMOVZXDQ, "pmovzxdq", 8)           \
+	X(MOVDDUP, "movddup", 8)
 /* clang-format on */
 
 #define PLAIN_FUNCTION(mnemonic, name)                                                             \
@@ -39,6 +59,25 @@
 		return X86_DONE;                                                                   \
 	}
 PLAIN_INSTRUCTIONS(PLAIN_FUNCTION)
+#define EXTEND_FUNCTION(mnemonic, name, size) PLAIN_FUNCTION(mnemonic, name)
+EXTEND_INSTRUCTIONS(EXTEND_FUNCTION)
+
+/* ZF: no common bit is set; CF: no bit of the source is set that the destination lacks. */
+static enum x86_result exec_ptest(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	__m128i source, value;
+	bool zero, carry;
+
+	SSE_CHECK(cpu);
+	if (!sse_source(cpu, insn, &source))
+		return X86_FAULT;
+	value = sse_get(cpu, insn->reg);
+	__asm__("ptest %[source], %[value]"
+		: "=@ccz"(zero), "=@ccc"(carry)
+		: [source] "x"(source), [value] "x"(value));
+	x86_change_flags(cpu, RFLAGS_ARITHMETIC, (zero ? RFLAGS_ZF : 0) | (carry ? RFLAGS_CF : 0));
+	return X86_DONE;
+}
 
 /*
  * Shifts by an XMM register, m128 or an immediate byte (then the rm register is shifted); a count
@@ -77,151 +116,16 @@ PLAIN_INSTRUCTIONS(PLAIN_FUNCTION)
 	}
 SHIFT_INSTRUCTIONS(SHIFT_FUNCTION)
 
-/* Whole-register shifts count in bytes. */
-static enum x86_result exec_pslldq(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	union x86_xmm *value = &cpu->xmm[insn->rm], result = {};
-	unsigned count = (uint8_t)insn->imm;
-
-	SSE_CHECK(cpu);
-	for (unsigned i = count; i < sizeof(result); i++)
-		result.u8[i] = value->u8[i - count];
-	*value = result;
-	return X86_DONE;
-}
-
-static enum x86_result exec_psrldq(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	union x86_xmm *value = &cpu->xmm[insn->rm], result = {};
-	unsigned count = (uint8_t)insn->imm;
-
-	SSE_CHECK(cpu);
-	for (unsigned i = count; i < sizeof(result); i++)
-		result.u8[i - count] = value->u8[i];
-	*value = result;
-	return X86_DONE;
-}
-
-/* Each destination element takes two bits of the immediate, the lowest first. */
-static unsigned selected(const struct x86_insn *insn, unsigned element)
-{
-	return (unsigned)(insn->imm >> 2 * element) & 3;
-}
-
-static enum x86_result exec_pshufd(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	union x86_xmm source, result;
-	__m128i value;
-
-	SSE_CHECK(cpu);
-	if (!sse_source(cpu, insn, &value))
-		return X86_FAULT;
-	_mm_store_si128((__m128i *)&source, value);
-	for (unsigned i = 0; i < 4; i++)
-		result.u32[i] = source.u32[selected(insn, i)];
-	cpu->xmm[insn->reg] = result;
-	return X86_DONE;
-}
-
-static enum x86_result shuffle_words(struct x86_cpu *cpu, const struct x86_insn *insn,
-				     unsigned first)
-{
-	union x86_xmm source, result;
-	__m128i value;
-
-	SSE_CHECK(cpu);
-	if (!sse_source(cpu, insn, &value))
-		return X86_FAULT;
-	_mm_store_si128((__m128i *)&source, value);
-	result = source;
-	for (unsigned i = 0; i < 4; i++)
-		result.u16[first + i] = source.u16[first + selected(insn, i)];
-	cpu->xmm[insn->reg] = result;
-	return X86_DONE;
-}
-
-static enum x86_result exec_pshuflw(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	return shuffle_words(cpu, insn, 0);
-}
-
-static enum x86_result exec_pshufhw(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	return shuffle_words(cpu, insn, 4);
-}
-
-/* The lower half out of the destination, the upper one out of the source. */
-static enum x86_result exec_shufps(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	union x86_xmm source, result, old = cpu->xmm[insn->reg];
-	__m128i value;
-
-	SSE_CHECK(cpu);
-	if (!sse_source(cpu, insn, &value))
-		return X86_FAULT;
-	_mm_store_si128((__m128i *)&source, value);
-	for (unsigned i = 0; i < 2; i++) {
-		result.u32[i] = old.u32[selected(insn, i)];
-		result.u32[2 + i] = source.u32[selected(insn, 2 + i)];
-	}
-	cpu->xmm[insn->reg] = result;
-	return X86_DONE;
-}
-
-static enum x86_result exec_shufpd(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	union x86_xmm source, result, old = cpu->xmm[insn->reg];
-	__m128i value;
-
-	SSE_CHECK(cpu);
-	if (!sse_source(cpu, insn, &value))
-		return X86_FAULT;
-	_mm_store_si128((__m128i *)&source, value);
-	result.u64[0] = old.u64[insn->imm & 1];
-	result.u64[1] = source.u64[(insn->imm >> 1) & 1];
-	cpu->xmm[insn->reg] = result;
-	return X86_DONE;
-}
-
-static enum x86_result exec_pinsrw(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	uint64_t value = cpu->gpr[insn->rm];
-
-	SSE_CHECK(cpu);
-	if (insn->memory &&
-	    !x86_load(cpu, insn->segment, x86_effective_address(cpu, insn), 2, &value))
-		return X86_FAULT;
-	cpu->xmm[insn->reg].u16[insn->imm & 7] = (uint16_t)value;
-	return X86_DONE;
-}
-
-static enum x86_result exec_pextrw(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	SSE_CHECK(cpu);
-	cpu->gpr[insn->reg] = cpu->xmm[insn->rm].u16[insn->imm & 7];
-	return X86_DONE;
-}
-
 #define PLAIN_ROW(mnemonic, name)                                                                  \
 	{ZYDIS_MNEMONIC_##mnemonic, SSE_ANY, 16, SSE_ALIGNED, exec_##mnemonic},
 #define SHIFT_ROW(mnemonic, name)                                                                  \
 	{ZYDIS_MNEMONIC_##mnemonic, SSE_TO_REG, 16, SSE_ALIGNED, exec_##mnemonic##_by_register},   \
 		{ZYDIS_MNEMONIC_##mnemonic, SSE_TO_RM, 16, 0, exec_##mnemonic##_by_immediate},
-#define ROW(mnemonic, form, extra, exec)                                                           \
-	{                                                                                          \
-		ZYDIS_MNEMONIC_##mnemonic, form, 16, extra, exec                                   \
-	}
+#define EXTEND_ROW(mnemonic, name, size)                                                           \
+	{ZYDIS_MNEMONIC_##mnemonic, SSE_ANY, size, 0, exec_##mnemonic},
 
 const struct sse_row x86_sse_integer_rows[] = {
-	PLAIN_INSTRUCTIONS(PLAIN_ROW) SHIFT_INSTRUCTIONS(SHIFT_ROW)
-		ROW(PSLLDQ, SSE_ANY, 0, exec_pslldq),
-	ROW(PSRLDQ, SSE_ANY, 0, exec_psrldq),
-	ROW(PSHUFD, SSE_ANY, SSE_ALIGNED, exec_pshufd),
-	ROW(PSHUFLW, SSE_ANY, SSE_ALIGNED, exec_pshuflw),
-	ROW(PSHUFHW, SSE_ANY, SSE_ALIGNED, exec_pshufhw),
-	ROW(SHUFPS, SSE_ANY, SSE_ALIGNED, exec_shufps),
-	ROW(SHUFPD, SSE_ANY, SSE_ALIGNED, exec_shufpd),
-	ROW(PINSRW, SSE_ANY, 0, exec_pinsrw),
-	ROW(PEXTRW, SSE_ANY, 0, exec_pextrw),
+	PLAIN_INSTRUCTIONS(PLAIN_ROW) EXTEND_INSTRUCTIONS(EXTEND_ROW) SHIFT_INSTRUCTIONS(SHIFT_ROW){
+		ZYDIS_MNEMONIC_PTEST, SSE_ANY, 16, SSE_ALIGNED, exec_ptest},
 	{.exec = NULL},
 };

@@ -122,8 +122,8 @@ static enum x86_result exec_pmovmskb(struct x86_cpu *cpu, const struct x86_insn 
 	return X86_DONE;
 }
 
-static bool store_masked_half(struct x86_cpu *cpu, unsigned segment, uint64_t offset,
-			      uint64_t value, uint64_t signs)
+bool x86_sse_store_masked(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uint64_t value,
+			  uint64_t signs)
 {
 	/* Each byte of @mask is all ones where the sign bit of its byte is set. */
 	uint64_t mask = ((signs >> 7) & 0x0101010101010101ull) * 0xff;
@@ -145,28 +145,21 @@ static enum x86_result exec_maskmovdqu(struct x86_cpu *cpu, const struct x86_ins
 	uint64_t rdi = cpu->gpr[X86_RDI];
 
 	SSE_CHECK(cpu);
-	if (insn->address_size == 4)
-		rdi = (uint32_t)rdi;
+	if (insn->address_size != 8)
+		rdi = insn->address_size == 4 ? (uint32_t)rdi : (uint16_t)rdi;
 	for (unsigned i = 0; i < 2; i++)
-		if (!store_masked_half(cpu, insn->segment, rdi + i * sizeof(uint64_t),
-				       value->u64[i], mask->u64[i]))
+		if (!x86_sse_store_masked(cpu, insn->segment, rdi + i * sizeof(uint64_t),
+					  value->u64[i], mask->u64[i]))
 			return X86_FAULT;
 	return X86_DONE;
 }
 
-/* False: raised, or an unmasked exception that this build has no exact model of. */
 static bool accept_mxcsr(struct x86_cpu *cpu, uint32_t value)
 {
-	if (value & ~MXCSR_DEFINED) {
-		x86_raise_code(cpu, X86_GP, 0);
-		return false;
-	}
-	if (!(value & MXCSR_UE << MXCSR_MASK_SHIFT)) {
-		x86_end(cpu, UMBRA_END_ERROR,
-			"unmasked SSE underflow (MXCSR = %#x) is not in this build", value);
-		return false;
-	}
-	return true;
+	if (!(value & ~MXCSR_DEFINED))
+		return true;
+	x86_raise_code(cpu, X86_GP, 0);
+	return false;
 }
 
 static enum x86_result exec_ldmxcsr(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -303,6 +296,8 @@ const struct sse_row x86_sse_move_rows[] = {
 	LOAD(MOVUPS, 16, 0, exec_load),
 	LOAD(MOVUPD, 16, 0, exec_load),
 	LOAD(MOVDQU, 16, 0, exec_load),
+	OTHER(LDDQU, 16, exec_load),
+	LOAD(MOVNTDQA, 16, SSE_ALIGNED, exec_load),
 	LOAD(MOVD, 0, 0, exec_load),
 	LOAD(MOVQ, 8, 0, exec_load),
 	LOAD(MOVSS, 4, 0, exec_load_scalar),

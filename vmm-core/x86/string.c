@@ -14,7 +14,7 @@ enum string { STRING_MOVS, STRING_STOS, STRING_LODS, STRING_CMPS, STRING_SCAS, N
 ALWAYS_INLINE uint64_t address_get(const struct x86_cpu *cpu, const struct x86_insn *insn,
 				   unsigned reg)
 {
-	return insn->address_size == 8 ? cpu->gpr[reg] : (uint32_t)cpu->gpr[reg];
+	return x86_address_part(insn, cpu->gpr[reg]);
 }
 
 ALWAYS_INLINE void address_add(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned reg,
@@ -174,7 +174,12 @@ ALWAYS_INLINE enum x86_result repeat(struct x86_cpu *cpu, const struct x86_insn 
 			n = bulk(cpu, insn, op,
 				 count < cpu->rep_room - done ? count : cpu->rep_room - done, size);
 		if (!n) {
-			if (!iterate(cpu, insn, op, size)) {
+			bool iterated;
+
+			cpu->unsettled += done;
+			iterated = iterate(cpu, insn, op, size);
+			cpu->unsettled -= done;
+			if (!iterated) {
 				cpu->steps += done;
 				return X86_FAULT;
 			}

@@ -57,8 +57,7 @@ enum x86_result x86_exec_sysret(struct x86_cpu *cpu, const struct x86_insn *insn
 		return x86_raise(cpu, X86_UD);
 	if (cpu->cpl || (to_64 && !x86_canonical(cpu, rip)))
 		return x86_raise_code(cpu, X86_GP, 0);
-	if (x86_write_flags(cpu, cpu->gpr[X86_R11], mask, 3) == X86_FAULT)
-		return X86_FAULT;
+	x86_write_flags(cpu, cpu->gpr[X86_R11], mask);
 	cpu->gpr[X86_RIP] = to_64 ? rip : (uint32_t)rip;
 	set_flat(&cpu->segment[X86_CS], (base + (to_64 ? SYSRET_CS_64 : 0)) | 3, 3,
 		 SEG_CODE | SEG_READABLE | (to_64 ? SEG_L : SEG_DB));

@@ -108,6 +108,7 @@ static const struct row rows[] = {
 	ROW(POPFQ, popf),
 	ROW(HLT, hlt),
 	ROW(INT, int),
+	ROW(INT1, int1),
 	ROW(INT3, int3),
 	ROW(INTO, into),
 

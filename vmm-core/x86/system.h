@@ -16,6 +16,7 @@ x86_exec x86_exec_pushf;
 x86_exec x86_exec_popf;
 x86_exec x86_exec_hlt;
 x86_exec x86_exec_int;
+x86_exec x86_exec_int1;
 x86_exec x86_exec_int3;
 x86_exec x86_exec_into;
 x86_exec x86_exec_undefined;

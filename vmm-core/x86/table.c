@@ -84,6 +84,8 @@ enum x86_result x86_exec_lldt(struct x86_cpu *cpu, const struct x86_insn *insn)
 	struct x86_descriptor d;
 	uint16_t selector;
 
+	if (!x86_protected(cpu))
+		return x86_raise(cpu, X86_UD);
 	if (cpu->cpl)
 		return gp(cpu, 0);
 	if (!load_selector(cpu, insn, insn->reg, &selector))
@@ -110,6 +112,8 @@ enum x86_result x86_exec_ltr(struct x86_cpu *cpu, const struct x86_insn *insn)
 	uint16_t selector;
 	uint8_t type;
 
+	if (!x86_protected(cpu))
+		return x86_raise(cpu, X86_UD);
 	if (cpu->cpl)
 		return gp(cpu, 0);
 	if (!load_selector(cpu, insn, insn->reg, &selector))
@@ -120,12 +124,8 @@ enum x86_result x86_exec_ltr(struct x86_cpu *cpu, const struct x86_insn *insn)
 		return gp(cpu, selector);
 	if (!x86_read_descriptor(cpu, selector, X86_GP, 0, &d))
 		return X86_FAULT;
-	if (!x86_long_mode(cpu) && (d.rights & (SEG_S | SEG_TYPE)) == SYS_TSS_16_AVAILABLE) {
-		x86_end(cpu, UMBRA_END_ERROR, "a 16-bit TSS (TR = %#x) is not in this build",
-			selector);
-		return X86_FAULT;
-	}
-	if ((d.rights & (SEG_S | SEG_TYPE)) != SYS_TSS_AVAILABLE ||
+	type = d.rights & (SEG_S | SEG_TYPE);
+	if ((type != SYS_TSS_AVAILABLE && (type != SYS_TSS_16_AVAILABLE || x86_long_mode(cpu))) ||
 	    !x86_canonical_base(cpu, d.base))
 		return gp(cpu, selector);
 	if (!(d.rights & SEG_P))
@@ -157,11 +157,15 @@ static enum x86_result store_selector(struct x86_cpu *cpu, const struct x86_insn
 
 enum x86_result x86_exec_sldt(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
+	if (!x86_protected(cpu))
+		return x86_raise(cpu, X86_UD);
 	return store_selector(cpu, insn, cpu->ldtr.selector);
 }
 
 enum x86_result x86_exec_str(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
+	if (!x86_protected(cpu))
+		return x86_raise(cpu, X86_UD);
 	return store_selector(cpu, insn, cpu->tr.selector);
 }
 
@@ -233,6 +237,8 @@ enum x86_result x86_exec_lar(struct x86_cpu *cpu, const struct x86_insn *insn)
 	uint16_t selector;
 	bool visible;
 
+	if (!x86_protected(cpu))
+		return x86_raise(cpu, X86_UD);
 	if (!load_selector(cpu, insn, insn->rm, &selector) ||
 	    !look_at(cpu, selector, x86_long_mode(cpu) ? TYPES_LAR_64 : TYPES_LAR_32, &d, &visible))
 		return X86_FAULT;
@@ -246,6 +252,8 @@ enum x86_result x86_exec_lsl(struct x86_cpu *cpu, const struct x86_insn *insn)
 	uint16_t selector;
 	bool visible;
 
+	if (!x86_protected(cpu))
+		return x86_raise(cpu, X86_UD);
 	if (!load_selector(cpu, insn, insn->rm, &selector) ||
 	    !look_at(cpu, selector, x86_long_mode(cpu) ? TYPES_LSL_64 : TYPES_LSL_32, &d, &visible))
 		return X86_FAULT;
@@ -258,6 +266,8 @@ static enum x86_result verify(struct x86_cpu *cpu, const struct x86_insn *insn, 
 	uint16_t selector;
 	bool visible;
 
+	if (!x86_protected(cpu))
+		return x86_raise(cpu, X86_UD);
 	if (!load_selector(cpu, insn, insn->reg, &selector) ||
 	    !look_at(cpu, selector, 0, &d, &visible))
 		return X86_FAULT;
