@@ -3,8 +3,8 @@
 """umbra explain: the references of each walk, in their order, as the manual has them.
 
 The lists are written out by hand for the mov1234 guest: 4-level paging, the entry for GVA 0x1234
-in the PT at index 1, the three upper entries at index 0. Its tables are at guest pages 0x103,
-0x104, 0x105 (one 2M region) and 0x400; the target is page 0x401 (another one).
+in the PT at index 1, the three upper entries at index 0. Its tables are at guest pages 0x104,
+0x105, 0x106 (one 2M region) and 0x400; the target is page 0x401 (another one).
 """
 import json
 import os
@@ -15,7 +15,7 @@ import tempfile
 UMBRA = os.path.abspath("umbra")
 os.environ["UMBRA_GUESTS"] = os.path.abspath("guests")
 
-ROOT, PDPT, PD, PT, TARGET = 0x103000, 0x104000, 0x105000, 0x400008, 0x401234
+ROOT, PDPT, PD, PT, TARGET = 0x104000, 0x105000, 0x106000, 0x400008, 0x401234
 
 
 def ept(gpa, down_to=1):
