@@ -43,10 +43,12 @@ INTEGRATION_TESTS = \
 	tests/integration/test_docs.py \
 	tests/integration/test_explain.py \
 	tests/integration/test_law.py \
+	tests/integration/test_linux.py \
 	tests/integration/test_memtest.py \
 	tests/style/test_style.sh
 TESTS += $(INTEGRATION_TESTS)
-EXTRA_DIST += $(INTEGRATION_TESTS) tests/integration/images.py tests/integration/tap.py
+EXTRA_DIST += $(INTEGRATION_TESTS) tests/integration/debian.py \
+	tests/integration/images.py tests/integration/tap.py
 
 # A few law runs and all unit and property tests: what runs under the sanitizers in every run.
 print-sanitizer-tests:
