@@ -46,6 +46,10 @@ static uint64_t random_flags(void)
 		flags |= PTE_A;
 	if (!random_below(4))
 		flags |= PTE_D;
+	if (!random_below(4))
+		flags |= PTE_G;
+	if (!random_below(3))
+		flags |= (uint64_t)random_below(16) << PTE_KEY_SHIFT;
 	if (!random_below(60))
 		flags |= 1ull << (40 + random_below(12)); /* reserved */
 	return flags;
@@ -82,7 +86,7 @@ static uint64_t find_entry(struct law *law, uint64_t gva, unsigned level)
 
 		memcpy(&entry, law->ram + table + entry_index(gva, l) * 8, 8);
 		table = entry & ENTRY_ADDRESS;
-		if (!(entry & PTE_P) || table >= FIRST_DATA || (l == 2 && (entry & PTE_PS)))
+		if (!(entry & PTE_P) || table >= FIRST_DATA || (l <= 3 && (entry & PTE_PS)))
 			return 0;
 	}
 	return table + entry_index(gva, level) * 8;
@@ -91,6 +95,17 @@ static uint64_t find_entry(struct law *law, uint64_t gva, unsigned level)
 static void load_cr3(struct law *law)
 {
 	assert_int_equal(hw_load_cr3(law->box.hw, law->box.regs.cr3, false), 0);
+	box_attend(&law->box);
+}
+
+/* No translation stays, global ones neither. */
+static void invalidate_all(struct law *law)
+{
+	if (!(law->box.regs.cr4 & CR4_PGE) && random_below(2)) {
+		load_cr3(law);
+		return;
+	}
+	hw_invpcid(law->box.hw, HW_INVPCID_ALL, 0, 0);
 	box_attend(&law->box);
 }
 
@@ -112,7 +127,7 @@ static void change_leaf(struct law *law)
 	if (random_below(4))
 		hw_invlpg(law->box.hw, gva);
 	else
-		load_cr3(law);
+		invalidate_all(law);
 	box_attend(&law->box);
 }
 
@@ -125,15 +140,15 @@ static void change_upper(struct law *law)
 	if (!gpa)
 		return;
 	memcpy(&old, law->ram + gpa, 8);
-	if (level == 2 && !random_below(3))
-		new = FIRST_DATA | PTE_PS | random_flags();
-	else if (level == 2 && (old & PTE_PS))
+	if (level <= 3 && !random_below(3))
+		new = (level == 2 ? FIRST_DATA : 0) | PTE_PS | random_flags();
+	else if (level <= 3 && (old & PTE_PS))
 		new = 0;
 	else
 		new = old ^ (1ull << (1 + random_below(6)));
 	write_both(law, gpa, new);
 	if (old & PTE_P)
-		load_cr3(law);
+		invalidate_all(law);
 }
 
 /* Widening rights needs no invalidation: at most a fault that the walk does not confirm. */
@@ -145,8 +160,12 @@ static void widen(struct law *law)
 	if (!gpa)
 		return;
 	memcpy(&old, law->ram + gpa, 8);
-	if (old & PTE_P)
-		write_both(law, gpa, (old | PTE_W | PTE_U) & ~PTE_NX);
+	if (!(old & PTE_P))
+		return;
+	/* What a user may, SMEP and SMAP deny a supervisor. */
+	if (!(law->box.regs.cr4 & (CR4_SMEP | CR4_SMAP | CR4_PKE)))
+		old |= PTE_U;
+	write_both(law, gpa, (old | PTE_W) & ~PTE_NX);
 }
 
 /* Puts a table (fresh, from the pool behind the window's) where there is none. */
@@ -187,10 +206,21 @@ static void access_one(struct law *law)
 
 static void change_control(struct law *law)
 {
-	if (random_below(2))
+	static const uint64_t cr4[] = {CR4_PGE, CR4_SMEP, CR4_SMAP, CR4_PKE};
+	uint32_t which = random_below(12);
+
+	if (which >= 8) {
+		/* A third of the bits: each key has its own rights, and most some. */
+		law->box.regs.pkru = random_below(1u << 31) & random_below(1u << 31);
+		hw_set_pkru(law->box.hw, law->box.regs.pkru);
+		return;
+	}
+	if (which < 2)
 		law->box.regs.cr0 ^= CR0_WP;
-	else
+	else if (which < 4)
 		law->box.regs.efer ^= EFER_NXE;
+	else
+		law->box.regs.cr4 ^= cr4[which - 4];
 	assert_int_equal(hw_paging_changed(law->box.hw, &law->box.regs), 0);
 	box_attend(&law->box);
 }
@@ -259,11 +289,11 @@ static void run_law(enum umbra_mode mode, bool switching, uint64_t seed)
 			widen(&law);
 		else if (dice < 190)
 			grow(&law, &next);
-		else if (dice < 194)
+		else if (dice < 198)
 			change_control(&law);
-		else if (dice < 200)
+		else if (dice < 204)
 			load_cr3(&law);
-		else if (dice < 203 && switching) {
+		else if (dice < 207 && switching) {
 			enum umbra_mode to = law.box.vmm->mode == UMBRA_MODE_EPT ? UMBRA_MODE_SHADOW
 										 : UMBRA_MODE_EPT;
 
