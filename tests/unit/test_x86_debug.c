@@ -144,6 +144,17 @@ static void breakpoints_on_ports_need_cr4_de(void **state)
 	assert_handler(b, X86_UD);
 }
 
+static void cr4_de_counts_at_once(void **state)
+{
+	struct x86_box *b = *state;
+
+	watch(b, 0, 0x80, DR7_ON(0, PORT));
+	b->cpu->gpr[X86_RAX] = b->cpu->cr4 | CR4_DE;
+	RUN(b, "\x0f\x22\xe0\xe4\x80\x90"); /* mov cr4, rax; in al, 80H */
+	assert_handler(b, X86_DB);
+	assert_int_equal(saved_rip(b), CODE + 5);
+}
+
 static void general_detect_guards_the_debug_registers_once(void **state)
 {
 	struct x86_box *b = *state;
@@ -400,6 +411,7 @@ int main(void)
 		TEST(a_watched_page_that_was_just_used_is_watched_all_the_same),
 		TEST(a_string_traps_between_iterations_with_rf),
 		TEST(breakpoints_on_ports_need_cr4_de),
+		TEST(cr4_de_counts_at_once),
 		TEST(general_detect_guards_the_debug_registers_once),
 		TEST(tf_traps_after_each_instruction),
 		TEST(int_n_is_not_stepped_but_a_popf_that_clears_tf_is),

@@ -78,6 +78,8 @@ enum x86_result x86_exec_syscall(struct x86_cpu *cpu, const struct x86_insn *ins
 		flags &= ~(uint64_t)(RFLAGS_VM | RFLAGS_IF);
 	}
 	x86_set_flags(cpu, flags | RFLAGS_ONE);
+	if (!(flags & RFLAGS_TF)) /* its mask cleared it: nothing to step before SYSRET */
+		cpu->single_step = false;
 	set_flat(&cpu->segment[X86_SS], selector + SYSRET_SS, 0, STACK_RIGHTS);
 	enter(cpu, selector & SELECTOR_MASK, 0, x86_long_mode(cpu), rip);
 	return X86_LEAVE;
