@@ -12,7 +12,7 @@
  * seed=1        of the pages written to and the values
  *
  * Each lane has trees, pages and tables of its own. About 7,500 instructions a process; a tree
- * has 40. rounds=1 depth=2 children=2 pages=32 writes=8: 1 million instructions.
+ * has 40. rounds=1 depth=2 pages=32: 0.5 million instructions.
  */
 #include "lib/processors.h"
 #include "lib/runtime.h"

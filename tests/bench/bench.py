@@ -23,6 +23,8 @@ GUESTS = (
     ("chase", ""),
     ("churn", ""),
     ("switcher", ""),
+    ("forker", ""),
+    ("scan", ""),
     ("phases", "phases=4 tlb=5260000 table=308800 pages=4096"),
 )
 

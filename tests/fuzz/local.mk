@@ -17,8 +17,8 @@ FUZZ_TARGETS = tests/fuzz/target_code tests/fuzz/target_image
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
 fuzz_target_ldflags = -fsanitize=fuzzer
 tests_fuzz_target_code_SOURCES = \
-	tests/fuzz/entry.S \
-	tests/fuzz/entry.h \
+	tests/fuzz/start.S \
+	tests/fuzz/start.h \
 	tests/fuzz/target.c \
 	tests/fuzz/target.h \
 	tests/fuzz/target_code.c \
@@ -35,6 +35,6 @@ EXTRA_DIST += tests/fuzz/seeds.py tests/fuzz/test_targets.py
 
 # Runs the targets, with seeds that a script writes: seconds each, 10 minutes with UMBRA_FULL.
 fuzz: $(FUZZ_TARGETS)
-	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS=tests/fuzz/test_targets.py
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS check_PROGRAMS= TESTS=tests/fuzz/test_targets.py
 
 .PHONY: fuzz

@@ -20,7 +20,8 @@ PE, ET, WP, AM, PG = 1, 0x10, 1 << 16, 1 << 18, 1 << 31
 PSE, PAE, PGE, SIMD, LA57, UMIP = 0x10, 0x20, 0x80, 0x600, 1 << 12, 1 << 11
 FSGSBASE, PCIDE, OSXSAVE, SMEP, SMAP, PKE = (1 << n for n in (16, 17, 18, 20, 21, 22))
 SCE, LME, NXE = 1, 1 << 8, 1 << 11
-ALL_CR4 = PSE | PGE | SIMD | UMIP | FSGSBASE | PCIDE | OSXSAVE | SMAP | PKE | 0x4F
+# Not SMEP and SMAP: low memory is the user's too.
+ALL_CR4 = PSE | PGE | SIMD | UMIP | FSGSBASE | PCIDE | OSXSAVE | PKE | 0x4F
 VM, NESTED, TRAP, INTERRUPTS, ALIGNMENT = 1 << 17, 1 << 14, 1 << 8, 1 << 9, 1 << 18
 
 # name: CR0, CR3, CR4, EFER, EIP, CS, SS, EFLAGS
@@ -32,8 +33,8 @@ STATES = {
     "virtual-8086-paged": (PG | WP | PE | ET, PD_32, 3 | PSE, 0, 0, CODE >> 4, 0x3000, VM),
     "two-level": (PG | WP | PE | ET, PD_32, PSE | PGE | SIMD, 0, CODE, CODE_32, DATA, 0),
     "two-level-user": (PG | PE | ET, PD_32, PSE, 0, CODE, USER_32, USER_DATA, TRAP),
-    "pae": (PG | WP | PE | ET, PDPT_PAE, PAE | SIMD | SMEP, NXE, CODE, CODE_32, DATA, 0),
-    "pae-user": (PG | WP | PE | ET, PDPT_PAE, PAE | SMAP, NXE, CODE, USER_32, USER_DATA, 0),
+    "pae": (PG | WP | PE | ET, PDPT_PAE, PAE | SIMD, NXE, CODE, CODE_32, DATA, 0),
+    "pae-user": (PG | WP | PE | ET, PDPT_PAE, PAE | SMAP | SMEP, NXE, CODE, USER_32, USER_DATA, 0),
     "long": (PG | WP | PE | ET, PML4, PAE | SIMD, SCE | LME | NXE, CODE, CODE_64, DATA, INTERRUPTS),
     "long-all": (PG | WP | AM | PE | ET, PML4, PAE | ALL_CR4, SCE | LME | NXE, CODE, CODE_64, DATA,
                  ALIGNMENT),

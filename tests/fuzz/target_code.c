@@ -3,13 +3,13 @@
  * A libFuzzer target: any bytes as code, any tables. An input chooses control registers, segments,
  * flags and registers, changes entries of page tables and descriptors, and brings code; what it
  * does not bring (handlers, data, the rest of the tables) is a program of fuzz_program.c. The guest
- * is a multiboot image, so it gets where it gets by nothing but its own instructions (entry.S).
+ * is a multiboot image, so it gets where it gets by nothing but its own instructions (start.S).
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "entry.h"
+#include "start.h"
 #include "fuzz.h"
 #include "paging/entry.h"
 #include "target.h"
@@ -51,7 +51,7 @@ struct change {
 	uint16_t value[4];
 };
 
-extern const uint8_t fuzz_entry[], fuzz_entry_end[], fuzz_entry_skip[], fuzz_entry_skip_code[];
+extern const uint8_t fuzz_start[], fuzz_start_end[], fuzz_start_skip[], fuzz_start_skip_code[];
 
 static uint8_t image[IMAGE_SIZE];
 
@@ -62,10 +62,10 @@ static void put(uint32_t at, uint64_t value, unsigned size)
 
 static void put_gate(unsigned vector, const uint8_t *handler)
 {
-	uint32_t address = ENTRY_ADDRESS + (uint32_t)(handler - fuzz_entry);
+	uint32_t address = START_ADDRESS + (uint32_t)(handler - fuzz_start);
 
-	put(ENTRY_SKIP_IDT + 8 * vector, FUZZ_SELECTOR_CODE_32 << 16 | (address & 0xffff), 4);
-	put(ENTRY_SKIP_IDT + 8 * vector + 4, (address & 0xffff0000) | 0x8e00, 4);
+	put(START_SKIP_IDT + 8 * vector, FUZZ_SELECTOR_CODE_32 << 16 | (address & 0xffff), 4);
+	put(START_SKIP_IDT + 8 * vector + 4, (address & 0xffff0000) | 0x8e00, 4);
 }
 
 static void put_table_register(uint32_t at, uint32_t base, uint16_t limit)
@@ -74,25 +74,25 @@ static void put_table_register(uint32_t at, uint32_t base, uint16_t limit)
 	put(at + 2, base, 4);
 }
 
-static void make_entry(void)
+static void make_start(void)
 {
 	const uint32_t magic = 0x1badb002, flags = 0x10000;
 
-	put(ENTRY_HEADER, magic, 4);
-	put(ENTRY_HEADER + 4, flags, 4);
-	put(ENTRY_HEADER + 8, 0u - magic - flags, 4);
-	put(ENTRY_HEADER + 12, ENTRY_HEADER, 4); /* header_addr: the image is loaded at 0 */
-	put(ENTRY_HEADER + 28, ENTRY_ADDRESS, 4);
-	memcpy(&image[ENTRY_ADDRESS], fuzz_entry, fuzz_entry_end - fuzz_entry);
-	put_table_register(ENTRY_GDTR, FUZZ_GDT, FUZZ_GDT_SIZE - 1);
-	put_table_register(ENTRY_IDTR, FUZZ_IDT, 0xfff);
-	put_table_register(ENTRY_SKIP_IDTR, ENTRY_SKIP_IDT, 0xff);
-	put_gate(6, fuzz_entry_skip);
-	put_gate(10, fuzz_entry_skip_code);
-	put_gate(11, fuzz_entry_skip_code);
-	put_gate(12, fuzz_entry_skip_code);
-	put_gate(13, fuzz_entry_skip_code);
-	put_gate(14, fuzz_entry_skip_code);
+	put(START_HEADER, magic, 4);
+	put(START_HEADER + 4, flags, 4);
+	put(START_HEADER + 8, 0u - magic - flags, 4);
+	put(START_HEADER + 12, START_HEADER, 4); /* header_addr: the image is loaded at 0 */
+	put(START_HEADER + 28, START_ADDRESS, 4);
+	memcpy(&image[START_ADDRESS], fuzz_start, fuzz_start_end - fuzz_start);
+	put_table_register(START_GDTR, FUZZ_GDT, FUZZ_GDT_SIZE - 1);
+	put_table_register(START_IDTR, FUZZ_IDT, 0xfff);
+	put_table_register(START_SKIP_IDTR, START_SKIP_IDT, 0xff);
+	put_gate(6, fuzz_start_skip);
+	put_gate(10, fuzz_start_skip_code);
+	put_gate(11, fuzz_start_skip_code);
+	put_gate(12, fuzz_start_skip_code);
+	put_gate(13, fuzz_start_skip_code);
+	put_gate(14, fuzz_start_skip_code);
 }
 
 /* Low memory mapped to itself in each format. */
@@ -139,13 +139,13 @@ static void make_parameters(const struct head *head)
 	const uint32_t frame[] = {head->eip, head->cs, head->eflags, head->esp, head->ss,
 				  head->es,  head->ds, head->fs,     head->gs};
 
-	put(ENTRY_PARAMETERS + ENTRY_CR0, head->cr0, 4);
-	put(ENTRY_PARAMETERS + ENTRY_CR3, head->cr3, 4);
-	put(ENTRY_PARAMETERS + ENTRY_CR4, head->cr4, 4);
-	put(ENTRY_PARAMETERS + ENTRY_EFER, head->efer, 4);
-	put(ENTRY_PARAMETERS + ENTRY_TR, head->tr, 2);
-	memcpy(&image[ENTRY_PARAMETERS + ENTRY_REGISTERS], head->registers, 32);
-	memcpy(&image[ENTRY_PARAMETERS + ENTRY_REGISTERS + 32], frame, sizeof(frame));
+	put(START_PARAMETERS + START_CR0, head->cr0, 4);
+	put(START_PARAMETERS + START_CR3, head->cr3, 4);
+	put(START_PARAMETERS + START_CR4, head->cr4, 4);
+	put(START_PARAMETERS + START_EFER, head->efer, 4);
+	put(START_PARAMETERS + START_TR, head->tr, 2);
+	memcpy(&image[START_PARAMETERS + START_REGISTERS], head->registers, 32);
+	memcpy(&image[START_PARAMETERS + START_REGISTERS + 32], frame, sizeof(frame));
 }
 
 static void make_image(const struct head *head, const uint8_t *rest, size_t size)
@@ -161,7 +161,7 @@ static void make_image(const struct head *head, const uint8_t *rest, size_t size
 		fuzz_program_make(programs[seed], seed);
 	}
 	memcpy(image, programs[seed]->low, sizeof(image));
-	make_entry();
+	make_start();
 	make_more_tables();
 	make_parameters(head);
 	for (; nr_changes && size >= sizeof(struct change); nr_changes--) {
@@ -218,6 +218,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(&head, data, sizeof(head));
 	config.mode = head.mode % UMBRA_MODE_COUNT;
+	config.cpus = config.mode == UMBRA_MODE_SHADOW ? 1 : 1 + head.mode / 64;
 	config.memory = (1ull + head.memory_mib % 8) << 20;
 	make_image(&head, data + sizeof(head), size - sizeof(head));
 	if (umbra_guest_create(&config, &counters, &guest, &error) < 0 ||
@@ -226,7 +227,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	}
 	target_run(guest, INSTRUCTIONS);
-	umbra_guest_registers(guest, &registers);
+	umbra_guest_registers(guest, 0, &registers);
 	explain(guest, registers.rip, UMBRA_EXPLAIN_EXECUTE);
 	explain(guest, registers.gpr[head.spare & 15], head.spare >> 4);
 	umbra_guest_destroy(guest);

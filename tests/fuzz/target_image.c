@@ -16,9 +16,9 @@
 /* The first bytes of an input; what follows is the image. */
 struct options {
 	uint8_t mode, memory_mib;
-	uint16_t append;             /* length of the command line; 0: none */
-	uint8_t nr_modules, initrd;  /* initrd: 0: none */
-	uint8_t module_kib, spare;   /* size of each of them, or of the initrd */
+	uint16_t append;            /* length of the command line; 0: none */
+	uint8_t nr_modules, initrd; /* initrd: 0: none */
+	uint8_t module_kib, spare;  /* size of each of them, or of the initrd */
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FULL = bool(os.environ.get("UMBRA_FULL"))
@@ -31,8 +32,7 @@ def run(name, longest, place):
         capture_output=True, timeout=SECONDS * 3 + 300, check=False), artifacts
 
 
-def test(number, name, longest, reached, place):
-    done, artifacts = run(name, longest, place)
+def report(number, name, reached, done, artifacts):
     said = done.stderr.decode(errors="replace")
     coverage = [int(n) for n in re.findall(r"\bcov: (\d+)", said)]
     executions = re.findall(r"number_of_executed_units: (\d+)", said)
@@ -56,7 +56,10 @@ def main():
     with tempfile.TemporaryDirectory(prefix="umbra-fuzz-") as place:
         subprocess.run([sys.executable, os.path.join(HERE, "seeds.py"), place], check=True)
         print(f"1..{len(TARGETS)}")
-        failed = [test(number, *target, place) for number, target in enumerate(TARGETS, 1)]
+        with ThreadPoolExecutor() as pool:
+            results = list(pool.map(lambda target: run(target[0], target[1], place), TARGETS))
+    failed = [report(number, name, reached, *result) for number, ((name, _, reached), result) in
+              enumerate(zip(TARGETS, results), 1)]
     return 1 if any(failed) else 0
 
 

@@ -4,8 +4,9 @@
 
 Every shipped guest ends with the same registers, memory, output and instruction count in bare,
 shadow, ept, auto and under seeded switch schedules. Each scheduled run proves that its switches
-happened and that shadow filled after each of them. At its default size each guest runs once in
-each mode.
+happened and that shadow filled after each of them. With four vCPUs, which shadow does not have,
+bare and ept end alike and compute what one vCPU computes. Every run of ept is made twice and ends
+the same. At its default size each guest runs once in each mode.
 
 Arguments: [SCHEDULES] for each guest (default 20; the number of seeds).
 """
@@ -23,13 +24,18 @@ SCHEDULES = int(sys.argv[1]) if len(sys.argv) > 1 else int(os.environ.get("LAW_S
 # name, parameters that end a run within 3 million instructions
 RUNS = (
     ("hello", "rounds=20 pages=64"),
+    ("forker", "rounds=1 depth=2 pages=32"),
     ("mov1234", "rounds=8 pages=8"),
     ("gups", "rounds=1 pages=2048 updates=8192"),
     ("chase", "rounds=2 pages=2048"),
     ("churn", "rounds=12"),
     ("switcher", "rounds=40 spaces=16"),
     ("phases", "phases=4 pages=2048 tlb=8192 table=4096"),
+    ("scan", "rounds=4 pages=512"),
+    ("smp", "rounds=16 changes=8"),
 )
+CPUS = 4
+SERIAL = ("hello", "mov1234")  # what they do one vCPU does
 
 
 def run(guest, append, *options):
@@ -78,7 +84,8 @@ def check(guest, append):
         problems.append("bare exits")
     yield f"{guest} in bare", problems
 
-    for mode, options in (("shadow", ()), ("ept", ()), ("auto", ("--interval", "100000"))):
+    for mode, options in (("shadow", ()), ("ept", ()), ("ept", ()),
+                          ("auto", ("--interval", "100000"))):
         visible, report = run(guest, append, "--mode", mode, *options)
         problems = differences(reference, visible)
         if mode == "shadow" and not report["shadow"]["fills"]:
@@ -97,6 +104,32 @@ def check(guest, append):
                differences(reference, visible) + check_schedule(report))
 
 
+def check_cpus(guest, append):
+    """Several vCPUs: the same in bare and ept, twice, and nothing computed that one would not."""
+    cpus = ("--cpus", str(CPUS))
+    alone = run(guest, append, "--mode", "bare")[0]
+    reference, report = run(guest, append, "--mode", "bare", *cpus)
+    problems = []
+    if reference["status"] != 0:
+        problems.append(f"bare ends with {reference['status']}: {reference['end']}")
+    if report["cpus"] != CPUS or len(report["registers"]) != CPUS:
+        problems.append(f"{report['cpus']} vCPUs, {len(report['registers'])} with registers")
+    if reference["output"] != alone["output"]:
+        problems.append(f"output {reference['output']!r}, with one vCPU {alone['output']!r}")
+    if report["instructions"] > 3_000_000:
+        problems.append(f"{report['instructions']} instructions: more than 3 million")
+    if guest not in SERIAL and reference["instructions"] == alone["instructions"]:
+        problems.append("the other vCPUs did nothing")
+    yield f"{guest} in bare with {CPUS} vCPUs", problems
+    for mode, options in (("ept", ()), ("ept", ()), ("auto", ("--interval", "100000"))):
+        visible, report = run(guest, append, "--mode", mode, *cpus, *options)
+        problems = differences(reference, visible)
+        reasons = {decision["reason"] for decision in report["decisions"]}
+        if mode == "auto" and (report["switches"] or not reasons <= {"impossible"}):
+            problems.append(f"decisions {reasons}, {len(report['switches'])} switches")
+        yield f"{guest} in {mode} with {CPUS} vCPUs", problems
+
+
 def check_default(guest):
     reference, report = run(guest, "", "--mode", "bare")
     problems = [] if reference["status"] == 0 else [f"bare ends with {reference['end']}"]
@@ -110,6 +143,7 @@ def check_default(guest):
 
 def main():
     work = [lambda r=r: list(check(*r)) for r in RUNS]
+    work += [lambda r=r: list(check_cpus(*r)) for r in RUNS]
     work += [lambda r=r: list(check_default(r[0])) for r in RUNS]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         results = [result for group in pool.map(lambda job: job(), work) for result in group]

@@ -49,6 +49,16 @@ const struct native_row native_alu[] = {
 	UNARY("neg", "f6", "f7", "3", 0),
 	{"inc r", "40+r", "wd o32", 0},
 	{"dec r", "48+r", "wd o32", 0},
+	{"daa", "27", "o32 decimal", RFLAGS_OF},
+	{"das", "2f", "o32 decimal", RFLAGS_OF},
+	{"aaa", "37", "o32 decimal", ALL & ~(RFLAGS_AF | RFLAGS_CF)},
+	{"aas", "3f", "o32 decimal", ALL & ~(RFLAGS_AF | RFLAGS_CF)},
+	{"aam", "d4 ib", "o32 decimal small", RFLAGS_OF | RFLAGS_AF | RFLAGS_CF},
+	{"aad", "d5 ib", "o32 decimal small", RFLAGS_OF | RFLAGS_AF | RFLAGS_CF},
+	{"aam 10", "d4 0a", "o32 decimal", RFLAGS_OF | RFLAGS_AF | RFLAGS_CF},
+	{"aad 10", "d5 0a", "o32 decimal", RFLAGS_OF | RFLAGS_AF | RFLAGS_CF},
+	{"adcx", "66 0f 38 f6 /r", "dq rm adx", 0},
+	{"adox", "f3 0f 38 f6 /r", "dq rm adx", 0},
 	{},
 };
 
@@ -73,6 +83,10 @@ const struct native_row native_shift[] = {
 	{"shld cl", "0f a5 /r", "wdq rm double", 0},
 	{"shrd imm8", "0f ac /r ib", "wdq rm double", 0},
 	{"shrd cl", "0f ad /r", "wdq rm double", 0},
+	{"rorx", "vex:f2:0f3a f0 /r ib", "dq rm bmi2", 0},
+	{"sarx", "vex:f3:0f38:v f7 /r", "dq rm bmi2", 0},
+	{"shlx", "vex:66:0f38:v f7 /r", "dq rm bmi2", 0},
+	{"shrx", "vex:f2:0f38:v f7 /r", "dq rm bmi2", 0},
 	{},
 };
 
@@ -88,6 +102,7 @@ const struct native_row native_multiply[] = {
 	{"div rm", "f7 /6", "wdq rm divide", ALL},
 	{"idiv rm8", "f6 /7", "b rm divide", ALL},
 	{"idiv rm", "f7 /7", "wdq rm divide", ALL},
+	{"mulx", "vex:f2:0f38:v f6 /r", "dq rm bmi2", 0},
 	{},
 };
 
@@ -102,6 +117,20 @@ const struct native_row native_bit[] = {
 	BIT("btc", "bb", "7", "lock"),
 	{"bsf", "0f bc /r", "wdq rm", ALL_BUT_ZF},
 	{"bsr", "0f bd /r", "wdq rm", ALL_BUT_ZF},
+	{"tzcnt", "f3 0f bc /r", "wdq rm bmi1", RFLAGS_OF | RFLAGS_SF | RFLAGS_PF | AF},
+	{"lzcnt", "f3 0f bd /r", "wdq rm lzcnt", RFLAGS_OF | RFLAGS_SF | RFLAGS_PF | AF},
+	{"popcnt", "f3 0f b8 /r", "wdq rm popcnt", 0},
+	{"andn", "vex:np:0f38:v f2 /r", "dq rm bmi1", RFLAGS_AF | RFLAGS_PF},
+	{"bextr", "vex:np:0f38:v f7 /r", "dq rm bmi1", RFLAGS_AF | RFLAGS_SF | RFLAGS_PF},
+	{"blsr", "vex:np:0f38:v f3 /1", "dq rm bmi1", RFLAGS_AF | RFLAGS_PF},
+	{"blsmsk", "vex:np:0f38:v f3 /2", "dq rm bmi1", RFLAGS_AF | RFLAGS_PF},
+	{"blsi", "vex:np:0f38:v f3 /3", "dq rm bmi1", RFLAGS_AF | RFLAGS_PF},
+	{"bzhi", "vex:np:0f38:v f5 /r", "dq rm bmi2", RFLAGS_AF | RFLAGS_PF},
+	{"pdep", "vex:f2:0f38:v f5 /r", "dq rm bmi2", 0},
+	{"pext", "vex:f3:0f38:v f5 /r", "dq rm bmi2", 0},
+	{"crc32 r, rm8", "f2 0f 38 f0 /r", "b rm sse4.2", 0},
+	{"crc32 r64, rm8", "f2 0f 38 f0 /r", "q rm sse4.2", 0},
+	{"crc32 r, rm", "f2 0f 38 f1 /r", "wdq rm sse4.2", 0},
 	{},
 };
 /* clang-format on */

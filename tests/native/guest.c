@@ -161,6 +161,28 @@ void native_guest_destroy(struct native_guest *g)
 	free(g);
 }
 
+bool native_guest_has(const struct native_guest *g, const char *feature)
+{
+	static const struct {
+		const char *name;
+		enum x86_feature feature;
+	} features[] = {
+		{"sse3", X86_FEATURE_SSE3},     {"ssse3", X86_FEATURE_SSSE3},
+		{"cx16", X86_FEATURE_CX16},     {"sse4.1", X86_FEATURE_SSE4_1},
+		{"sse4.2", X86_FEATURE_SSE4_2}, {"movbe", X86_FEATURE_MOVBE},
+		{"popcnt", X86_FEATURE_POPCNT}, {"xsave", X86_FEATURE_XSAVE},
+		{"bmi1", X86_FEATURE_BMI1},     {"bmi2", X86_FEATURE_BMI2},
+		{"adx", X86_FEATURE_ADX},       {"clflushopt", X86_FEATURE_CLFLUSHOPT},
+		{"clwb", X86_FEATURE_CLWB},     {"lahf", X86_FEATURE_LAHF64},
+		{"lzcnt", X86_FEATURE_LZCNT},   {"prefetchw", X86_FEATURE_PREFETCHW},
+	};
+
+	for (unsigned i = 0; feature && i < sizeof(features) / sizeof(features[0]); i++)
+		if (!strcmp(features[i].name, feature))
+			return x86_offers(g->box.cpu, features[i].feature);
+	return !feature;
+}
+
 uint64_t native_guest_rest(struct native_guest *g)
 {
 	return native_rest(host_of(g, NATIVE_DATA), host_of(g, NATIVE_MIDDLE));

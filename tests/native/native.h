@@ -221,6 +221,7 @@ struct native_host *native_host_create(struct native_batch **ret_batch);
 /* Fills .after of all cases. False: the child died, at case *ret_case. */
 bool native_host_run(struct native_host *host, uint32_t *ret_case);
 void native_host_destroy(struct native_host *host);
+/* True where @feature is NULL. */
 bool native_host_has(const char *feature);
 
 /* What is in the two pages that can be written but in no window, as a hash; makes it zero again. */
@@ -232,6 +233,8 @@ struct native_guest *native_guest_create(void);
 /* False: the guest ended; *ret_text says how. */
 bool native_guest_run(struct native_guest *guest, const struct native_case *c,
 		      struct native_state *ret_after, const char **ret_text);
+/* Umbra's CPUID says that it has @feature; true where that is NULL. */
+bool native_guest_has(const struct native_guest *guest, const char *feature);
 /* native_rest() of the guest's data pages. */
 uint64_t native_guest_rest(struct native_guest *guest);
 void native_guest_destroy(struct native_guest *guest);

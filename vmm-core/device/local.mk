@@ -2,8 +2,13 @@
 libvmmcore_a_SOURCES += \
 	vmm-core/device/acpi_pm.c \
 	vmm-core/device/acpi_pm.h \
+	vmm-core/device/acpi_tables.c \
+	vmm-core/device/aml.c \
+	vmm-core/device/aml.h \
 	vmm-core/device/apic_bus.c \
 	vmm-core/device/apic_bus.h \
+	vmm-core/device/firmware.c \
+	vmm-core/device/firmware.h \
 	vmm-core/device/fw_cfg.c \
 	vmm-core/device/fw_cfg.h \
 	vmm-core/device/i8042.c \
@@ -28,6 +33,7 @@ libvmmcore_a_SOURCES += \
 	vmm-core/device/mc146818.h \
 	vmm-core/device/memory_map.c \
 	vmm-core/device/memory_map.h \
+	vmm-core/device/mp_table.c \
 	vmm-core/device/ns16550.c \
 	vmm-core/device/ns16550.h \
 	vmm-core/device/pci.c \
@@ -37,6 +43,7 @@ libvmmcore_a_SOURCES += \
 
 DEVICE_TESTS = \
 	tests/unit/test_device_apic \
+	tests/unit/test_device_firmware \
 	tests/unit/test_device_i8254 \
 	tests/unit/test_device_i8259 \
 	tests/unit/test_device_ioapic \
@@ -48,6 +55,8 @@ check_PROGRAMS += $(DEVICE_TESTS)
 TESTS += $(DEVICE_TESTS)
 tests_unit_test_device_apic_SOURCES = tests/unit/test_device_apic.c
 tests_unit_test_device_apic_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_device_firmware_SOURCES = tests/unit/test_device_firmware.c
+tests_unit_test_device_firmware_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_device_i8254_SOURCES = tests/unit/test_device_i8254.c
 tests_unit_test_device_i8254_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_device_i8259_SOURCES = tests/unit/test_device_i8259.c

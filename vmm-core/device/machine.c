@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "device/firmware.h"
 #include "device/machine_private.h"
 
 #define BOOT_CPU         0 /* whose LINT0 the 8259s drive */
@@ -319,6 +320,7 @@ int machine_create(const struct machine_config *config, struct machine **ret_mac
 	fw_cfg_init(&machine->fw_cfg, config->memory_size, config->nr_cpus);
 	i8259_elcr_out(&machine->pic, IRQ_SCI / 8, 1u << IRQ_SCI % 8); /* the SCI is a level */
 	apic_bus_init(&machine->apics, config->nr_cpus);
+	machine->apics.ioapic.id = FIRMWARE_IOAPIC_ID;
 	lapic_virtual_wire(&machine->apics.lapic[BOOT_CPU]);
 	machine_ports_init(machine);
 	settle(machine);

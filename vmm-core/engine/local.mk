@@ -3,3 +3,8 @@ libvmmcore_a_SOURCES += \
 	vmm-core/engine/guest.h \
 	vmm-core/engine/soft.c \
 	vmm-core/engine/turn.c
+
+check_PROGRAMS += tests/unit/test_engine_turn
+TESTS += tests/unit/test_engine_turn
+tests_unit_test_engine_turn_SOURCES = tests/unit/test_engine_turn.c
+tests_unit_test_engine_turn_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "device/firmware.h"
 #include "device/memory_map.h"
 #include "engine/guest.h"
 
@@ -144,8 +145,12 @@ int umbra_guest_load(struct umbra_guest *guest, const struct umbra_image *image,
 		     struct umbra_error *ret_error)
 {
 	struct boot_entry entry;
-	int error = boot_load(&guest->memory, image, &entry, ret_error);
+	int error = machine_write_tables(&guest->memory, guest->nr_cpus);
 
+	if (error)
+		return umbra_error_set(ret_error, error, guest->name, "memory",
+				       "no room for the firmware's tables");
+	error = boot_load(&guest->memory, image, &entry, ret_error);
 	if (error)
 		return error;
 	error = x86_start(guest->cpu[0], &entry);

@@ -8,8 +8,9 @@
 
 /* Extensions that CPUID does not offer and whose encodings older processors execute as others. */
 static const ZydisDecoderMode modes_off[] = {
-	ZYDIS_DECODER_MODE_MPX,   ZYDIS_DECODER_MODE_CET,      ZYDIS_DECODER_MODE_LZCNT,
-	ZYDIS_DECODER_MODE_TZCNT, ZYDIS_DECODER_MODE_CLDEMOTE,
+	ZYDIS_DECODER_MODE_MPX,
+	ZYDIS_DECODER_MODE_CET,
+	ZYDIS_DECODER_MODE_CLDEMOTE,
 };
 
 void x86_decoders_init(struct x86_decoders *decoders)

@@ -44,7 +44,7 @@ x86_exec *x86_select_integer(const ZydisDecodedInstruction *decoded,
 	static select_function *const families[] = {
 		x86_select_move,     x86_select_alu,   x86_select_unary, x86_select_branch,
 		x86_select_stack,    x86_select_shift, x86_select_bit,   x86_select_multiply,
-		x86_select_exchange, x86_select_misc,
+		x86_select_exchange, x86_select_misc,  x86_select_bmi,   x86_select_legacy,
 	};
 	x86_exec *exec = NULL;
 

@@ -215,6 +215,10 @@ x86_exec *x86_select_branch(const ZydisDecodedInstruction *decoded,
 			    const ZydisDecodedOperand *operands, struct x86_insn *insn);
 x86_exec *x86_select_stack(const ZydisDecodedInstruction *decoded,
 			   const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_bmi(const ZydisDecodedInstruction *decoded,
+			 const ZydisDecodedOperand *operands, struct x86_insn *insn);
+x86_exec *x86_select_legacy(const ZydisDecodedInstruction *decoded,
+			    const ZydisDecodedOperand *operands, struct x86_insn *insn);
 x86_exec *x86_select_misc(const ZydisDecodedInstruction *decoded,
 			  const ZydisDecodedOperand *operands, struct x86_insn *insn);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* XCHG XADD CMPXCHG CMPXCHG8B BSWAP. With one vCPU every instruction is atomic. */
+/* XCHG XADD CMPXCHG CMPXCHG8B CMPXCHG16B BSWAP. With one vCPU every instruction is atomic. */
 #include "x86/integer.h"
 
 ALWAYS_INLINE enum x86_result xchg(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size)
@@ -82,6 +82,36 @@ static enum x86_result exec_cmpxchg8b(struct x86_cpu *cpu, const struct x86_insn
 	return X86_DONE;
 }
 
+/* The operand has to be aligned, LOCK or not: #GP(0) (SDM 2A CMPXCHG16B). */
+static enum x86_result exec_cmpxchg16b(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	uint64_t offset = x86_effective_address(cpu, insn), old[2];
+	uint64_t linear =
+		insn->segment >= X86_FS ? offset + cpu->segment[insn->segment].base : offset;
+	uint8_t *host;
+	bool equal;
+
+	if (linear & 15)
+		return x86_raise_code(cpu, X86_GP, 0);
+	if (!x86_fast(cpu, insn->segment, offset, 16, HW_WRITE, &host)) {
+		host = x86_operand(cpu, insn->segment, offset, 16, HW_WRITE);
+		if (!host)
+			return X86_FAULT;
+	}
+	memcpy(old, host, sizeof(old));
+	equal = old[0] == cpu->gpr[X86_RAX] && old[1] == cpu->gpr[X86_RDX];
+	x86_change_flags(cpu, RFLAGS_ZF, equal ? RFLAGS_ZF : 0);
+	if (equal) {
+		memcpy(host, &cpu->gpr[X86_RBX], 8);
+		memcpy(host + 8, &cpu->gpr[X86_RCX], 8);
+	} else {
+		cpu->gpr[X86_RAX] = old[0];
+		cpu->gpr[X86_RDX] = old[1];
+	}
+	x86_modified(cpu, host);
+	return X86_DONE;
+}
+
 static enum x86_result exec_bswap(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	uint64_t value = cpu->gpr[insn->rm];
@@ -108,6 +138,7 @@ x86_exec *x86_select_exchange(const ZydisDecodedInstruction *decoded,
 		x86_form(decoded, operands, insn);
 		return cmpxchg_functions[size_index(insn->size)];
 	case ZYDIS_MNEMONIC_CMPXCHG8B: return exec_cmpxchg8b;
+	case ZYDIS_MNEMONIC_CMPXCHG16B: return exec_cmpxchg16b;
 	case ZYDIS_MNEMONIC_BSWAP: return exec_bswap;
 	default: return NULL;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* PUSH POP of general registers, immediates and memory; PUSHA POPA ENTER LEAVE. */
 #include "x86/integer.h"
+#include "x86/segment.h"
 
 /* In 64-bit mode; other stacks go any way, which is x86_push(). */
 ALWAYS_INLINE enum x86_result push(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t value,
@@ -116,17 +117,52 @@ static enum x86_result exec_popa(struct x86_cpu *cpu, const struct x86_insn *ins
 	return X86_DONE;
 }
 
-/* ENTER with nesting level 0, the only one that compilers know: imm is the size of the frame. */
+/* The frame pointer as an address within the stack. */
+static uint64_t stack_cut(const struct x86_cpu *cpu, uint64_t value)
+{
+	if (cpu->code_mode == X86_CODE_64)
+		return value;
+	return cpu->segment[X86_SS].rights & SEG_DB ? (uint32_t)value : (uint16_t)value;
+}
+
+/* Pushes the frame pointers of the outer levels, and this frame's own. */
+static bool push_display(struct x86_cpu *cpu, unsigned size, unsigned level, uint64_t frame)
+{
+	uint64_t pointer = cpu->gpr[X86_RBP], value = 0;
+
+	for (unsigned i = 1; i < level; i++) {
+		pointer -= size;
+		if (!x86_load_slow(cpu, X86_SS, stack_cut(cpu, pointer), size, &value) ||
+		    !x86_push(cpu, size, value))
+			return false;
+	}
+	return x86_push(cpu, size, frame);
+}
+
+/*
+ * imm is the size of the frame, extra the nesting level modulo 32. It faults, with nothing changed,
+ * where a write at the final stack pointer would (SDM 2A ENTER).
+ */
 static enum x86_result exec_enter(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	uint64_t frame;
+	uint64_t stack = cpu->gpr[X86_RSP], frame, top;
+	unsigned level = insn->extra % 32;
 
 	if (!x86_push(cpu, insn->size, cpu->gpr[X86_RBP]))
 		return X86_FAULT;
-	frame = x86_stack_pointer(cpu);
+	frame = cpu->gpr[X86_RSP];
+	if (level > 0 && !push_display(cpu, insn->size, level, frame))
+		goto fault;
+	top = stack_cut(cpu, cpu->gpr[X86_RSP] - (uint16_t)insn->imm);
+	if (!x86_operand(cpu, X86_SS, top, insn->size, HW_WRITE))
+		goto fault;
+	x86_set_stack_pointer(cpu, top);
 	reg_set(cpu, X86_RBP, insn->size, frame);
-	x86_set_stack_pointer(cpu, frame - (uint16_t)insn->imm);
 	return X86_DONE;
+
+fault:
+	cpu->gpr[X86_RSP] = stack;
+	return X86_FAULT;
 }
 
 static enum x86_result exec_leave(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -162,7 +198,7 @@ x86_exec *x86_select_stack(const ZydisDecodedInstruction *decoded,
 	case ZYDIS_MNEMONIC_PUSHAD: return exec_pusha;
 	case ZYDIS_MNEMONIC_POPA:
 	case ZYDIS_MNEMONIC_POPAD: return exec_popa;
-	case ZYDIS_MNEMONIC_ENTER: return insn->extra == 0 ? exec_enter : NULL;
+	case ZYDIS_MNEMONIC_ENTER: return exec_enter;
 	case ZYDIS_MNEMONIC_LEAVE: return exec_leave;
 	default: return NULL;
 	}

@@ -14,8 +14,10 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/integer.h \
 	vmm-core/x86/integer_alu.c \
 	vmm-core/x86/integer_bit.c \
+	vmm-core/x86/integer_bmi.c \
 	vmm-core/x86/integer_branch.c \
 	vmm-core/x86/integer_exchange.c \
+	vmm-core/x86/integer_legacy.c \
 	vmm-core/x86/integer_misc.c \
 	vmm-core/x86/integer_move.c \
 	vmm-core/x86/integer_multiply.c \

@@ -83,14 +83,6 @@ static uint64_t next_page(const struct x86_cpu *cpu, uint64_t linear)
 	return cpu->efer & EFER_LMA ? linear : (uint32_t)linear;
 }
 
-static bool find_part(struct x86_cpu *cpu, uint64_t linear, enum hw_access access,
-		      enum hw_privilege privilege, struct span *span, unsigned part)
-{
-	span->host[part] = hw_translate(cpu->hw, linear, access, privilege);
-	span->gpa[part] = hw_public(cpu->hw)->mmio_gpa;
-	return span->host[part] || hw_public(cpu->hw)->mmio;
-}
-
 /* While accesses are watched none may find its page in the lookaside. */
 static void forget_page(struct x86_cpu *cpu, uint64_t linear)
 {
@@ -104,13 +96,20 @@ static void forget_page(struct x86_cpu *cpu, uint64_t linear)
 	}
 }
 
+static bool find_part(struct x86_cpu *cpu, uint64_t linear, enum hw_access access,
+		      enum hw_privilege privilege, struct span *span, unsigned part)
+{
+	span->host[part] = hw_translate(cpu->hw, linear, access, privilege);
+	span->gpa[part] = hw_public(cpu->hw)->mmio_gpa;
+	return span->host[part] || hw_public(cpu->hw)->mmio;
+}
+
 static bool translate(struct x86_cpu *cpu, uint64_t linear, unsigned size, enum hw_access access,
 		      enum hw_privilege privilege, struct span *ret)
 {
 	bool found;
 
 	ret->first = PAGE_SIZE - (linear & PAGE_MASK);
-	ret->host[1] = NULL;
 	found = find_part(cpu, linear, access, privilege, ret, 0) &&
 		(ret->first >= size ||
 		 find_part(cpu, next_page(cpu, linear), access, privilege, ret, 1));
