@@ -136,11 +136,6 @@ static void pcide_is_of_long_mode_and_begins_with_pcid_0(void **state)
 {
 	struct x86_box *b = *state;
 
-	if (!x86_offers(b->cpu, X86_FEATURE_PCID)) {
-		write_control(b, 4, CR4_PAE | CR4_PCIDE);
-		assert_handler(b, X86_GP);
-		return;
-	}
 	write_control(b, 3, b->cpu->cr3 | 8);
 	write_control(b, 4, CR4_PAE | CR4_PCIDE);
 	assert_handler(b, X86_GP); /* CR3[11:0] is not 0 */
@@ -152,6 +147,157 @@ static void pcide_is_of_long_mode_and_begins_with_pcid_0(void **state)
 	assert_int_equal(b->cpu->cr3 & ~0xfffull, b->cpu->cr3 - 5);
 	write_control(b, 3, b->cpu->cr3 | 1ull << 62);
 	assert_handler(b, X86_GP);
+}
+
+/* SDM 2 MOV to CR0: with CR4.PCIDE paging stays on. Compatibility mode could leave it else. */
+static void paging_stays_on_under_pcide(void **state)
+{
+	struct x86_box *b = *state;
+
+	b->cpu->cr4 |= CR4_PCIDE;
+	b->cpu->segment[X86_CS].rights = RIGHTS_CODE | SEG_G | SEG_DB;
+	b->cpu->code_mode = X86_CODE_COMPAT_32;
+	write_control(b, 0, CR0_PE);
+	assert_handler(b, X86_GP);
+	assert_true(b->cpu->cr0 & CR0_PG);
+}
+
+static void la57_is_chosen_before_long_mode(void **state)
+{
+	struct x86_box *b = *state;
+
+	write_control(b, 4, CR4_PAE | CR4_LA57);
+	assert_int_equal(b->cpu->gpr[X86_RIP], CODE + 4);
+	assert_int_equal(b->cpu->cr4, CR4_PAE | CR4_LA57);
+	assert_true(x86_canonical(b->cpu, 1ull << 55));
+	write_control(b, 4, CR4_PAE);
+	assert_false(x86_canonical(b->cpu, 1ull << 55));
+}
+
+#define PDPT 0x50000u
+
+/* SDM 3A 4.4.1: MOV to CR3 and what else loads the PDPTEs: #GP for reserved bits, nothing changes.
+ */
+static void pdptes_are_checked_when_they_are_loaded(void **state)
+{
+	struct x86_box *b = *state;
+
+	put64(b, PDPT, 0x51000 | PTE_P);
+	put64(b, PDPT + 8, 0);
+	put64(b, PDPT + 16, 0x6); /* not present: nothing is reserved */
+	put64(b, PDPT + 24, 0);
+	put64(b, 0x51000, PTE_P | PTE_W | PTE_PS);
+	b->cpu->cr4 = CR4_PAE;
+	write_control(b, 3, PDPT | 0x18);
+	assert_int_equal(b->cpu->gpr[X86_RIP], CODE + 4);
+	put64(b, PDPT + 24, 0x51000 | PTE_P | PTE_W);
+	write_control(b, 0, CR0_PE | CR0_PG);
+	assert_handler(b, X86_GP);
+	assert_int_equal(b->cpu->cr0, CR0_PE | CR0_ET);
+	put64(b, PDPT + 24, 0);
+	write_control(b, 0, CR0_PE | CR0_PG);
+	assert_int_equal(b->cpu->gpr[X86_RIP], CODE + 4);
+	assert_int_equal(b->cpu->cr0, CR0_PE | CR0_PG | CR0_ET);
+	assert_int_equal(b->cpu->efer & EFER_LMA, 0);
+	put64(b, PDPT, 0x51000 | PTE_P | PTE_U);
+	write_control(b, 3, PDPT);
+	assert_handler(b, X86_GP);
+	assert_int_equal(b->cpu->cr3, PDPT | 0x18);
+	write_control(b, 4, CR4_PAE | CR4_PGE);
+	assert_handler(b, X86_GP);
+	assert_int_equal(b->cpu->cr4, CR4_PAE);
+	write_control(b, 0, CR0_PE | CR0_PG | CR0_CD);
+	assert_handler(b, X86_GP);
+	assert_int_equal(b->cpu->cr0, CR0_PE | CR0_PG | CR0_ET);
+	write_control(b, 0, CR0_PE | CR0_PG | CR0_WP); /* does not load them */
+	assert_int_equal(b->cpu->gpr[X86_RIP], CODE + 4);
+}
+
+/* SDM 2 INVPCID */
+static void invpcid_checks_type_and_descriptor(void **state)
+{
+	static const struct {
+		uint64_t type, pcid, address, cr4;
+		bool fault;
+	} cases[] = {
+		{0, 0, DATA, 0, false},
+		{0, 0, 1ull << 60, 0, true}, /* not canonical */
+		{0, 0, 1ull << 50, 0, true}, /* nor this, by CR4.LA57 */
+		{0, 1, DATA, 0, true},       /* a PCID without CR4.PCIDE */
+		{0, 1, DATA, CR4_PCIDE, false},
+		{0, 1 << 12, DATA, CR4_PCIDE, true}, /* reserved */
+		{1, 0, 1ull << 60, 0, false},        /* the address does not count */
+		{1, 5, 0, 0, true},
+		{1, 0xfff, 0, CR4_PCIDE, false},
+		{2, 5, 0, 0, false},         /* nor does the PCID */
+		{2, 1ull << 63, 0, 0, true}, /* but it is reserved */
+		{3, 0, 0, 0, false},
+		{4, 0, 0, 0, true},
+		{1ull << 32, 0, 0, 0, true},
+	};
+	struct x86_box *b = *state;
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		b->cpu->cr4 = CR4_PAE | cases[i].cr4;
+		b->cpu->gpr[X86_RSP] = STACK;
+		b->cpu->gpr[X86_RBX] = DATA;
+		b->cpu->gpr[X86_RCX] = cases[i].type;
+		put64(b, DATA, cases[i].pcid);
+		put64(b, DATA + 8, cases[i].address);
+		RUN(b, "\x66\x0f\x38\x82\x0b"); /* invpcid rcx, [rbx] */
+		if (cases[i].fault)
+			assert_handler(b, X86_GP);
+		else
+			assert_completed(b, "\x66\x0f\x38\x82\x0b");
+	}
+	to_user(b);
+	b->cpu->gpr[X86_RBX] = DATA;
+	RUN(b, "\x66\x0f\x38\x82\x0b");
+	assert_handler(b, X86_GP);
+}
+
+/* SDM 2 RDPKRU, WRPKRU */
+static void pkru_is_any_program_s_under_cr4_pke(void **state)
+{
+	struct x86_box *b = *state;
+
+	b->cpu->gpr[X86_RCX] = 0;
+	RUN(b, "\x0f\x01\xee"); /* rdpkru */
+	assert_handler(b, X86_UD);
+	write_control(b, 4, CR4_PAE | CR4_PKE);
+	to_user(b);
+	b->cpu->gpr[X86_RAX] = 0xfffffff0;
+	b->cpu->gpr[X86_RCX] = b->cpu->gpr[X86_RDX] = 0;
+	RUN_ONE(b, "\x0f\x01\xef"); /* wrpkru */
+	assert_int_equal(b->cpu->gpr[X86_RIP], CODE + 3);
+	b->cpu->gpr[X86_RAX] = b->cpu->gpr[X86_RDX] = 1;
+	RUN_ONE(b, "\x0f\x01\xee");
+	assert_int_equal(b->cpu->gpr[X86_RAX], 0xfffffff0);
+	assert_int_equal(b->cpu->gpr[X86_RDX], 0);
+	b->cpu->gpr[X86_RCX] = 1;
+	RUN(b, "\x0f\x01\xee");
+	assert_handler(b, X86_GP);
+	b->cpu->gpr[X86_RCX] = 0;
+	b->cpu->gpr[X86_RDX] = 1;
+	RUN(b, "\x0f\x01\xef");
+	assert_handler(b, X86_GP);
+}
+
+/* SDM 2 STAC: #UD above CPL 0; SDM 3A 4.6.1: AC lets the kernel at a program's pages. */
+static void stac_opens_user_pages_to_the_kernel(void **state)
+{
+	struct x86_box *b = *state;
+
+	to_user(b);
+	RUN(b, "\x0f\x01\xcb");
+	assert_handler(b, X86_UD);
+	RUN(b, "\x0f\x01\xcb"); /* stac */
+	assert_completed(b, "\x0f\x01\xcb");
+	assert_int_equal(b->cpu->privilege, HW_SUPERVISOR_AC);
+	assert_true(b->cpu->rflags & RFLAGS_AC);
+	RUN(b, "\x0f\x01\xca"); /* clac */
+	assert_int_equal(b->cpu->privilege, HW_SUPERVISOR);
+	assert_false(b->cpu->rflags & RFLAGS_AC);
 }
 
 static void lmsw_sets_pe_but_never_clears_it_and_smsw_reads_it(void **state)
@@ -311,6 +457,12 @@ int main(void)
 		TEST_64(other_control_registers_are_undefined),
 		TEST_32(activating_long_mode_is_checked),
 		TEST_64(pcide_is_of_long_mode_and_begins_with_pcid_0),
+		TEST_64(paging_stays_on_under_pcide),
+		TEST_32(la57_is_chosen_before_long_mode),
+		TEST_32(pdptes_are_checked_when_they_are_loaded),
+		TEST_64(invpcid_checks_type_and_descriptor),
+		TEST_64(pkru_is_any_program_s_under_cr4_pke),
+		TEST_64(stac_opens_user_pages_to_the_kernel),
 		TEST_64(lmsw_sets_pe_but_never_clears_it_and_smsw_reads_it),
 		TEST_64(umip_keeps_system_registers_from_programs),
 		TEST_64(programs_move_the_bases_of_fs_and_gs_when_they_may),

@@ -89,13 +89,6 @@ static enum x86_result change_paging(struct x86_cpu *cpu, uint64_t cr0, uint64_t
 	return result;
 }
 
-static bool refuse_paging_without_long_mode(struct x86_cpu *cpu)
-{
-	x86_end(cpu, UMBRA_END_ERROR, "%s is not in this build",
-		cpu->cr4 & CR4_PAE ? "PAE paging" : "2-level paging");
-	return false;
-}
-
 static bool fails(struct x86_cpu *cpu)
 {
 	gp(cpu);
@@ -114,7 +107,7 @@ static bool check_paging_switch(struct x86_cpu *cpu, uint64_t cr0)
 	if (!on)
 		return cpu->code_mode != X86_CODE_64 && !(cpu->cr4 & CR4_PCIDE) ? true : fails(cpu);
 	if (!(cpu->efer & EFER_LME))
-		return refuse_paging_without_long_mode(cpu);
+		return true;
 	if ((cs & SEG_L) || !(cpu->cr4 & CR4_PAE) || tss == SYS_TSS_16_AVAILABLE ||
 	    tss == SYS_TSS_16_BUSY)
 		return fails(cpu);

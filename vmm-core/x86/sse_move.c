@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* SSE: what moves data unchanged, MXCSR, CLFLUSH. */
+/* SSE: what moves data unchanged, MXCSR. */
 #include <string.h>
 
 #include "x86/segment.h"
@@ -182,16 +182,6 @@ static enum x86_result exec_stmxcsr(struct x86_cpu *cpu, const struct x86_insn *
 		       : X86_FAULT;
 }
 
-/* There is no cache to flush, but the address is looked up as for a load of a byte. */
-static enum x86_result exec_clflush(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	uint64_t value;
-
-	return x86_load(cpu, insn->segment, x86_effective_address(cpu, insn), 1, &value)
-		       ? X86_DONE
-		       : X86_FAULT;
-}
-
 #define LOAD(mnemonic, size, extra, exec)                                                          \
 	{                                                                                          \
 		ZYDIS_MNEMONIC_##mnemonic, SSE_TO_REG, size, extra, exec                           \
@@ -247,6 +237,5 @@ const struct sse_row x86_sse_move_rows[] = {
 	OTHER(MASKMOVDQU, 16, exec_maskmovdqu),
 	OTHER(LDMXCSR, 4, exec_ldmxcsr),
 	OTHER(STMXCSR, 4, exec_stmxcsr),
-	OTHER(CLFLUSH, 1, exec_clflush),
 	{.exec = NULL},
 };
