@@ -125,11 +125,9 @@ static enum x86_result exec_pmovmskb(struct x86_cpu *cpu, const struct x86_insn 
 bool x86_sse_store_masked(struct x86_cpu *cpu, const struct x86_insn *insn, const uint8_t *bytes,
 			  const uint8_t *signs)
 {
-	uint64_t rdi = cpu->gpr[X86_RDI];
+	uint64_t rdi = x86_address_part(insn, cpu->gpr[X86_RDI]);
 	uint8_t *host;
 
-	if (insn->address_size != 8)
-		rdi = insn->address_size == 4 ? (uint32_t)rdi : (uint16_t)rdi;
 	/* Faults are those of the whole operand, whichever bytes are selected (SDM 2 MASKMOVDQU).
 	 */
 	host = x86_operand(cpu, insn->segment, rdi, insn->size, HW_WRITE);
