@@ -13,6 +13,9 @@ const struct native_family native_families[] = {
 	{"branch", native_branch},
 	{"string", native_string},
 	{"misc", native_misc},
+	{"x87", native_x87},
+	{"mmx", native_mmx},
+	{"sse", native_sse},
 	{},
 };
 /* clang-format on */

@@ -14,5 +14,8 @@ extern const struct native_row native_stack[];
 extern const struct native_row native_branch[];
 extern const struct native_row native_string[];
 extern const struct native_row native_misc[];
+extern const struct native_row native_x87[];
+extern const struct native_row native_mmx[];
+extern const struct native_row native_sse[];
 
 #endif

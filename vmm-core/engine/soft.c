@@ -32,6 +32,10 @@ static int check_config(const struct umbra_guest_config *config, const struct pr
 		return umbra_error_set(ret_error, -EOPNOTSUPP, config->name, "processor",
 				       "processor \"%s\" is not in this build; it has skylake",
 				       processor);
+	/* x86/sse*.c execute SSE by the host's own. */
+	if (!__builtin_cpu_supports("sse4.2"))
+		return umbra_error_set(ret_error, -EOPNOTSUPP, config->name, "host",
+				       "the host's processor has no SSE4.2, which the CPU needs");
 	if (config->maxphyaddr && (config->maxphyaddr < 36 || config->maxphyaddr > 52))
 		return umbra_error_set(ret_error, -EINVAL, config->name, "maxphyaddr",
 				       "%u physical address bits; expected 36 to 52",

@@ -255,13 +255,13 @@ static enum x86_result exec_store(struct x86_cpu *cpu, const struct x86_insn *in
 
 static enum x86_result exec_maskmovq(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	uint64_t rdi = x86_address_part(insn, cpu->gpr[X86_RDI]);
+	uint64_t value = get(cpu, insn->reg), signs = get(cpu, insn->rm);
 
 	MMX_CHECK(cpu, insn);
-	if (!x86_sse_store_masked(cpu, insn->segment, rdi, get(cpu, insn->reg), get(cpu, insn->rm)))
-		return X86_FAULT;
-	enter(cpu);
-	return X86_DONE;
+	enter(cpu); /* processors do so before a fault of memory too */
+	return x86_sse_store_masked(cpu, insn, (const uint8_t *)&value, (const uint8_t *)&signs)
+		       ? X86_DONE
+		       : X86_FAULT;
 }
 
 static enum x86_result exec_movq2dq(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -279,7 +279,10 @@ static enum x86_result exec_movdq2q(struct x86_cpu *cpu, const struct x86_insn *
 	return X86_DONE;
 }
 
-/* Conversions: sse_float.c computes them on vectors. */
+/*
+ * Conversions: sse_float.c computes them on vectors. Their transition to MMX stays when they raise
+ * #XM, as on processors.
+ */
 
 /* CVTPI2PS: two floats, the upper half stays. */
 static enum x86_result exec_cvtpi2ps(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -288,9 +291,11 @@ static enum x86_result exec_cvtpi2ps(struct x86_cpu *cpu, const struct x86_insn 
 	uint64_t source;
 
 	MMX_SSE_CHECK(cpu, insn);
-	if (!source_of(cpu, insn, &source) || !x86_sse_cvtdq2ps(cpu, &value, vector(source)))
+	if (!source_of(cpu, insn, &source))
 		return X86_FAULT;
 	enter(cpu);
+	if (!x86_sse_cvtdq2ps(cpu, &value, vector(source)))
+		return X86_FAULT;
 	cpu->xmm[insn->reg].u64[0] = low_half(value);
 	return X86_DONE;
 }
@@ -304,10 +309,12 @@ static enum x86_result exec_cvtpi2pd(struct x86_cpu *cpu, const struct x86_insn 
 	SSE_CHECK(cpu);
 	if (!insn->memory)
 		MMX_CHECK(cpu, insn);
-	if (!source_of(cpu, insn, &source) || !x86_sse_cvtdq2pd(cpu, &value, vector(source)))
+	if (!source_of(cpu, insn, &source))
 		return X86_FAULT;
 	if (!insn->memory)
 		enter(cpu);
+	if (!x86_sse_cvtdq2pd(cpu, &value, vector(source)))
+		return X86_FAULT;
 	sse_set(cpu, insn->reg, value);
 	return X86_DONE;
 }
@@ -324,6 +331,7 @@ static enum x86_result convert_to_mmx(struct x86_cpu *cpu, const struct x86_insn
 		return X86_FAULT;
 	if (insn->size == sizeof(uint64_t))
 		source = _mm_move_epi64(source);
+	enter(cpu);
 	if (!compute(cpu, &value, source))
 		return X86_FAULT;
 	set(cpu, insn->reg, low_half(value));

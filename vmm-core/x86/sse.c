@@ -109,6 +109,10 @@ x86_exec *x86_select_sse(const ZydisDecodedInstruction *decoded,
 	insn->extra = row->extra;
 	if (decoded->raw.rex.W)
 		insn->extra |= SSE_REX_W;
+	/* MASKMOVDQU and MASKMOVQ do not name their operand in memory. */
+	for (unsigned i = decoded->operand_count_visible; i < decoded->operand_count; i++)
+		if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+			insn->segment = x86_segment_number(operands[i].mem.segment);
 	for (unsigned i = 0; i < decoded->operand_count_visible; i++) {
 		const ZydisDecodedOperand *operand = &operands[i];
 		ZydisRegisterClass class = ZydisRegisterGetClass(operand->reg.value);

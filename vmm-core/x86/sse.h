@@ -67,9 +67,9 @@ static inline bool sse_is_available(const struct x86_cpu *cpu)
 bool x86_sse_load(struct x86_cpu *cpu, const struct x86_insn *insn, union x86_xmm *ret);
 bool x86_sse_store(struct x86_cpu *cpu, const struct x86_insn *insn, const union x86_xmm *value);
 
-/* sse_move.c: stores those bytes of @value whose sign is set in @signs. */
-bool x86_sse_store_masked(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uint64_t value,
-			  uint64_t signs);
+/* sse_move.c: at DS:rDI, those of insn->size bytes whose sign is set in @signs. */
+bool x86_sse_store_masked(struct x86_cpu *cpu, const struct x86_insn *insn, const uint8_t *bytes,
+			  const uint8_t *signs);
 /* sse_float.c: conversions of vectors under MXCSR, for MMX. False: the fault is raised. */
 bool x86_sse_cvtdq2ps(struct x86_cpu *cpu, __m128i *value, __m128i source);
 bool x86_sse_cvtdq2pd(struct x86_cpu *cpu, __m128i *value, __m128i source);

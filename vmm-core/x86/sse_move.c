@@ -122,34 +122,30 @@ static enum x86_result exec_pmovmskb(struct x86_cpu *cpu, const struct x86_insn 
 	return X86_DONE;
 }
 
-bool x86_sse_store_masked(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uint64_t value,
-			  uint64_t signs)
+bool x86_sse_store_masked(struct x86_cpu *cpu, const struct x86_insn *insn, const uint8_t *bytes,
+			  const uint8_t *signs)
 {
-	/* Each byte of @mask is all ones where the sign bit of its byte is set. */
-	uint64_t mask = ((signs >> 7) & 0x0101010101010101ull) * 0xff;
-	struct x86_rmw rmw;
-	uint64_t old;
+	uint64_t rdi = x86_address_part(insn, cpu->gpr[X86_RDI]);
+	uint8_t *host;
 
-	if (!mask)
-		return true;
-	if (!x86_rmw_begin(cpu, segment, offset, sizeof(value), &rmw, &old))
+	/* Faults are those of the whole operand, whichever bytes are selected (SDM 2 MASKMOVDQU).
+	 */
+	host = x86_operand(cpu, insn->segment, rdi, insn->size, HW_WRITE);
+	if (!host)
 		return false;
-	x86_rmw_end(cpu, &rmw, (old & ~mask) | (value & mask));
+	for (unsigned i = 0; i < insn->size; i++)
+		if (signs[i] & 0x80)
+			host[i] = bytes[i];
+	x86_modified(cpu, host);
 	return true;
 }
 
-/* Stores the bytes of reg that rm's signs select at DS:rDI. */
 static enum x86_result exec_maskmovdqu(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	const union x86_xmm *value = &cpu->xmm[insn->reg], *mask = &cpu->xmm[insn->rm];
-	uint64_t rdi = x86_address_part(insn, cpu->gpr[X86_RDI]);
-
 	SSE_CHECK(cpu);
-	for (unsigned i = 0; i < 2; i++)
-		if (!x86_sse_store_masked(cpu, insn->segment, rdi + i * sizeof(uint64_t),
-					  value->u64[i], mask->u64[i]))
-			return X86_FAULT;
-	return X86_DONE;
+	return x86_sse_store_masked(cpu, insn, cpu->xmm[insn->reg].u8, cpu->xmm[insn->rm].u8)
+		       ? X86_DONE
+		       : X86_FAULT;
 }
 
 static bool accept_mxcsr(struct x86_cpu *cpu, uint32_t value)

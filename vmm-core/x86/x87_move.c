@@ -93,10 +93,14 @@ static bool store(struct x86_cpu *cpu, const struct x86_insn *insn, const void *
 			      bytes);
 }
 
-/*
- * FST, FIST, FISTTP, FBSTP. Memory may still refuse the operand, and then no exception has been
- * reported; one that is unmasked keeps the store from being tried at all.
- */
+/* An unmasked exception keeps memory as it is, but a fault of the operand comes before it. */
+static bool may_store(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	return x86_operand(cpu, insn->segment, x86_effective_address(cpu, insn), insn->size,
+			   HW_WRITE);
+}
+
+/* FST, FIST, FISTTP, FBSTP. Where memory refuses the operand no exception is reported. */
 enum x86_result x87_exec_store(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	const struct x87_row *row = x87_row(insn);
@@ -113,7 +117,7 @@ enum x86_result x87_exec_store(struct x86_cpu *cpu, const struct x86_insn *insn)
 		status = X87_IE | X87_SF;
 	}
 	hindrance = status & X87_FLAGS & ~x87->control & (uint16_t)~X87_PE;
-	if (!hindrance && !store(cpu, insn, &memory))
+	if (!(hindrance ? may_store(cpu, insn) : store(cpu, insn, &memory)))
 		return X86_FAULT;
 	x87_note(cpu, insn);
 	x87_report(cpu, insn, status, 0);
@@ -132,7 +136,7 @@ enum x86_result x87_exec_store_80(struct x86_cpu *cpu, const struct x86_insn *in
 	used = x87_is_used(x87, 0);
 	value = used ? *x87_st(x87, 0) : X87_INDEFINITE;
 	stored = used || x87->control & X87_IE;
-	if (stored && !store(cpu, insn, &value))
+	if (!(stored ? store(cpu, insn, &value) : may_store(cpu, insn)))
 		return X86_FAULT;
 	x87_note(cpu, insn);
 	x87_report(cpu, insn, used ? 0 : X87_IE | X87_SF, 0);
