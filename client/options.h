@@ -35,6 +35,7 @@ struct options {
 	unsigned int nr_choices;
 	bool modes_given;
 	enum umbra_clock clock;
+	const char *processor; /* NULL: the default */
 	unsigned int cpus;
 	uint64_t memory;           /* bytes */
 	uint64_t max_instructions; /* UINT64_MAX: no limit */
