@@ -204,6 +204,8 @@ int session_create(const struct session_config *config, struct session **ret_ses
 		.clock = options->clock,
 		.processor = options->processor,
 		.memory = options->memory,
+		.backing = options->backing,
+		.ept_levels = options->levels,
 		.cpus = options->cpus,
 		.interval = options->interval,
 		.console = config->console,
