@@ -29,9 +29,9 @@ static int check_config(const struct umbra_guest_config *config, const struct pr
 
 	*ret = processor_find(processor);
 	if (!*ret)
-		return umbra_error_set(ret_error, -EOPNOTSUPP, config->name, "processor",
-				       "processor \"%s\" is not in this build; it has skylake, zen2",
-				       processor);
+		return umbra_error_set(
+			ret_error, -EOPNOTSUPP, config->name, "processor",
+			"processor \"%s\" is not in this build; it has skylake, zen2", processor);
 	if (config->maxphyaddr && (config->maxphyaddr < 36 || config->maxphyaddr > 52))
 		return umbra_error_set(ret_error, -EINVAL, config->name, "maxphyaddr",
 				       "%u physical address bits; expected 36 to 52",
