@@ -35,6 +35,7 @@ struct options {
 	unsigned int nr_choices;
 	bool modes_given;
 	enum umbra_clock clock;
+	const char *processor; /* NULL: the default */
 	unsigned int cpus;
 	uint64_t memory; /* bytes */
 	enum umbra_page_size backing;

@@ -202,6 +202,7 @@ int session_create(const struct session_config *config, struct session **ret_ses
 	struct umbra_guest_config guest_config = {
 		.mode = config->choice.mode,
 		.clock = options->clock,
+		.processor = options->processor,
 		.memory = options->memory,
 		.backing = options->backing,
 		.ept_levels = options->levels,

@@ -29,9 +29,9 @@ static int check_config(const struct umbra_guest_config *config, const struct pr
 
 	*ret = processor_find(processor);
 	if (!*ret)
-		return umbra_error_set(ret_error, -EOPNOTSUPP, config->name, "processor",
-				       "processor \"%s\" is not in this build; it has skylake",
-				       processor);
+		return umbra_error_set(
+			ret_error, -EOPNOTSUPP, config->name, "processor",
+			"processor \"%s\" is not in this build; it has skylake, zen2", processor);
 	/* x86/sse*.c execute SSE by the host's own. */
 	if (!__builtin_cpu_supports("sse4.2"))
 		return umbra_error_set(ret_error, -EOPNOTSUPP, config->name, "host",

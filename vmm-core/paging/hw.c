@@ -143,6 +143,17 @@ static uint64_t tag_of(const struct tlb *tlb, uint64_t gva, uint64_t value)
 }
 
 /*
+ * The newest entry of a set for 4K pages is another one. Where sets are fewer than slots of the
+ * lookaside, a slot that the new one does not overwrite may hold the old one.
+ */
+static void newest_changed(struct hw *hw, const struct cache *l1,
+			   struct hw_lookaside lookaside[HW_PRIVILEGES][HW_LOOKASIDE_SETS])
+{
+	if (l1->sets < HW_LOOKASIDE_SETS)
+		lookaside_flush(hw, lookaside);
+}
+
+/*
  * The entry that translates @gva, made the newest of its sets; *ret_level says where it hit.
  * A second-level hit fills the first level.
  */
@@ -156,9 +167,12 @@ static uint64_t *look_up(struct hw *hw, uint64_t gva, bool fetch, enum umbra_tlb
 	uint64_t *value;
 
 	*ret_level = fetch ? UMBRA_TLB_l1_instruction : UMBRA_TLB_l1_data;
-	value = find(tlb, &l1[TLB_4K], gva, TLB_4K, NULL);
-	if (value)
+	value = find(tlb, &l1[TLB_4K], gva, TLB_4K, &moved);
+	if (value) {
+		if (moved)
+			newest_changed(hw, &l1[TLB_4K], lookaside);
 		return value;
+	}
 	value = tlb->has[TLB_2M] ? find(tlb, &l1[TLB_2M], gva, TLB_2M, &moved) : NULL;
 	if (!value && !fetch && tlb->has[TLB_1G])
 		value = find(tlb, &l1[TLB_1G], gva, TLB_1G, &moved);
@@ -172,6 +186,7 @@ static uint64_t *look_up(struct hw *hw, uint64_t gva, bool fetch, enum umbra_tlb
 	value = find(tlb, &tlb->l2, gva, TLB_4K, NULL);
 	if (value) {
 		cache_insert(&l1[TLB_4K], tag_of(tlb, gva, *value), *value);
+		newest_changed(hw, &l1[TLB_4K], lookaside);
 		return value;
 	}
 	value = tlb->has[TLB_2M] ? find(tlb, &tlb->l2, gva, TLB_2M, NULL) : NULL;
@@ -195,6 +210,9 @@ static void insert(struct hw *hw, uint64_t gva, bool fetch, uint64_t value)
 	static const enum umbra_page_size counted[TLB_SIZES] = {UMBRA_PAGE_4k, UMBRA_PAGE_2m,
 								UMBRA_PAGE_1g};
 	struct tlb *tlb = &hw->tlb;
+	struct cache *l1 = fetch ? tlb->l1_instruction : tlb->l1_data;
+	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS] =
+		fetch ? hw->public.fetch : hw->public.data;
 	enum tlb_size size;
 	uint64_t tag;
 
@@ -206,9 +224,11 @@ static void insert(struct hw *hw, uint64_t gva, bool fetch, uint64_t value)
 	tlb->has_global |= !!(value & TLB_GLOBAL);
 	if (value & 3ull << TLB_FRAGMENT_SHIFT)
 		tlb_note_fragment(tlb, gva, value);
-	cache_insert(&(fetch ? tlb->l1_instruction : tlb->l1_data)[size], tag, value);
-	if (size != TLB_4K)
-		lookaside_flush(hw, fetch ? hw->public.fetch : hw->public.data);
+	cache_insert(&l1[size], tag, value);
+	if (size == TLB_4K)
+		newest_changed(hw, &l1[TLB_4K], lookaside);
+	else
+		lookaside_flush(hw, lookaside);
 	if (size != TLB_1G)
 		cache_insert(&tlb->l2, tag, value);
 	hw->public.counters.tlb_fills[counted[size]]++;

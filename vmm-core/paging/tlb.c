@@ -34,6 +34,28 @@ static const struct processor processors[] = {
 				[WALK_CACHE_PML5E] = {1, 4},
 			},
 	},
+	/*
+	 * Zen 2: L1 and L2 from WikiChip, ways [M]. Its first level for data holds pages of all
+	 * sizes in one array, its second level for instructions (512, 8-way) is one of its own:
+	 * here each size has an array, and the second level is shared. Walk caches as above.
+	 */
+	{
+		.name = "zen2",
+		.maxphyaddr = 48,
+		.l1_instruction_4k = {1, 64},
+		.l1_instruction_2m = {1, 64},
+		.l1_data_4k = {1, 64},
+		.l1_data_2m = {1, 64},
+		.l1_data_1g = {1, 64},
+		.l2 = {128, 16},
+		.walk =
+			{
+				[WALK_CACHE_PDE] = {8, 4},
+				[WALK_CACHE_PDPTE] = {1, 4},
+				[WALK_CACHE_PML4E] = {1, 4},
+				[WALK_CACHE_PML5E] = {1, 4},
+			},
+	},
 };
 
 const struct processor *processor_find(const char *name)

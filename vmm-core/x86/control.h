@@ -91,5 +91,4 @@
 #define X86_MISC_ENABLE                                                                            \
 	(MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_BTS_UNAVAILABLE | MISC_ENABLE_PEBS_UNAVAILABLE)
 
-
 #endif

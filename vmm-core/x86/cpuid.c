@@ -185,6 +185,7 @@ static void tlb_leaf(const struct x86_cpu *cpu, uint32_t subleaf, struct leaf *l
 		 p->l1_instruction_2m.ways},
 		{TLB_DATA, 1, TLB_SIZE_4K, p->l1_data_4k.sets, p->l1_data_4k.ways},
 		{TLB_DATA, 1, TLB_SIZE_2M | TLB_SIZE_4M, p->l1_data_2m.sets, p->l1_data_2m.ways},
+		{TLB_DATA, 1, TLB_SIZE_1G, p->l1_data_1g.sets, p->l1_data_1g.ways},
 		{TLB_UNIFIED, 2, TLB_SIZE_4K | TLB_SIZE_2M | TLB_SIZE_4M, p->l2.sets, p->l2.ways},
 	};
 	const unsigned count = sizeof(tlbs) / sizeof(tlbs[0]);
@@ -305,6 +306,7 @@ static void basic_leaf(const struct x86_cpu *cpu, uint32_t number, uint32_t subl
 
 static void extended_leaf(const struct x86_cpu *cpu, uint32_t number, struct leaf *leaf)
 {
+	const struct processor *p = hw_processor(cpu->hw);
 	bool amd = is_amd(cpu);
 	unsigned cpus = machine_cpus(cpu->machine);
 	unsigned width = x86_offers(cpu, X86_FEATURE_LA57) ? 57 : 48;
@@ -341,6 +343,11 @@ static void extended_leaf(const struct x86_cpu *cpu, uint32_t number, struct lea
 		leaf->EAX = x86_maxphyaddr(cpu) | width << 8;
 		if (amd)
 			leaf->ECX = (cpus - 1) | id_width(cpus) << 12;
+		break;
+	case 0x80000019: /* 1G pages: associativity in 4 bits here too */
+		leaf->EAX = (p->l1_data_1g.sets * p->l1_data_1g.ways |
+			     amd_ways(p->l1_data_1g.sets, p->l1_data_1g.ways) << 12)
+			    << 16;
 		break;
 	default: break;
 	}

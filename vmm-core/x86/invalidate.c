@@ -39,8 +39,8 @@ enum x86_result x86_exec_invpcid(struct x86_cpu *cpu, const struct x86_insn *ins
 		type = (uint32_t)type;
 	if (type > INVPCID_LAST)
 		return gp(cpu);
-	if (!x86_load_slow(cpu, insn->segment, x86_effective_address(cpu, insn),
-			   sizeof(descriptor), &descriptor))
+	if (!x86_load_slow(cpu, insn->segment, x86_effective_address(cpu, insn), sizeof(descriptor),
+			   &descriptor))
 		return X86_FAULT;
 	if (descriptor.pcid & INVPCID_RESERVED)
 		return gp(cpu);

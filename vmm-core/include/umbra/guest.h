@@ -36,7 +36,7 @@ struct umbra_guest_config {
 	const char *name;     /* for messages */
 	enum umbra_mode mode; /* at start */
 	enum umbra_clock clock;
-	const char *processor;        /* NULL: "skylake", the only one of this build */
+	const char *processor;        /* NULL: "skylake"; this build has "zen2" too */
 	uint8_t maxphyaddr;           /* physical address bits, 36 ... 52; 0: the processor's */
 	unsigned cpus;                /* vCPUs, 1 ... UMBRA_MAX_CPUS; 0: one; shadow has but one */
 	uint64_t memory;              /* bytes of RAM, a multiple of 4096, 1 MiB ... 2 GiB */
