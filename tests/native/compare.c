@@ -7,6 +7,8 @@
 #include "native.h"
 
 #define FLAGS_COMPARED (NATIVE_FLAGS | RFLAGS_AC | RFLAGS_NT | RFLAGS_IOPL)
+#define STATUS_FLAGS   0x3fu
+#define STATUS_C1      0x200u
 #define APPROX_LOW     11u /* bits of a float below its first 12 of significand */
 
 uint64_t native_rest(uint8_t *first, uint8_t *second)
@@ -90,11 +92,19 @@ static bool is_nan(const uint8_t *st)
 	return (st[9] & 0x7f) == 0x7f && st[8] == 0xff && (st[7] & 0x7f);
 }
 
-static bool same_fx(const struct native_form *form, const struct native_fx *a,
-		    const struct native_fx *b)
+static bool has_unmasked(const struct native_fx *fx)
 {
-	if (a->control != b->control || a->status != b->status || a->tag != b->tag ||
-	    a->mxcsr != b->mxcsr)
+	return fx->status & ~fx->control & STATUS_FLAGS;
+}
+
+static bool same_x87(const struct native_form *form, const struct native_fx *a,
+		     const struct native_fx *b)
+{
+	uint16_t status = form->words & WORD_C1 ? (uint16_t)~STATUS_C1 : UINT16_MAX;
+
+	if ((form->words & WORD_UNMASKED) && has_unmasked(a))
+		return !((a->status ^ b->status) & STATUS_FLAGS);
+	if (a->control != b->control || ((a->status ^ b->status) & status) || a->tag != b->tag)
 		return false;
 	for (unsigned i = 0; i < 8; i++) {
 		if (!memcmp(a->st[i], b->st[i], 10))
@@ -102,6 +112,14 @@ static bool same_fx(const struct native_form *form, const struct native_fx *a,
 		if (!(form->words & WORD_NAN) || !is_nan(a->st[i]) || !is_nan(b->st[i]))
 			return false;
 	}
+	return true;
+}
+
+static bool same_sse(const struct native_form *form, const struct native_fx *a,
+		     const struct native_fx *b)
+{
+	if (a->mxcsr != b->mxcsr)
+		return false;
 	for (unsigned i = 0; i < 16; i++)
 		if (!same_xmm(form, a->xmm[i], b->xmm[i]))
 			return false;
@@ -113,9 +131,13 @@ bool native_same(const struct native_form *form, const struct native_encoding *e
 {
 	const struct native_state *host = &c->after;
 	uint32_t mask;
-	bool result;
+	bool result, late;
 
 	mask = FLAGS_COMPARED & ~undefined_of(form, e, c, &result);
+	if ((form->words & WORD_STORE) && host->vector != NATIVE_DONE && has_unmasked(&guest->fx))
+		return true;
+	if ((form->words & WORD_UNMASKED) && has_unmasked(&host->fx))
+		mask = 0;
 	if (host->vector != guest->vector || host->rip != guest->rip)
 		return false;
 	if (host->vector == X86_PF && host->address != guest->address)
@@ -129,7 +151,10 @@ bool native_same(const struct native_form *form, const struct native_encoding *e
 	for (unsigned i = 0; i < (c->mode == NATIVE_64 ? 16 : 8); i++)
 		if (host->gpr[i] != guest->gpr[i])
 			return false;
-	if (c->fx && !same_fx(form, &host->fx, &guest->fx))
+	late = host->vector != NATIVE_DONE && (form->words & WORD_LATE);
+	if (c->fx && !late && !same_x87(form, &host->fx, &guest->fx))
+		return false;
+	if (c->fx && !same_sse(form, &host->fx, &guest->fx))
 		return false;
 	return !memcmp(host->window, guest->window, sizeof(host->window)) &&
 	       !memcmp(host->edge, guest->edge, sizeof(host->edge));

@@ -195,7 +195,7 @@ static unsigned emit_opcode(struct out *out, const struct native_form *form, uns
 {
 	unsigned i;
 
-	for (i = 0; i < form->nr_tokens; i++) {
+	for (i = 0; i < (form->modrm < 0 ? form->nr_tokens : form->nr_opcode); i++) {
 		const struct native_token *token = &form->tokens[i];
 
 		if (token->kind == TOKEN_BYTE)

@@ -13,6 +13,11 @@ const struct native_family native_families[] = {
 	{"branch", native_branch},
 	{"string", native_string},
 	{"misc", native_misc},
+	{"x87", native_x87},
+	{"mmx", native_mmx},
+	{"sse", native_sse},
+	{"sse2", native_sse2},
+	{"sse4", native_sse4},
 	{},
 };
 /* clang-format on */

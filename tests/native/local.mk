@@ -7,7 +7,11 @@ tests_native_test_native_SOURCES = \
 	tests/native/families.c \
 	tests/native/families.h \
 	tests/native/family_alu.c \
+	tests/native/family_mmx.c \
 	tests/native/family_move.c \
+	tests/native/family_sse.c \
+	tests/native/family_sse_integer.c \
+	tests/native/family_x87.c \
 	tests/native/forms.c \
 	tests/native/guest.c \
 	tests/native/host.c \
