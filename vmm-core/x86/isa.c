@@ -82,6 +82,7 @@ static const struct isa_row rows[] = {
 	ISA(XSAVES, XSAVES),
 	ISA(SVM, SVM),
 	ISA(LZCNT, LZCNT),
+	ISA(AMD, SYSCALL), /* outside 64-bit mode */
 	ISA(SSE4A, SSE4A),
 	ISA(RDTSCP, RDTSCP),
 };
