@@ -291,7 +291,9 @@ void native_encode(const struct native_form *form, enum native_mode mode, struct
 	e->base = e->index = NONE;
 	e->memory = form->modrm >= 0 && form->memory;
 	if (uses_address(form)) {
-		segment = pick_segment(e, r);
+		/* A mask of zero may or may not look at its segment. */
+		if (mode == NATIVE_64 || !(form->words & WORD_RDI))
+			segment = pick_segment(e, r);
 		if (mode == NATIVE_64 && !random_below(r, 8))
 			e->address_size = 4;
 	}

@@ -341,7 +341,7 @@ static void prepare_target(const struct native_encoding *e, struct native_random
 
 	if (e->memory)
 		put(state, address, &target, sizeof(target));
-	else if (e->rm != X86_RSP)
+	else if (e->rm != X86_RSP || state->gpr[X86_RSP] >> 63)
 		state->gpr[e->rm & 15] = target;
 	target = random_target(r);
 	put(state, state->gpr[X86_RSP], &target, sizeof(target));
