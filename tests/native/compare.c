@@ -7,6 +7,8 @@
 #include "native.h"
 
 #define FLAGS_COMPARED (NATIVE_FLAGS | RFLAGS_AC | RFLAGS_NT | RFLAGS_IOPL)
+#define STATUS_FLAGS   0x3fu
+#define STATUS_C1      0x200u
 #define APPROX_LOW     11u /* bits of a float below its first 12 of significand */
 
 uint64_t native_rest(uint8_t *first, uint8_t *second)
@@ -90,41 +92,19 @@ static bool is_nan(const uint8_t *st)
 	return (st[9] & 0x7f) == 0x7f && st[8] == 0xff && (st[7] & 0x7f);
 }
 
-#define X87_BEFORE     0x0007u /* IE, DE, ZE */
-#define X87_DE         0x0002u
-#define X87_C1         0x0200u
-#define X87_CONDITIONS 0x4500u /* C0, C2, C3 */
-
-static bool begins(const char *name, const char *with)
+static bool has_unmasked(const struct native_fx *fx)
 {
-	return !strncmp(name, with, strlen(with));
+	return fx->status & ~fx->control & STATUS_FLAGS;
 }
 
-/*
- * Where makes of processors differ, and Umbra goes by SDM 1 8.5.2 and SDM 2: FCOMI and its like
- * clear C1. An unmasked invalid or denormal operand leaves conditions and RFLAGS as they were, and
- * FLD then pushes nothing. True: nothing to compare.
- */
-static bool differs_by_make(const struct native_form *form, const struct native_fx *host,
-			    uint16_t *ret_hidden)
+static bool same_x87(const struct native_form *form, const struct native_fx *a,
+		     const struct native_fx *b)
 {
-	const char *name = form->row->name;
-	bool to_flags = begins(name, "fcomi") || begins(name, "fucomi");
-	bool load = begins(name, "fld m32") || begins(name, "fld m64");
-	unsigned unmasked = host->status & ~host->control & X87_BEFORE;
+	uint16_t status = form->words & WORD_C1 ? (uint16_t)~STATUS_C1 : UINT16_MAX;
 
-	*ret_hidden = (to_flags ? X87_C1 : 0) | (unmasked ? X87_CONDITIONS : 0);
-	return (to_flags && unmasked) || (load && (unmasked & X87_DE));
-}
-
-static bool same_fx(const struct native_form *form, const struct native_fx *a,
-		    const struct native_fx *b)
-{
-	uint16_t hidden;
-
-	differs_by_make(form, a, &hidden);
-	if (a->control != b->control || (a->status ^ b->status) & ~hidden || a->tag != b->tag ||
-	    a->mxcsr != b->mxcsr)
+	if ((form->words & WORD_UNMASKED) && has_unmasked(a))
+		return !((a->status ^ b->status) & STATUS_FLAGS);
+	if (a->control != b->control || ((a->status ^ b->status) & status) || a->tag != b->tag)
 		return false;
 	for (unsigned i = 0; i < 8; i++) {
 		if (!memcmp(a->st[i], b->st[i], 10))
@@ -132,40 +112,38 @@ static bool same_fx(const struct native_form *form, const struct native_fx *a,
 		if (!(form->words & WORD_NAN) || !is_nan(a->st[i]) || !is_nan(b->st[i]))
 			return false;
 	}
+	return true;
+}
+
+static bool same_sse(const struct native_form *form, const struct native_fx *a,
+		     const struct native_fx *b)
+{
+	if (a->mxcsr != b->mxcsr)
+		return false;
 	for (unsigned i = 0; i < 16; i++)
 		if (!same_xmm(form, a->xmm[i], b->xmm[i]))
 			return false;
 	return true;
 }
 
-/* Long operands, which processors access in pieces of their own: any of them may fault first. */
-static bool in_pieces(const struct native_form *form)
-{
-	static const char *const names[] = {"fldenv", "frstor", "maskmov"};
-
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (begins(form->row->name, names[i]))
-			return true;
-	return false;
-}
-
 bool native_same(const struct native_form *form, const struct native_encoding *e,
 		 const struct native_case *c, const struct native_state *guest)
 {
 	const struct native_state *host = &c->after;
-	uint16_t hidden;
 	uint32_t mask;
-	bool result;
+	bool result, late;
 
 	mask = FLAGS_COMPARED & ~undefined_of(form, e, c, &result);
+	if ((form->words & WORD_STORE) && host->vector != NATIVE_DONE && has_unmasked(&guest->fx))
+		return true;
+	if ((form->words & WORD_UNMASKED) && has_unmasked(&host->fx))
+		mask = 0;
 	if (host->vector != guest->vector || host->rip != guest->rip)
 		return false;
-	if (host->vector == X86_PF && host->address != guest->address && !in_pieces(form))
+	if (host->vector == X86_PF && host->address != guest->address)
 		return false;
 	if (host->vector != NATIVE_DONE && host->error != guest->error)
 		return false;
-	if (c->fx && differs_by_make(form, &host->fx, &hidden))
-		return true;
 	if ((host->rflags ^ guest->rflags) & mask)
 		return false;
 	if (!result)
@@ -173,7 +151,10 @@ bool native_same(const struct native_form *form, const struct native_encoding *e
 	for (unsigned i = 0; i < (c->mode == NATIVE_64 ? 16 : 8); i++)
 		if (host->gpr[i] != guest->gpr[i])
 			return false;
-	if (c->fx && !same_fx(form, &host->fx, &guest->fx))
+	late = host->vector != NATIVE_DONE && (form->words & WORD_LATE);
+	if (c->fx && !late && !same_x87(form, &host->fx, &guest->fx))
+		return false;
+	if (c->fx && !same_sse(form, &host->fx, &guest->fx))
 		return false;
 	return !memcmp(host->window, guest->window, sizeof(host->window)) &&
 	       !memcmp(host->edge, guest->edge, sizeof(host->edge));

@@ -195,7 +195,7 @@ static unsigned emit_opcode(struct out *out, const struct native_form *form, uns
 {
 	unsigned i;
 
-	for (i = 0; i < form->nr_tokens; i++) {
+	for (i = 0; i < (form->modrm < 0 ? form->nr_tokens : form->nr_opcode); i++) {
 		const struct native_token *token = &form->tokens[i];
 
 		if (token->kind == TOKEN_BYTE)
@@ -291,7 +291,9 @@ void native_encode(const struct native_form *form, enum native_mode mode, struct
 	e->base = e->index = NONE;
 	e->memory = form->modrm >= 0 && form->memory;
 	if (uses_address(form)) {
-		segment = pick_segment(e, r);
+		/* A mask of zero may or may not look at its segment. */
+		if (mode == NATIVE_64 || !(form->words & WORD_RDI))
+			segment = pick_segment(e, r);
 		if (mode == NATIVE_64 && !random_below(r, 8))
 			e->address_size = 4;
 	}

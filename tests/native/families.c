@@ -16,6 +16,8 @@ const struct native_family native_families[] = {
 	{"x87", native_x87},
 	{"mmx", native_mmx},
 	{"sse", native_sse},
+	{"sse2", native_sse2},
+	{"sse4", native_sse4},
 	{},
 };
 /* clang-format on */

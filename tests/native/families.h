@@ -17,5 +17,7 @@ extern const struct native_row native_misc[];
 extern const struct native_row native_x87[];
 extern const struct native_row native_mmx[];
 extern const struct native_row native_sse[];
+extern const struct native_row native_sse2[];
+extern const struct native_row native_sse4[];
 
 #endif

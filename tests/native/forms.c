@@ -42,6 +42,11 @@ static const struct {
 	{"huge", WORD_HUGE},
 	{"nan", WORD_NAN},
 	{"inside", WORD_INSIDE},
+	{"unmasked", WORD_UNMASKED},
+	{"c1", WORD_C1},
+	{"late", WORD_LATE},
+	{"mxcsr", WORD_MXCSR},
+	{"store", WORD_STORE},
 };
 
 static const char *const features[] = {
@@ -112,6 +117,7 @@ static bool parse_token(char *token, struct native_form *form)
 		return parse_vex(token, form);
 	if (token[0] == '/') {
 		form->modrm = token[1] == 'r' ? 8 : (int8_t)(token[1] - '0');
+		form->nr_opcode = form->nr_tokens;
 		return true;
 	}
 	if (form->nr_tokens == NATIVE_MAX_TOKENS)

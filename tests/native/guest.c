@@ -218,6 +218,7 @@ static void put_fx(struct x86_cpu *cpu, const struct native_fx *fx)
 {
 	struct x86_x87 *x87 = &cpu->x87;
 
+	memset(x87, 0, sizeof(*x87)); /* nor are there pointers to an instruction or operand */
 	x86_x87_set_control(x87, fx->control);
 	x86_x87_set_status(x87, fx->status);
 	x87->used = fx->tag;

@@ -10,6 +10,7 @@ tests_native_test_native_SOURCES = \
 	tests/native/family_mmx.c \
 	tests/native/family_move.c \
 	tests/native/family_sse.c \
+	tests/native/family_sse_integer.c \
 	tests/native/family_x87.c \
 	tests/native/forms.c \
 	tests/native/guest.c \

@@ -17,7 +17,7 @@
 
 #include "native.h"
 
-#define MIN_FORMS      1400u
+#define MIN_FORMS      1500u
 #define MIN_EXECUTIONS 2000000u
 #define EXECUTIONS     2100000u /* what is spread over the forms, unless asked otherwise */
 #define PER_ENCODING   16u      /* cases that one encoding gets */

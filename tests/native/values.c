@@ -241,6 +241,10 @@ uint64_t native_address(const struct native_form *form, const struct native_enco
 		break;
 	default: address = NATIVE_WINDOW + 64 + random_below(r, NATIVE_WINDOW_SIZE - 192); break;
 	}
+	/* What is read has to be what was prepared, or nothing. */
+	if (form->words & (WORD_TARGET | WORD_MXCSR))
+		address = random_below(r, 16) ? NATIVE_MIDDLE - 64 + random_below(r, 128)
+					      : NATIVE_ABSENT + random_below(r, 256);
 	if (form->words & WORD_HUGE)
 		address = NATIVE_WINDOW + random_below(r, NATIVE_WINDOW_SIZE - 640);
 	if ((form->words & WORD_ALIGN) && random_below(r, 8))
@@ -337,7 +341,7 @@ static void prepare_target(const struct native_encoding *e, struct native_random
 
 	if (e->memory)
 		put(state, address, &target, sizeof(target));
-	else if (e->rm != X86_RSP)
+	else if (e->rm != X86_RSP || state->gpr[X86_RSP] >> 63)
 		state->gpr[e->rm & 15] = target;
 	target = random_target(r);
 	put(state, state->gpr[X86_RSP], &target, sizeof(target));
@@ -452,7 +456,10 @@ void native_prepare(const struct native_form *form, const struct native_encoding
 	if (words & WORD_STRING)
 		prepare_string(form, e, r, state);
 	if (words & WORD_RDI)
-		state->gpr[X86_RDI] = native_address(form, e, r) - e->segment_base;
+		state->gpr[X86_RDI] =
+			(words & WORD_INSIDE ? NATIVE_MIDDLE - 64 + random_below(r, 128)
+					     : native_address(form, e, r)) -
+			e->segment_base;
 	if (e->memory) {
 		/* The stack pointer as a base stays where the stack is. */
 		if ((words & WORD_STACK) && e->base == X86_RSP)
@@ -466,6 +473,10 @@ void native_prepare(const struct native_form *form, const struct native_encoding
 		prepare_equal(form, e, state, address);
 	if ((words & WORD_BOUND) && random_below(r, 8))
 		prepare_bound(form, e, r, state, address);
+	if (words & WORD_MXCSR) {
+		value = random_next(r) & (random_below(r, 8) ? 0xffff : 0xffffffff80f0ffff);
+		put(state, address, &value, sizeof(value));
+	}
 	if (words & WORD_FLAGS) {
 		value = (random_next(r) & NATIVE_FLAGS) | RFLAGS_ONE | RFLAGS_IF;
 		put(state, state->gpr[X86_RSP], &value, sizeof(value));

@@ -88,6 +88,13 @@ uint8_t x86_segment_number(ZydisRegister reg)
 	return id < 0 ? X86_DS : (uint8_t)id;
 }
 
+/* MASKMOVQ and MASKMOVDQU: rm is a register; of the hidden operand only the segment is free. */
+static bool is_masked_move(const ZydisDecodedInstruction *decoded)
+{
+	return decoded->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ ||
+	       decoded->mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU;
+}
+
 static bool is_string(const ZydisDecodedInstruction *decoded)
 {
 	return decoded->meta.category == ZYDIS_CATEGORY_STRINGOP ||
@@ -130,6 +137,9 @@ static void take_operands(const ZydisDecodedInstruction *decoded,
 		if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY && !insn->memory &&
 		    (i < decoded->operand_count_visible || is_string(decoded)))
 			take_memory(&operands[i], insn);
+	for (unsigned i = 0; is_masked_move(decoded) && i < decoded->operand_count; i++)
+		if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+			insn->segment = x86_segment_number(operands[i].mem.segment);
 	has_rm = insn->memory;
 	for (unsigned i = 0; i < decoded->operand_count_visible; i++) {
 		const ZydisDecodedOperand *operand = &operands[i];

@@ -186,3 +186,8 @@ tests_unit_test_x86_task_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_v8086_SOURCES = tests/unit/test_x86_v8086.c $(x86_test_fixture)
 tests_unit_test_x86_v8086_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_v8086_LDADD = $(x86_test_ldadd)
+
+check_PROGRAMS += tests/unit/test_x86_modify
+TESTS += tests/unit/test_x86_modify
+tests_unit_test_x86_modify_SOURCES = tests/unit/test_x86_modify.c tests/unit/x86_fixture.h
+tests_unit_test_x86_modify_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
