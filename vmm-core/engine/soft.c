@@ -69,7 +69,7 @@ static int create_cpus(struct umbra_guest *guest, const struct umbra_guest_confi
 			break;
 		guest->cpu[i]->index = (uint8_t)i;
 		guest->cpu[i]->shares = guest->nr_cpus > 1;
-		guest->cpu[i]->halted = i > 0;
+		error = x86_reset(guest->cpu[i]);
 	}
 	return error;
 }

@@ -142,11 +142,9 @@ bool x86_sse_store_masked(struct x86_cpu *cpu, unsigned segment, uint64_t offset
 static enum x86_result exec_maskmovdqu(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	const union x86_xmm *value = &cpu->xmm[insn->reg], *mask = &cpu->xmm[insn->rm];
-	uint64_t rdi = cpu->gpr[X86_RDI];
+	uint64_t rdi = x86_address_part(insn, cpu->gpr[X86_RDI]);
 
 	SSE_CHECK(cpu);
-	if (insn->address_size != 8)
-		rdi = insn->address_size == 4 ? (uint32_t)rdi : (uint16_t)rdi;
 	for (unsigned i = 0; i < 2; i++)
 		if (!x86_sse_store_masked(cpu, insn->segment, rdi + i * sizeof(uint64_t),
 					  value->u64[i], mask->u64[i]))
