@@ -16,6 +16,8 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
+import debian
+
 UMBRA = os.path.abspath("umbra")
 FULL = bool(os.environ.get("UMBRA_FULL"))
 IMAGE = "boot/memtest86+x64.bin"
@@ -31,19 +33,6 @@ RUNS = (
     ("ept", ["--mode", "ept"]),
     ("a switch every 100,000 instructions", ["--mode", "ept", "--switch-every", "100000"]),
 )
-
-
-def fetch(folder):
-    """Unpacks the Debian package there; nothing is installed."""
-    for attempt in (["true"], ["apt-get", "-qq", "update"]):
-        subprocess.run(attempt, capture_output=True, check=False)
-        done = subprocess.run(["apt-get", "-qq", "download", "memtest86+"], cwd=folder,
-                              capture_output=True, text=True, check=False)
-        packages = [name for name in os.listdir(folder) if name.endswith(".deb")]
-        if packages:
-            subprocess.run(["dpkg", "-x", packages[0], "."], cwd=folder, check=True)
-            return os.path.join(folder, IMAGE)
-    raise SystemExit(f"1..0 # SKIP the package memtest86+ cannot be fetched: {done.stderr.strip()}")
 
 
 def run(image, keys, folder, name, options):
@@ -79,7 +68,8 @@ def run(image, keys, folder, name, options):
 def main():
     folder = tempfile.mkdtemp(prefix="umbra-memtest-")
     try:
-        image = fetch(folder)
+        debian.unpack(folder, "memtest86+")
+        image = os.path.join(folder, IMAGE)
         keys = os.path.join(folder, "keys")
         with open(keys, "wb") as file:
             file.write(KEYS)

@@ -170,10 +170,9 @@ static void init_size_must_fit_into_ram(void **state)
 
 static void zero_page_has_header_map_and_command_line(void **state)
 {
-	static const uint64_t expected[3][3] = {
-		{0, 0x9fc00, 1},
-		{0x9fc00, 0x60400, 2},
-		{0x100000, RAM - 0x100000, 1},
+	static const uint64_t expected[5][3] = {
+		{0, 0x9fc00, 1},         {0x9fc00, 0x60400, 2},   {0x100000, RAM - 0x100000, 1},
+		{0xfec00000, 0x1000, 2}, {0xfee00000, 0x1000, 2},
 	};
 	char text[32];
 	uint64_t zero;
@@ -186,8 +185,8 @@ static void zero_page_has_header_map_and_command_line(void **state)
 	assert_int_equal(peek(zero + 0x210, 1), 0xff);
 	assert_int_equal(peek(zero + 0x218, 8), 0); /* no initrd */
 	assert_int_equal(peek(zero + 0x1e0, 4), 63 * 1024);
-	assert_int_equal(peek(zero + 0x1e8, 1), 3);
-	for (unsigned i = 0; i < 3; i++) {
+	assert_int_equal(peek(zero + 0x1e8, 1), 5);
+	for (unsigned i = 0; i < 5; i++) {
 		assert_int_equal(peek(zero + 0x2d0 + 20 * i, 8), expected[i][0]);
 		assert_int_equal(peek(zero + 0x2d8 + 20 * i, 8), expected[i][1]);
 		assert_int_equal(peek(zero + 0x2e0 + 20 * i, 4), expected[i][2]);

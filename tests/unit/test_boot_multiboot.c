@@ -167,10 +167,12 @@ static void an_entry_in_a_mapped_segment_is_made_physical(void **state)
 
 static void information_tells_memory_map_and_sizes(void **state)
 {
-	static const uint32_t expected[3][6] = {
+	static const uint32_t expected[5][6] = {
 		{20, 0, 0, 0x9fc00, 0, 1},
 		{20, 0x9fc00, 0, 0x60400, 0, 2},
 		{20, 0x100000, 0, RAM - 0x100000, 0, 1},
+		{20, 0xfec00000, 0, 0x1000, 0, 2},
+		{20, 0xfee00000, 0, 0x1000, 0, 2},
 	};
 	uint64_t map;
 
@@ -178,9 +180,9 @@ static void information_tells_memory_map_and_sizes(void **state)
 	assert_int_equal(peek(entry.rbx), 1 << 0 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9);
 	assert_int_equal(peek(entry.rbx + 4), 639);
 	assert_int_equal(peek(entry.rbx + 8), 15 * 1024);
-	assert_int_equal(peek(entry.rbx + 44), 3 * 24);
+	assert_int_equal(peek(entry.rbx + 44), 5 * 24);
 	map = peek(entry.rbx + 48);
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < 5; i++)
 		for (unsigned j = 0; j < 6; j++)
 			assert_int_equal(peek(map + 24 * i + 4 * j), expected[i][j]);
 	assert_string_at(peek(entry.rbx + 64), "umbra");
@@ -439,6 +441,20 @@ static void segments_must_lie_in_file_and_ram(void **state)
 	assert_int_equal(load(), 0);
 }
 
+static void segments_must_keep_out_of_what_is_no_ram(void **state)
+{
+	image.segment.p_memsz = SIZE;
+	image.segment.p_paddr = 0x9fc00 - SIZE;
+	assert_int_equal(load(), 0);
+	image.segment.p_paddr++;
+	assert_no_room("offset 0x34, segment");
+	assert_non_null(strstr(error.text, "0x9fc00 to 0xfffff, which is no RAM"));
+	image.segment.p_paddr = 0xb8000;
+	assert_no_room("segment");
+	image.segment.p_paddr = 0xfffff;
+	assert_no_room("segment");
+}
+
 static void segments_must_not_overlap(void **state)
 {
 	Elf32_Phdr second = image.segment;
@@ -523,6 +539,7 @@ int main(void)
 		RULE(a_header_past_8192_bytes_is_none),
 		RULE(broken_elf_fields_are_named),
 		RULE(segments_must_lie_in_file_and_ram),
+		RULE(segments_must_keep_out_of_what_is_no_ram),
 		RULE(segments_must_not_overlap),
 		RULE(a_file_cut_off_anywhere_is_refused),
 		RULE(no_change_of_a_byte_does_harm),

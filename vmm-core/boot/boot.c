@@ -29,28 +29,15 @@ static const struct protocol protocols[] = {
 	{elf64_probe, elf64_load},
 };
 
-unsigned boot_memory_map(const struct memory *memory, struct boot_map_entry ret[BOOT_MAP_ENTRIES])
-{
-	uint64_t size = memory_size(memory);
-
-	ret[0] = (struct boot_map_entry){0, BOOT_LOW_END, BOOT_MAP_RAM};
-	ret[1] = (struct boot_map_entry){BOOT_LOW_END, BOOT_HIGH_BASE - BOOT_LOW_END,
-					 BOOT_MAP_RESERVED};
-	if (size <= BOOT_HIGH_BASE)
-		return 2;
-	ret[2] = (struct boot_map_entry){BOOT_HIGH_BASE, size - BOOT_HIGH_BASE, BOOT_MAP_RAM};
-	return 3;
-}
-
 uint64_t boot_high_end(const struct memory *memory)
 {
-	struct boot_map_entry map[BOOT_MAP_ENTRIES];
-	unsigned nr = boot_memory_map(memory, map);
+	struct machine_memory_range map[MACHINE_MEMORY_RANGES];
+	unsigned nr = machine_memory_map(memory_size(memory), map);
 
 	for (unsigned i = 0; i < nr; i++)
-		if (map[i].base == BOOT_HIGH_BASE && map[i].type == BOOT_MAP_RAM)
+		if (map[i].base == MACHINE_HIGH && map[i].type == MACHINE_RAM)
 			return map[i].base + map[i].size;
-	return BOOT_HIGH_BASE;
+	return MACHINE_HIGH;
 }
 
 void boot_gdt(bool long_mode, uint64_t ret_gdt[BOOT_GDT_SIZE / 8])

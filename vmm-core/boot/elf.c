@@ -155,11 +155,11 @@ int elf64_load(struct memory *memory, const struct umbra_image *image, struct bo
 	if (r < 0)
 		return r;
 	/* The tables, and a page of stack above them. */
-	entry.cr3 = plan_take(&plan, PAGE_SIZE, BOOT_LOW_END, BOOT_TABLES_SIZE + PAGE_SIZE);
+	entry.cr3 = plan_take(&plan, PAGE_SIZE, MACHINE_EBDA, BOOT_TABLES_SIZE + PAGE_SIZE);
 	if (entry.cr3 == 0)
 		return umbra_error_set(ret_error, -ENOSPC, image->name, "page tables",
 				       "no room for %lu bytes below 0x%x beside the image",
-				       BOOT_TABLES_SIZE + PAGE_SIZE, BOOT_LOW_END);
+				       BOOT_TABLES_SIZE + PAGE_SIZE, MACHINE_EBDA);
 	entry.rsp = entry.cr3 + BOOT_TABLES_SIZE + PAGE_SIZE;
 	r = plan_write(&plan, memory, image, ret_error);
 	if (r == 0)

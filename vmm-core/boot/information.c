@@ -49,7 +49,7 @@ struct module_entry {
 struct handover {
 	uint64_t gdt[BOOT_GDT_SIZE / 8];
 	struct info info;
-	struct mmap_entry mmap[BOOT_MAP_ENTRIES];
+	struct mmap_entry mmap[MACHINE_MEMORY_RANGES];
 	struct module_entry module[UMBRA_MODULES_MAX];
 	char loader_name[8];
 	char strings[];
@@ -80,7 +80,7 @@ static uint32_t put_line(struct handover *h, uint64_t gpa, char **at, const char
 static int place_modules(struct plan *plan, struct memory *memory, const struct umbra_image *image,
 			 struct handover *h, struct umbra_error *ret_error)
 {
-	uint64_t from = BOOT_HIGH_BASE, until = boot_high_end(memory);
+	uint64_t from = MACHINE_HIGH, until = boot_high_end(memory);
 
 	for (unsigned i = 0; i < image->nr_modules; i++) {
 		const struct umbra_module *module = &image->modules[i];
@@ -107,14 +107,14 @@ static int place_modules(struct plan *plan, struct memory *memory, const struct 
 static void fill(struct handover *h, uint64_t gpa, const struct memory *memory,
 		 const struct umbra_image *image, bool long_mode)
 {
-	struct boot_map_entry map[BOOT_MAP_ENTRIES];
-	unsigned nr = boot_memory_map(memory, map);
+	struct machine_memory_range map[MACHINE_MEMORY_RANGES];
+	unsigned nr = machine_memory_map(memory_size(memory), map);
 	char *at = h->strings;
 
 	boot_gdt(long_mode, h->gdt);
 	h->info.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODULES | INFO_MMAP | INFO_LOADER_NAME;
-	h->info.mem_lower = BOOT_LOW_END / 1024;
-	h->info.mem_upper = (uint32_t)((boot_high_end(memory) - BOOT_HIGH_BASE) / 1024);
+	h->info.mem_lower = MACHINE_EBDA / 1024;
+	h->info.mem_upper = (uint32_t)((boot_high_end(memory) - MACHINE_HIGH) / 1024);
 	h->info.cmdline = put_line(h, gpa, &at, image->name, image->append);
 	h->info.mods_count = image->nr_modules;
 	h->info.mods_addr = (uint32_t)(gpa + offsetof(struct handover, module));
@@ -160,13 +160,13 @@ int plan_write_information(struct plan *plan, struct memory *memory,
 		return r;
 	for (unsigned i = 0; i < image->nr_modules; i++)
 		size += line_size(image->modules[i].name, image->modules[i].string);
-	gpa = plan_take(plan, PAGE_SIZE, BOOT_LOW_END, size);
+	gpa = plan_take(plan, PAGE_SIZE, MACHINE_EBDA, size);
 	if (!gpa)
-		return umbra_error_set(ret_error, size > BOOT_LOW_END ? -E2BIG : -ENOSPC,
+		return umbra_error_set(ret_error, size > MACHINE_EBDA ? -E2BIG : -ENOSPC,
 				       image->name, "command line",
 				       "no room for %zu bytes of boot information below 0x%x "
 				       "beside the image",
-				       size, BOOT_LOW_END);
+				       size, MACHINE_EBDA);
 	h = calloc(1, size);
 	if (!h)
 		return umbra_error_set(ret_error, -ENOMEM, image->name, NULL, "out of memory");

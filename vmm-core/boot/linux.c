@@ -146,7 +146,7 @@ static bool fits(const struct memory *memory, const struct kernel *kernel, uint6
 {
 	uint64_t end = boot_high_end(memory);
 
-	return gpa >= BOOT_HIGH_BASE && gpa <= end && kernel->init_size <= end - gpa;
+	return gpa >= MACHINE_HIGH && gpa <= end && kernel->init_size <= end - gpa;
 }
 
 /* pref_address; a relocatable kernel may also go to the lowest aligned place from 1 MiB on. */
@@ -157,17 +157,17 @@ static int place_kernel(const struct memory *memory, const struct umbra_image *i
 	uint64_t alignment = boot_get32(image, KERNEL_ALIGNMENT);
 
 	kernel->gpa = boot_get64(image, PREF_ADDRESS);
-	if (kernel->gpa < BOOT_HIGH_BASE && !relocatable)
+	if (kernel->gpa < MACHINE_HIGH && !relocatable)
 		return boot_broken(ret_error, image, PREF_ADDRESS, "pref_address",
 				   "0x%" PRIx64 "; 0x%x or above expected", kernel->gpa,
-				   BOOT_HIGH_BASE);
+				   MACHINE_HIGH);
 	if (fits(memory, kernel, kernel->gpa))
 		return 0;
 	if (relocatable) {
 		if (alignment == 0 || (alignment & (alignment - 1)))
 			return boot_broken(ret_error, image, KERNEL_ALIGNMENT, "kernel_alignment",
 					   "0x%" PRIx64 "; a power of two expected", alignment);
-		kernel->gpa = (BOOT_HIGH_BASE + alignment - 1) & ~(alignment - 1);
+		kernel->gpa = (MACHINE_HIGH + alignment - 1) & ~(alignment - 1);
 		if (fits(memory, kernel, kernel->gpa))
 			return 0;
 	}
@@ -231,10 +231,10 @@ static int write_zero_page(struct memory *memory, const struct umbra_image *imag
 			   const struct kernel *kernel)
 {
 	uint8_t page[PAGE_SIZE] = {0};
-	struct boot_map_entry map[BOOT_MAP_ENTRIES];
-	unsigned nr = boot_memory_map(memory, map);
+	struct machine_memory_range map[MACHINE_MEMORY_RANGES];
+	unsigned nr = machine_memory_map(memory_size(memory), map);
 	size_t header_end = HEADER + get8(image, JUMP_LENGTH);
-	uint64_t high_k = (boot_high_end(memory) - BOOT_HIGH_BASE) / 1024;
+	uint64_t high_k = (boot_high_end(memory) - MACHINE_HIGH) / 1024;
 
 	if (header_end > ZERO_HEADER_END)
 		header_end = ZERO_HEADER_END;

@@ -8,28 +8,13 @@
 #include <stdint.h>
 
 #include "boot/boot.h"
-
-/* Conventional memory ends where a PC's firmware keeps its data. */
-#define BOOT_LOW_END   0x9fc00u
-#define BOOT_HIGH_BASE 0x100000u
+#include "device/memory_map.h"
 
 /* The GDT that all protocols get: selectors as the Linux boot protocol names them. */
 #define BOOT_CS       0x10
 #define BOOT_DS       0x18
 #define BOOT_GDT_SIZE 32
 
-/* INT 15h E820 types, the same in all protocols */
-#define BOOT_MAP_RAM      1
-#define BOOT_MAP_RESERVED 2
-#define BOOT_MAP_ENTRIES  3
-
-struct boot_map_entry {
-	uint64_t base, size;
-	uint32_t type;
-};
-
-/* Returns the number of entries: 3, or 2 when nothing lies above 1 MiB. */
-unsigned boot_memory_map(const struct memory *memory, struct boot_map_entry ret[BOOT_MAP_ENTRIES]);
 /* Where the RAM that begins at 1 MiB ends; 1 MiB if there is none. */
 uint64_t boot_high_end(const struct memory *memory);
 

@@ -26,6 +26,11 @@ int plan_add(struct plan *plan, const struct memory *memory, const struct umbra_
 				    "its %" PRIu64 " bytes at 0x%" PRIx64
 				    " reach past the end of RAM (%" PRIu64 " bytes)",
 				    new->memory_size, new->gpa, ram);
+	if (new->gpa<MACHINE_HIGH &&new->gpa + new->memory_size> MACHINE_EBDA)
+		return boot_no_room(ret_error, image, new->header, "segment",
+				    "its %" PRIu64 " bytes at 0x%" PRIx64
+				    " reach into 0x%x to 0x%x, which is no RAM",
+				    new->memory_size, new->gpa, MACHINE_EBDA, MACHINE_HIGH - 1);
 	for (unsigned i = 0; i < plan->nr_segments; i++) {
 		const struct plan_segment *old = &plan->segment[i];
 

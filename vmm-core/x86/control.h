@@ -35,10 +35,13 @@
 #define CR4_SMAP       (1ull << 21)
 #define CR4_PKE        (1ull << 22)
 
-#define EFER_SCE       (1ull << 0)
-#define EFER_LME       (1ull << 8)
-#define EFER_LMA       (1ull << 10)
-#define EFER_NXE       (1ull << 11)
+/* SDM 3A table 9-1 */
+#define X86_MXCSR_AT_RESET 0x1f80u
+
+#define EFER_SCE           (1ull << 0)
+#define EFER_LME           (1ull << 8)
+#define EFER_LMA           (1ull << 10)
+#define EFER_NXE           (1ull << 11)
 
 /* MSRs (SDM 4; the last ones: APM 2 appendix A). */
 #define MSR_P5_MC_ADDR       0x0

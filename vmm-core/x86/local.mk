@@ -86,7 +86,8 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/x87_host.c \
 	vmm-core/x86/x87_host.h \
 	vmm-core/x86/x87_move.c \
-	vmm-core/x86/x87_row.h
+	vmm-core/x86/x87_row.h \
+	vmm-core/x86/xsave.c
 
 check_PROGRAMS += \
 	tests/unit/test_x86_control \
@@ -97,7 +98,8 @@ check_PROGRAMS += \
 	tests/unit/test_x86_sse \
 	tests/unit/test_x86_syscall \
 	tests/unit/test_x86_system \
-	tests/unit/test_x86_x87
+	tests/unit/test_x86_x87 \
+	tests/unit/test_x86_xsave
 TESTS += \
 	tests/unit/test_x86_control \
 	tests/unit/test_x86_cpuid \
@@ -107,7 +109,8 @@ TESTS += \
 	tests/unit/test_x86_sse \
 	tests/unit/test_x86_syscall \
 	tests/unit/test_x86_system \
-	tests/unit/test_x86_x87
+	tests/unit/test_x86_x87 \
+	tests/unit/test_x86_xsave
 check_PROGRAMS += \
 	tests/unit/test_x86_debug \
 	tests/unit/test_x86_real \
@@ -148,6 +151,9 @@ tests_unit_test_x86_system_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_x87_SOURCES = tests/unit/test_x86_x87.c tests/unit/host_fixture.h $(x86_test_fixture)
 tests_unit_test_x86_x87_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_x87_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_xsave_SOURCES = tests/unit/test_x86_xsave.c tests/unit/host_fixture.h $(x86_test_fixture)
+tests_unit_test_x86_xsave_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_xsave_LDADD = $(x86_test_ldadd)
 
 check_PROGRAMS += tests/unit/test_x86_run
 TESTS += tests/unit/test_x86_run

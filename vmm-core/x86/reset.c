@@ -11,7 +11,6 @@
 #include "x86/segment.h"
 #include "x86/x87.h"
 
-#define MXCSR_AT_RESET   0x1f80u
 #define DR6_AT_RESET     0xffff0ff0ull
 #define DR7_AT_RESET     0x400ull
 #define CS_AT_RESET      0xf000u
@@ -66,7 +65,7 @@ void x86_reset_registers(struct x86_cpu *cpu)
 	initialize(cpu);
 	x86_msrs_init(cpu);
 	memset(cpu->xmm, 0, sizeof(cpu->xmm));
-	cpu->mxcsr = MXCSR_AT_RESET;
+	cpu->mxcsr = X86_MXCSR_AT_RESET;
 	x86_x87_init(&cpu->x87);
 	x86_x87_set_control(&cpu->x87, X87_CONTROL);
 	x86_x87_set_tags(&cpu->x87, X87_TAGS);

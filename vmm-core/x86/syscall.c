@@ -70,6 +70,8 @@ enum x86_result x86_exec_syscall(struct x86_cpu *cpu, const struct x86_insn *ins
 		cpu->gpr[X86_RCX] = cpu->gpr[X86_RIP];
 		cpu->gpr[X86_R11] = flags;
 		flags &= ~cpu->sfmask;
+		if (cpu->sfmask & RFLAGS_TF) /* the next step is that of SYSRET */
+			cpu->single_step = false;
 	} else { /* AMD's legacy mode: neither a mask nor a place for the flags */
 		rip = (uint32_t)cpu->star;
 		cpu->gpr[X86_RCX] = (uint32_t)cpu->gpr[X86_RIP];
