@@ -34,6 +34,8 @@ RUNS = (
     ("scan", "rounds=4 pages=512"),
     ("smp", "rounds=16 changes=8"),
 )
+# What shadow does not support: its parameters, and what the guest's end names there.
+WITHOUT_SHADOW = (("switcher", "rounds=40 spaces=16 pcid=1", "CR4.PCIDE"),)
 CPUS = 4
 SERIAL = ("hello", "mov1234")  # what they do one vCPU does
 
@@ -104,6 +106,18 @@ def check(guest, append):
                differences(reference, visible) + check_schedule(report))
 
 
+def check_without_shadow(guest, append, named):
+    reference = run(guest, append, "--mode", "bare")[0]
+    problems = [] if reference["status"] == 0 else [f"bare ends with {reference['end']}"]
+    yield f"{guest} {append} in bare", problems
+    for mode in ("ept", "ept", "auto"):
+        yield f"{guest} {append} in {mode}", differences(
+            reference, run(guest, append, "--mode", mode)[0])
+    end = run(guest, append, "--mode", "shadow")[0]["end"]
+    yield (f"{guest} {append} is refused by name in shadow",
+           [] if end["reason"] == "error" and named in end["text"] else [str(end)])
+
+
 def check_cpus(guest, append):
     """Several vCPUs: the same in bare and ept, twice, and nothing computed that one would not."""
     cpus = ("--cpus", str(CPUS))
@@ -143,7 +157,9 @@ def check_default(guest):
 
 def main():
     work = [lambda r=r: list(check(*r)) for r in RUNS]
+    work += [lambda r=r: list(check_without_shadow(*r)) for r in WITHOUT_SHADOW]
     work += [lambda r=r: list(check_cpus(*r)) for r in RUNS]
+    work += [lambda r=r: list(check_cpus(*r[:2])) for r in WITHOUT_SHADOW]
     work += [lambda r=r: list(check_default(r[0])) for r in RUNS]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         results = [result for group in pool.map(lambda job: job(), work) for result in group]
