@@ -20,10 +20,7 @@
 #define DEFAULT_GUEST "mov1234.elf"
 
 static const char *const level_names[] = {
-	[1] = "PT",
-	[2] = "PD",
-	[3] = "PDPT",
-	[4] = "PML4",
+	[1] = "PT", [2] = "PD", [3] = "PDPT", [4] = "PML4", [5] = "PML5",
 };
 
 static const char *const table_names[] = {
@@ -50,8 +47,7 @@ static void print_entry(const struct umbra_step *step, const char *verb)
 {
 	char table[32], at[64];
 
-	snprintf(table, sizeof(table), "%s %s", table_names[step->table],
-		 step->level < 5 && level_names[step->level] ? level_names[step->level] : "?");
+	snprintf(table, sizeof(table), "%s %s", table_names[step->table], level_names[step->level]);
 	if (step->table == UMBRA_TABLE_GUEST)
 		snprintf(at, sizeof(at), "GPA 0x%-6" PRIx64 "  HPA 0x%" PRIx64, step->gpa,
 			 step->hpa);
@@ -66,7 +62,7 @@ static void print_entry(const struct umbra_step *step, const char *verb)
 
 static void print_error_code(uint32_t code)
 {
-	static const char *const bits[] = {"P", "W", "U", "RSVD", "I"};
+	static const char *const bits[] = {"P", "W", "U", "RSVD", "I", "PK"};
 	bool any = false;
 
 	printf(" error code 0x%" PRIx32, code);
@@ -95,7 +91,8 @@ static void print_step(const struct umbra_step *step, unsigned int *number)
 	case UMBRA_STEP_WALK_FAILED: puts("walk ends without a translation"); break;
 	case UMBRA_STEP_EXIT:
 		printf("VM exit  %s", umbra_exit_reason_name(step->reason));
-		if (step->reason == UMBRA_EXIT_ept_violation)
+		if (step->reason == UMBRA_EXIT_ept_violation ||
+		    step->reason == UMBRA_EXIT_ept_misconfiguration)
 			printf(" at GPA 0x%" PRIx64, step->translates);
 		if (step->reason == UMBRA_EXIT_page_fault)
 			print_error_code(step->error_code);
@@ -220,6 +217,22 @@ static int explain(const struct options *options, const struct mode_choice *choi
 	status = session_run(session);
 	if (status > 128)
 		goto out; /* a signal */
+	if (options->own_tables) {
+		err = umbra_guest_explain_tables(session_guest(session), options->gva,
+						 options->guest_page, options->levels, &error);
+		if (err == -EOPNOTSUPP && options->nr_choices > 1) {
+			/* Of several modes: the others can. */
+			printf("%s: %s\n", umbra_mode_name(choice->mode), error.text);
+			status = 0;
+			goto out;
+		}
+		if (err) {
+			status = options_refuse(
+				options, err == -EOPNOTSUPP ? EX_UNAVAILABLE : EX_USAGE, "%s: %s",
+				umbra_mode_name(choice->mode), error.text);
+			goto out;
+		}
+	}
 	err = umbra_guest_explain(session_guest(session), options->gva, options->access,
 				  options->first_touch, &explanation, &error);
 	if (err) {

@@ -216,14 +216,41 @@ PARSER(memory)
 	return size(value, &options->memory);
 }
 
-PARSER(page_size)
+static int page_size(const char *value, enum umbra_page_size *ret)
 {
-	return word(value, "4k", "2m 1g");
+	static const char *const names[UMBRA_PAGE_SIZE_COUNT] = {
+		[UMBRA_PAGE_4k] = "4k", [UMBRA_PAGE_2m] = "2m", [UMBRA_PAGE_1g] = "1g"};
+
+	for (int i = 0; i < UMBRA_PAGE_SIZE_COUNT; i++) {
+		if (!strcmp(value, names[i])) {
+			*ret = i;
+			return 0;
+		}
+	}
+	return MALFORMED;
+}
+
+PARSER(backing)
+{
+	return page_size(value, &options->backing);
+}
+
+PARSER(guest_page)
+{
+	options->own_tables = true;
+	return page_size(value, &options->guest_page);
 }
 
 PARSER(levels)
 {
-	return word(value, "4", "5");
+	uint64_t levels;
+	int status = number(value, 4, 5, &levels);
+
+	if (status)
+		return status;
+	options->own_tables = true;
+	options->levels = levels;
+	return 0;
 }
 
 PARSER(append)
@@ -324,8 +351,8 @@ static const struct option_row rows[] = {
 	{"processor", ALL, false, parse_processor, "skylake"},
 	{"cpus", ALL, false, parse_cpus, "a number of processors, 1 to 8"},
 	{"memory", ALL, false, parse_memory, "a size such as 64M"},
-	{"backing", ALL, false, parse_page_size, "4k, 2m or 1g"},
-	{"guest-page", VERB_EXPLAIN, false, parse_page_size, "4k, 2m or 1g"},
+	{"backing", ALL, false, parse_backing, "4k, 2m or 1g"},
+	{"guest-page", VERB_EXPLAIN, false, parse_guest_page, "4k, 2m or 1g"},
 	{"levels", VERB_EXPLAIN, false, parse_levels, "4 or 5"},
 	{"append", ALL, false, parse_append, "a command line"},
 	{"initrd", ALL, false, parse_initrd, "a file (for a Linux kernel)"},
@@ -368,6 +395,7 @@ static int parse_row(struct options *options, const struct option_row *row, cons
 static int check(const struct options *options)
 {
 	const struct mode_choice *choice = &options->choices[0];
+	unsigned int unused;
 
 	for (unsigned int i = 0; options->cpus > 1 && i < options->nr_choices; i++) {
 		if (options->choices[i].mode == UMBRA_MODE_SHADOW)
@@ -381,8 +409,9 @@ static int check(const struct options *options)
 		return options_refuse(options, MALFORMED,
 				      "--switch-every: not with --mode %s; use shadow or ept",
 				      mode_choice_name(choice));
-	/* 48 bits of linear address: the rest repeats the highest of them (SDM 1 3.3.7.1). */
-	if ((int64_t)(options->gva << 16) >> 16 != (int64_t)options->gva)
+	/* 48 or 57 bits of linear address: the rest repeats the highest of them (SDM 1 3.3.7.1). */
+	unused = options->levels == 5 ? 64 - 57 : 64 - 48;
+	if ((int64_t)(options->gva << unused) >> unused != (int64_t)options->gva)
 		return options_refuse(options, MALFORMED, "--gva 0x%llx: not a canonical address",
 				      (unsigned long long)options->gva);
 	if (options->seeded && !options->switch_every)
@@ -409,7 +438,7 @@ static int parse(struct options *ret_options, unsigned int verb, int argc, char 
 		.choices = {{UMBRA_MODE_EPT, POLICY_AUTO}},
 		.nr_choices = 1,
 		.cpus = 1,
-		.memory = DEFAULT_MEMORY,
+		.levels = 4,
 		.max_instructions = UINT64_MAX,
 		.interval = DEFAULT_INTERVAL,
 		.gva = DEFAULT_GVA,
@@ -449,6 +478,8 @@ static int parse(struct options *ret_options, unsigned int verb, int argc, char 
 	if (argc - optind > 1)
 		return options_refuse(options, MALFORMED, "%s: one image at a time",
 				      argv[optind + 1]);
+	if (!options->memory) /* as much as that takes at least */
+		options->memory = options->backing == UMBRA_PAGE_1g ? 1ull << 30 : DEFAULT_MEMORY;
 	options->image = argv[optind];
 	if (!options->image && verb != VERB_EXPLAIN)
 		return options_refuse(options, MALFORMED, "an image is missing");

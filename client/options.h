@@ -36,7 +36,8 @@ struct options {
 	bool modes_given;
 	enum umbra_clock clock;
 	unsigned int cpus;
-	uint64_t memory;           /* bytes */
+	uint64_t memory; /* bytes */
+	enum umbra_page_size backing;
 	uint64_t max_instructions; /* UINT64_MAX: no limit */
 	double max_seconds;        /* 0: no limit */
 	uint64_t switch_every;     /* instructions; 0: no schedule */
@@ -51,6 +52,9 @@ struct options {
 	bool gva_given;
 	enum umbra_explain_access access;
 	bool first_touch;
+	bool own_tables; /* --guest-page or --levels: tables made for the explanation */
+	enum umbra_page_size guest_page;
+	unsigned int levels; /* of them, and of EPT */
 };
 
 /*

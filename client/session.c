@@ -203,6 +203,8 @@ int session_create(const struct session_config *config, struct session **ret_ses
 		.mode = config->choice.mode,
 		.clock = options->clock,
 		.memory = options->memory,
+		.backing = options->backing,
+		.ept_levels = options->levels,
 		.cpus = options->cpus,
 		.interval = options->interval,
 		.console = config->console,

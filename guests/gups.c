@@ -78,22 +78,33 @@ static volatile uint64_t *first_word(unsigned lane)
 	return (volatile uint64_t *)WORK_AREA + lane;
 }
 
-static void do_last(unsigned lane)
+static void do_updates(unsigned lane)
 {
 	lanes[lane].checksum = add(first_word(lane), lanes[lane].rng, pages * WORDS_A_PAGE,
 				   lane_share(updates, lane));
 }
 
-static void do_round(unsigned lane)
+static void undo_updates(unsigned lane)
 {
-	uint64_t words = pages * WORDS_A_PAGE, count = lane_share(updates, lane);
-	volatile uint64_t *first = first_word(lane);
+	subtract(first_word(lane), lanes[lane].rng, pages * WORDS_A_PAGE,
+		 lane_share(updates, lane));
+}
+
+static void look(unsigned lane)
+{
 	struct lane *l = &lanes[lane];
 
-	l->checksum = add(first, l->rng, words, count);
-	subtract(first, l->rng, words, count);
-	l->failed = !zero(first, l->rng, words, count);
+	l->failed =
+		!zero(first_word(lane), l->rng, pages * WORDS_A_PAGE, lane_share(updates, lane));
 	l->rng = rng_seed(rng_next(&l->rng));
+}
+
+/* All lanes do each step before the next one: few pages are still in a TLB when they come again. */
+static void do_round(void)
+{
+	run_lanes(do_updates);
+	run_lanes(undo_updates);
+	run_lanes(look);
 }
 
 static bool run(uint64_t *checksum)
@@ -105,7 +116,7 @@ static bool run(uint64_t *checksum)
 	for (unsigned lane = 0; lane < LANES; lane++)
 		lanes[lane].rng = rng_seed(mix(seed, lane));
 	for (uint64_t round = 0; rounds == 0 || round < rounds; round++) {
-		run_lanes(do_round);
+		do_round();
 		for (unsigned lane = 0; lane < LANES; lane++) {
 			if (lanes[lane].failed)
 				return false;
@@ -113,7 +124,7 @@ static bool run(uint64_t *checksum)
 		}
 	}
 	/* Leave something in memory for whoever compares it. */
-	run_lanes(do_last);
+	run_lanes(do_updates);
 	for (unsigned lane = 0; lane < LANES; lane++)
 		*checksum = mix(*checksum, lanes[lane].checksum);
 	return true;

@@ -193,7 +193,8 @@ void web_change_reply(const struct request *request, struct reply *reply)
 	switch (change->error) {
 	case 0: break;
 	case -ENOENT: fail(reply, 404, "%s", change->detail); return;
-	case -EPERM: fail(reply, 409, "%s", change->detail); return;
+	case -EPERM:
+	case -EOPNOTSUPP: fail(reply, 409, "%s", change->detail); return;
 	case -ETIMEDOUT: fail(reply, 504, "%s", change->detail); return;
 	case -ESHUTDOWN: fail(reply, 503, "%s", change->detail); return;
 	default: fail(reply, 500, "%s", change->detail); return;

@@ -14,6 +14,8 @@ umbrad = Umbrad({
     "pinned": endless(mode="shadow"),
     "bare": endless(mode="bare"),
     "ends": shipped("hello", ""),
+    "four": shipped("smp", "rounds=20", cpus=4),
+    "two": endless(mode="ept", cpus=2),
 })
 
 
@@ -26,8 +28,9 @@ def schema(name):
 def every_answer_matches_its_schema():
     wait_for(lambda: umbrad.ask("/readyz").status == 200, 20)
     umbrad.wait_state("ends", "ended")
+    umbrad.wait_state("four", "ended")
     wait_for(lambda: umbrad.guest("gups")["decisions"], 30)
-    for name in ("gups", "pinned", "bare", "ends"):
+    for name in ("gups", "pinned", "bare", "ends", "four", "two"):
         schema("guest").validate(umbrad.guest(name))
     schema("guests").validate(umbrad.ask("/api/v1/guests").json())
     schema("host").validate(umbrad.ask("/api/v1/host").json())
@@ -54,7 +57,7 @@ def installed_schemas_are_the_served_ones():
 
 def list_of_guests_has_no_lists():
     guests = umbrad.ask("/api/v1/guests").json()["guests"]
-    assert {guest["id"] for guest in guests} == {"gups", "pinned", "bare", "ends"}
+    assert {guest["id"] for guest in guests} == {"gups", "pinned", "bare", "ends", "four", "two"}
     for guest in guests:
         assert not [key for key, value in guest.items() if isinstance(value, list)]
 
@@ -138,6 +141,8 @@ def what_cannot_be_is_refused_by_status():
         assert answer.status == status, (body, answer.status, answer.body)
         assert answer.type == "application/problem+json"
     assert umbrad.put_mode("bare", mode="ept").status == 409
+    refused = umbrad.put_mode("two", mode="shadow")
+    assert refused.status == 409 and "2 vCPUs" in refused.json()["detail"], refused.body
     assert umbrad.put_mode("bare", policy="auto").status == 409
     assert umbrad.put_mode("ends", mode="ept").status == 409
     assert umbrad.put_mode("nobody", mode="ept").status == 404

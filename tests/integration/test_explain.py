@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """umbra explain: the references of each walk, in their order, as the manual has them.
 
-The lists are written out by hand for the mov1234 guest: 4-level paging, the entry for GVA 0x1234
-in the PT at index 1, the three upper entries at index 0. Its tables are at guest pages 0x103,
-0x104, 0x105 (one 2M region) and 0x400; the target is page 0x401 (another one).
+Where the guest's entries lie is taken from the walk in bare, which shows nothing else; the lists for
+the other modes, with what the VMM does, are made from it by hand: four or five levels of EPT for
+each of the guest's tables and once more for the page (SDM 3C 28.3), ended sooner by large pages.
 """
 import json
 import os
@@ -15,64 +15,81 @@ import tempfile
 UMBRA = os.path.abspath("umbra")
 os.environ["UMBRA_GUESTS"] = os.path.abspath("guests")
 
-ROOT, PDPT, PD, PT, TARGET = 0x103000, 0x104000, 0x105000, 0x400008, 0x401234
+LEAF = {"4k": 1, "2m": 2, "1g": 3}
 
 
-def ept(gpa, down_to=1):
-    """References to the EPT tables for a guest-physical address (SDM 3C 28.3.2)."""
-    return [f"ept {level} {gpa >> (12 + 9 * (level - 1)) & 511}"
-            for level in range(4, down_to - 1, -1)]
+def index(gpa, level):
+    return gpa >> (12 + 9 * (level - 1)) & 511
 
 
-def walk(*, fails_at=None, down_to=1):
-    """The two-dimensional walk, up to the failing nested one if there is one."""
-    steps = []
-    for gpa, guest in ((ROOT, "guest 4 0"), (PDPT, "guest 3 0"), (PD, "guest 2 0"),
-                       (PT, "guest 1 1"), (TARGET, None)):
-        if gpa == fails_at:
-            return steps + ept(gpa, down_to) + ["failed", "exit ept_violation"]
-        steps += ept(gpa) + ([guest] if guest else [])
-    return steps
+class Walk:
+    """The guest's entries, top first, as (level, index, gpa), and where the page is."""
 
+    def __init__(self, entries, target, levels=4, backing="4k"):
+        self.entries, self.target = entries, target
+        self.levels, self.leaf = levels, LEAF[backing]
 
-SHADOW = ["shadow 4 0", "shadow 3 0", "shadow 2 0", "shadow 1 1"]
-BARE = ["guest 4 0", "guest 3 0", "guest 2 0", "guest 1 1"]
+    def ept(self, gpa, down_to=None):
+        """References to the EPT tables for a guest-physical address (SDM 3C 28.3.2)."""
+        return [f"ept {level} {index(gpa, level)}"
+                for level in range(self.levels, (down_to or self.leaf) - 1, -1)]
 
-# What the VMM does at the one page fault of a first touch in shadow: walks the guest's tables
-# (SDM 3C 32.3.4), then links three tables and fills the leaf.
-SHADOW_FILL = ["reads guest 4 0", "reads guest 3 0", "reads guest 2 0", "reads guest 1 1",
-               "reads shadow 4 0", "writes shadow 4 0", "reads shadow 3 0", "writes shadow 3 0",
-               "reads shadow 2 0", "writes shadow 2 0", "writes shadow 1 1"]
+    def guest(self):
+        return [f"guest {level} {place}" for level, place, _ in self.entries]
 
+    def nested(self):
+        """Each of the guest-physical addresses on the way, and the guest's entry there."""
+        return list(zip([gpa for _, _, gpa in self.entries] + [self.target],
+                        self.guest() + [None]))
 
-def map_page(gpa, missing_from):
-    """The VMM maps a page: reads each level, writes those that are missing."""
-    steps = []
-    for level in range(4, 0, -1):
-        index = gpa >> (12 + 9 * (level - 1)) & 511
-        steps.append(f"reads ept {level} {index}")
-        if level <= missing_from:
-            steps.append(f"writes ept {level} {index}")
-    return steps
+    def two_dimensional(self, fails_at=None, down_to=None):
+        """The walk, up to the failing nested one if there is one."""
+        steps = []
+        for number, (gpa, guest) in enumerate(self.nested()):
+            if number == fails_at:
+                return steps + self.ept(gpa, down_to) + ["failed", "exit ept_violation"]
+            steps += self.ept(gpa) + ([guest] if guest else [])
+        return steps
 
+    def accessed_dirty(self):
+        """EPT entries used for the first time, in their order; a table's page is written."""
+        used, steps = set(), []
+        for gpa, _ in self.nested():
+            for level in range(self.levels, self.leaf - 1, -1):
+                entry = (level, gpa >> (12 + 9 * (level - 1)))
+                if entry not in used:
+                    used.add(entry)
+                    steps.append(f"sets ept {level}")
+        return steps
 
-EPT_FIRST = (
-    walk(fails_at=ROOT, down_to=4) + map_page(ROOT, 4) +  # nothing is there
-    walk(fails_at=PDPT) + map_page(PDPT, 1) +  # the same PT: only its entry is missing
-    walk(fails_at=PD) + map_page(PD, 1) +
-    walk(fails_at=PT, down_to=2) + map_page(PT, 2) +  # another 2M region: the PD's entry
-    walk(fails_at=TARGET) + map_page(TARGET, 1) +
-    walk())
+    def first_touch(self):
+        """One violation for each page of EPT that is missing, which the VMM then maps."""
+        present, steps, exits = set(), [], 0
+        for number, (gpa, _) in enumerate(self.nested()):
+            missing = [level for level in range(self.levels, self.leaf - 1, -1)
+                       if (level, gpa >> (12 + 9 * (level - 1))) not in present]
+            if not missing:
+                continue
+            exits += 1
+            steps += self.two_dimensional(number, missing[0])
+            for level in range(self.levels, self.leaf - 1, -1):
+                steps.append(f"reads ept {level} {index(gpa, level)}")
+                if level in missing:
+                    present.add((level, gpa >> (12 + 9 * (level - 1))))
+                    steps.append(f"writes ept {level} {index(gpa, level)}")
+        return steps + self.two_dimensional() + self.accessed_dirty(), exits
 
-CASES = (
-    ("bare", False, BARE, 4, 0),
-    ("shadow", False, SHADOW, 4, 0),
-    ("ept", False, walk(), 24, 0),
-    ("bare", True, BARE, 4, 0),
-    # The first walk ends at the empty root.
-    ("shadow", True, ["shadow 4 0", "failed", "exit page_fault"] + SHADOW_FILL + SHADOW, 5, 1),
-    ("ept", True, EPT_FIRST, 1 + 9 + 14 + 18 + 24 + 24, 5),
-)
+    def shadow(self, gva):
+        return [f"shadow {level} {index(gva, level)}" for level in range(4, 0, -1)]
+
+    def shadow_first_touch(self, gva):
+        """One page fault: the VMM walks the guest's tables (SDM 3C 32.3.4), links and fills."""
+        steps = [f"shadow 4 {index(gva, 4)}", "failed", "exit page_fault"]
+        steps += [f"reads {entry}" for entry in self.guest()]
+        for level in range(4, 1, -1):
+            steps += [f"reads shadow {level} {index(gva, level)}",
+                      f"writes shadow {level} {index(gva, level)}"]
+        return steps + [f"writes shadow 1 {index(gva, 1)}"] + self.shadow(gva)
 
 
 def words(step):
@@ -81,6 +98,8 @@ def words(step):
         return f"exit {step['reason']}"
     if kind == "walk_failed":
         return "failed"
+    if kind == "accessed_dirty":
+        return f"sets {step['table'].lower()} {step['level']}"
     place = f"{step.get('table', '').lower()} {step.get('level')} {step.get('index')}"
     if kind == "reference":
         return place
@@ -89,36 +108,127 @@ def words(step):
     return None if kind == "translated" else kind
 
 
-def check(mode, first_touch, steps, references, exits):
+def explain(mode, *options):
+    """The status, the last line and the explanation."""
     with tempfile.NamedTemporaryFile(suffix=".json") as result:
-        command = [UMBRA, "explain", "--mode", mode, "--json", result.name]
-        done = subprocess.run(command + (["--first-touch"] if first_touch else []),
+        done = subprocess.run([UMBRA, "explain", "--mode", mode, "--json", result.name, *options],
                               capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            return done.returncode, done.stderr, None
         report = json.load(open(result.name, encoding="utf-8"))
+    return 0, done.stdout.splitlines()[-1], report["explanations"][0]
+
+
+def steps_of(explanation):
+    return [text for text in map(words, explanation["steps"]) if text]
+
+
+def check(got, wanted, references, exits):
+    status, last, explanation = got
+    if status:
+        return [f"status {status}: {last}"]
     problems = []
-    last = done.stdout.splitlines()[-1]
-    wanted = f"{references} references, {exits} exits, HPA 0x"
-    if done.returncode or not last.startswith(wanted):
-        problems.append(f"status {done.returncode}, last line {last!r}, wanted {wanted!r}")
-    if mode != "bare" and last.endswith("HPA 0x401234"):
-        problems.append("the host-physical address is the guest-physical one")
-    explained = report["explanations"][0]
-    got = [text for text in map(words, explained["steps"]) if text]
-    if got != steps:
-        at = next((i for i, pair in enumerate(zip(got, steps)) if pair[0] != pair[1]),
-                  min(len(got), len(steps)))
-        problems.append(f"step {at}: {got[at:at + 3]}, by hand {steps[at:at + 3]}")
+    start = f"{references} references, {exits} exits, HPA 0x"
+    if not last.startswith(start):
+        problems.append(f"last line {last!r}, wanted {start!r}")
+    steps = steps_of(explanation)
+    if steps != wanted:
+        at = next((i for i, pair in enumerate(zip(steps, wanted)) if pair[0] != pair[1]),
+                  min(len(steps), len(wanted)))
+        problems.append(f"step {at}: {steps[at:at + 3]}, by hand {wanted[at:at + 3]}")
     return problems
 
 
-def main():
-    print(f"1..{len(CASES)}")
-    for number, (mode, first_touch, *wanted) in enumerate(CASES, 1):
-        problems = check(mode, first_touch, *wanted)
-        touch = ", first touch" if first_touch else ""
-        print(f"{'not ok' if problems else 'ok'} {number} - explain in {mode}{touch}")
+class Tap:
+    def __init__(self):
+        self.number = 0
+
+    def check(self, name, problems):
+        self.number += 1
+        print(f"{'not ok' if problems else 'ok'} {self.number} - {name}")
         for problem in problems:
             print(f"#  {problem}")
+
+
+def in_bare(gva, page, *options, levels=4, backing="4k"):
+    """The guest's side of the walk, and what is wrong with it."""
+    got = explain("bare", *options)
+    wanted = [f"guest {level} {index(gva, level)}"
+              for level in range(levels, LEAF[page] - 1, -1)]
+    problems = check(got, wanted, len(wanted), 0)
+    if problems:
+        return None, problems
+    entries = [(s["level"], s["index"], int(s["gpa"], 16))
+               for s in got[2]["steps"] if s["kind"] == "reference"]
+    return Walk(entries, int(got[2]["hpa"], 16), levels, backing), []
+
+
+def references(steps):
+    return sum(1 for step in steps if step.split()[0] in ("guest", "ept", "shadow"))
+
+
+def test_default(tap):
+    gva = 0x1234
+    walk, problems = in_bare(gva, "4k")
+    tap.check("explain in bare", problems)
+    if not walk:
+        return
+    tap.check("explain in shadow", check(explain("shadow"), walk.shadow(gva), 4, 0))
+    tap.check("explain in ept", check(explain("ept"), walk.two_dimensional(), 24, 0))
+    if f"0x{walk.target:x}" == explain("ept")[2]["hpa"]:
+        tap.check("the host-physical address is another", ["it is the guest-physical one"])
+    touch = "--first-touch"
+    tap.check("explain in bare, first touch",
+              check(explain("bare", touch), walk.guest(), 4, 0))
+    tap.check("explain in shadow, first touch",
+              check(explain("shadow", touch), walk.shadow_first_touch(gva), 5, 1))
+    steps, exits = walk.first_touch()
+    tap.check("explain in ept, first touch",
+              check(explain("ept", touch), steps, references(steps), exits))
+    tap.check("the first touch in ept is 5 exits", [] if exits == 5 else [f"by hand {exits}"])
+
+
+def test_large(tap):
+    """Every page size of the guest on every backing, 4 levels on 4 and 5 on 5."""
+    known = {("4k", "4k", 4): 24, ("2m", "4k", 4): 19, ("2m", "2m", 4): 15, ("4k", "2m", 4): 19,
+             ("4k", "4k", 5): 35}
+    gva = 0x40345678
+    for levels in (4, 5):
+        for page in LEAF:
+            for backing in LEAF:
+                options = ("--gva", hex(gva), "--guest-page", page, "--backing", backing,
+                           "--levels", str(levels))
+                g, h = levels - LEAF[page] + 1, levels - LEAF[backing] + 1
+                number = (g + 1) * (h + 1) - 1
+                if known.get((page, backing, levels), number) != number:
+                    tap.check("the formula", [f"{page} on {backing}: {number}"])
+                walk, problems = in_bare(gva, page, *options, levels=levels, backing=backing)
+                if walk:
+                    problems += check(explain("ept", *options), walk.two_dimensional(), number, 0)
+                    steps, exits = walk.first_touch()
+                    problems += check(explain("ept", "--first-touch", *options), steps,
+                                      references(steps), exits)
+                    if levels == 4:
+                        problems += check(explain("shadow", *options), walk.shadow(gva), 4, 0)
+                tap.check(f"{page} on {backing}, {levels} levels: {g} in bare, {number} in ept",
+                          problems)
+
+
+def test_refusals(tap):
+    status, text, _ = explain("shadow", "--levels", "5")
+    tap.check("shadow refuses 5 levels by name",
+              [] if status == 69 and "5-level paging" in text else [f"{status}: {text}"])
+    status, text, _ = explain("ept", "--backing", "1g", "--memory", "64M")
+    tap.check("memory is a multiple of the backing",
+              [] if status == 64 and "multiple" in text else [f"{status}: {text}"])
+
+
+def main():
+    tap = Tap()
+    test_default(tap)
+    test_large(tap)
+    test_refusals(tap)
+    print(f"1..{tap.number}")
     return 0
 
 

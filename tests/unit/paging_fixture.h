@@ -75,11 +75,13 @@ static inline void box_map(struct box *box, uint64_t gva, uint64_t gpa, uint64_t
 }
 
 /* 4-level paging with WP and NXE on, the root at 1 MiB, the window mapped. */
-static inline void box_create(struct box *box, enum umbra_mode mode)
+static inline void box_create_backed(struct box *box, enum umbra_mode mode, unsigned shift,
+				     uint64_t size)
 {
 	memset(box, 0, sizeof(*box));
-	assert_int_equal(memory_create(&box->memory, RAM_SIZE, mode == UMBRA_MODE_BARE, 1, NULL),
-			 0);
+	assert_int_equal(
+		memory_create_backed(&box->memory, size, shift, mode == UMBRA_MODE_BARE, 1, NULL),
+		0);
 	assert_int_equal(
 		hw_create(&box->memory, &umbra_cost_default, processor_find("skylake"), &box->hw),
 		0);
@@ -92,6 +94,11 @@ static inline void box_create(struct box *box, enum umbra_mode mode)
 	box->regs.cr4 = CR4_PAE;
 	box->regs.efer = EFER_LME | EFER_LMA | EFER_NXE;
 	assert_int_equal(hw_paging_changed(box->hw, &box->regs), 0);
+}
+
+static inline void box_create(struct box *box, enum umbra_mode mode)
+{
+	box_create_backed(box, mode, PAGE_SHIFT, RAM_SIZE);
 }
 
 static inline void box_destroy(struct box *box)

@@ -464,6 +464,75 @@ static void fw_cfg_tells_of_the_machine(void **state)
 				 (uint8_t) "\0\0\0\0\0\0\0\0\0\xfc\x09\0\0\0\0\0\1\0\0\0"[i]);
 }
 
+static uint64_t random_state;
+
+static uint64_t random_bits(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+/* One access that a hostile guest might make, mostly to registers that do something. */
+static void random_access(uint64_t now)
+{
+	static const uint16_t ports[] = {0x20,  0x21,  0x40,  0x43,  0x60,  0x61,  0x64,  0x70,
+					 0x71,  0xa0,  0xa1,  0x3c0, 0x3c9, 0x3d4, 0x3d5, 0x3f8,
+					 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x4d0, 0x510, 0x511, 0x600,
+					 0x602, 0x604, 0x608, 0xcf8, 0xcfc};
+	uint64_t what = random_bits(), value = random_bits() >> what % 61;
+	unsigned cpu = what >> 8 & 1, size = 1u << (what >> 10 & 3);
+	uint16_t port = ports[(what >> 16) % (sizeof(ports) / sizeof(ports[0]))];
+	uint64_t gpa = (what & 1 << 12 ? LAPIC : IOAPIC) + (what >> 32 & 0xff) * 16;
+	uint64_t read;
+	uint8_t vector;
+
+	switch (what >> 56 & 7) {
+	case 0: machine_in(machine, port, size & 7 ? size & 7 : 4, now); break;
+	case 1: machine_out(machine, port, size & 7 ? size & 7 : 4, (uint32_t)value, now); break;
+	case 2: machine_mmio_read(machine, cpu, gpa, size, now); break;
+	case 3: mmio_write(cpu, IOAPIC, (uint8_t)value, now); break;
+	case 4: machine_msr_read(machine, cpu, 0x800 + (what >> 32 & 0xff), &read, now); break;
+	case 5:
+		if (what & 1 << 13)
+			machine_msr_write(machine, cpu, 0x6e0, value, now);
+		else if (what & 1 << 14)
+			machine_msr_write(machine, cpu, 0x800 + (what >> 32 & 0x3f), value, now);
+		else if ((what >> 20 & 63) == 0)
+			machine_msr_write(machine, cpu, 0x1b, 0xfee00800 | (value & 0xd00), now);
+		break;
+	case 6: machine_mmio_write(machine, cpu, gpa, what & 1 << 15 ? 4 : size, value, now); break;
+	case 7:
+		if (machine_interrupt_pending(machine, cpu))
+			machine_interrupt_acknowledge(machine, cpu);
+		if (machine_signal_pending(machine, cpu))
+			machine_take_signal(machine, cpu, &vector);
+		break;
+	}
+}
+
+static void whatever_a_guest_does_the_next_event_lies_ahead(void **state)
+{
+	uint64_t now = 0, interrupts = 0;
+
+	random_state = 0x9e3779b97f4a7c15;
+	for (unsigned i = 0; i < 300000; i++) {
+		uint64_t next;
+
+		random_access(now);
+		now += random_bits() >> 44;
+		next = machine_next_event(machine);
+		if (next <= now || (next != UINT64_MAX && i % 16 == 0)) {
+			now = next > now ? next : now;
+			machine_advance(machine, now);
+			assert_true(machine_next_event(machine) > now);
+		}
+		interrupts += machine_interrupt_pending(machine, 0);
+	}
+	assert_true(interrupts > 1000);
+}
+
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -489,6 +558,7 @@ int main(void)
 		RULE(apic_base_reads_back_and_stays_where_it_is),
 		RULE(apic_timer_is_an_event),
 		RULE(fw_cfg_tells_of_the_machine),
+		RULE(whatever_a_guest_does_the_next_event_lies_ahead),
 		RULE(fast_a20_gate_reads_back),
 		RULE(pci_address_reads_back_and_the_bus_is_empty),
 		RULE(pci_address_is_a_32_bit_register_only),

@@ -13,6 +13,7 @@
 enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR, FCR = IIR };
 
 #define DLAB 0x80
+#define RTS  0x02
 #define OUT2 0x08
 #define LOOP 0x10
 
@@ -122,7 +123,7 @@ static void iir_bits_6_and_7_tell_that_fifos_are_on(void **state)
 
 static void enabling_etbei_requests_and_reading_iir_clears_the_thre_interrupt(void **state)
 {
-	ns16550_out(&uart, MCR, OUT2);
+	ns16550_out(&uart, MCR, OUT2 | RTS);
 	assert_false(ns16550_interrupt(&uart));
 	ns16550_out(&uart, IER, 0x02);
 	assert_true(ns16550_interrupt(&uart));
@@ -135,7 +136,7 @@ static void enabling_etbei_requests_and_reading_iir_clears_the_thre_interrupt(vo
 
 static void received_data_interrupt_lasts_until_rbr_is_read(void **state)
 {
-	ns16550_out(&uart, MCR, OUT2);
+	ns16550_out(&uart, MCR, OUT2 | RTS);
 	ns16550_out(&uart, IER, 0x01);
 	terminal.input = "z";
 	assert_int_equal(ns16550_in(&uart, IIR), 0x04);
@@ -168,7 +169,7 @@ static void out2_gates_the_interrupt_line(void **state)
 {
 	ns16550_out(&uart, IER, 0x02);
 	assert_false(ns16550_interrupt(&uart));
-	ns16550_out(&uart, MCR, OUT2);
+	ns16550_out(&uart, MCR, OUT2 | RTS);
 	assert_true(ns16550_interrupt(&uart));
 }
 
@@ -258,7 +259,7 @@ static void waiting_for_an_interrupt_brings_input_without_looking(void **state)
 
 	ns16550_advance(&uart, 0);
 	assert_int_equal(ns16550_next_event(&uart), UINT64_MAX);
-	ns16550_out(&uart, MCR, OUT2);
+	ns16550_out(&uart, MCR, OUT2 | RTS);
 	ns16550_out(&uart, IER, 0x01);
 	ns16550_advance(&uart, 0);
 	assert_int_equal(ns16550_next_event(&uart), character);
@@ -276,6 +277,26 @@ static void waiting_for_an_interrupt_brings_input_without_looking(void **state)
 	ns16550_advance(&uart, 3 * poll);
 	assert_int_equal(ns16550_next_event(&uart), UINT64_MAX);
 	assert_int_equal(terminal.asked, 2);
+}
+
+static void the_terminal_heeds_rts(void **state)
+{
+	terminal.input = "ab";
+	ns16550_out(&uart, MCR, 0x01);
+	assert_int_equal(ns16550_in(&uart, LSR), 0x60);
+	ns16550_in(&uart, DATA);
+	ns16550_out(&uart, MCR, 0x01 | RTS);
+	assert_int_equal(ns16550_in(&uart, LSR), 0x61);
+	assert_int_equal(ns16550_in(&uart, DATA), 'a');
+}
+
+static void what_a_cleared_fifo_held_comes_again(void **state)
+{
+	terminal.input = "ab";
+	assert_int_equal(ns16550_in(&uart, LSR), 0x61);
+	ns16550_out(&uart, FCR, 0x07);
+	assert_int_equal(ns16550_in(&uart, DATA), 'a');
+	assert_int_equal(ns16550_in(&uart, DATA), 'b');
 }
 
 #define RULE(name) cmocka_unit_test_setup(name, setup)
@@ -302,6 +323,8 @@ int main(void)
 		RULE(without_fifo_an_overrun_replaces_the_byte),
 		RULE(fcr_clears_the_receive_fifo),
 		RULE(a_console_without_functions_is_silent),
+		RULE(the_terminal_heeds_rts),
+		RULE(what_a_cleared_fifo_held_comes_again),
 		RULE(waiting_for_an_interrupt_brings_input_without_looking),
 	};
 

@@ -235,6 +235,21 @@ static void pm_status_is_cleared_by_writing_ones(void **state)
 	assert_int_equal(acpi_pm_next_event(&pm), ((1ull << 24) * 1000000000) / 3579545 + 1);
 }
 
+static void pm_rtc_status_follows_the_rtcs_interrupt(void **state)
+{
+	acpi_pm_set_rtc(&pm, true);
+	assert_false(acpi_pm_interrupt(&pm));
+	acpi_pm_out(&pm, ACPI_PM1_ENABLE + 1, 0x04, 0);
+	assert_int_equal(acpi_pm_in(&pm, ACPI_PM1_ENABLE + 1, 0), 0x04);
+	assert_true(acpi_pm_interrupt(&pm));
+	acpi_pm_out(&pm, ACPI_PM1_STATUS + 1, 0x04, 0);
+	acpi_pm_set_rtc(&pm, true); /* no edge */
+	assert_false(acpi_pm_interrupt(&pm));
+	acpi_pm_set_rtc(&pm, false);
+	acpi_pm_set_rtc(&pm, true);
+	assert_true(acpi_pm_interrupt(&pm));
+}
+
 static void pm_is_in_acpi_mode_for_good(void **state)
 {
 	assert_int_equal(acpi_pm_in(&pm, ACPI_PM1_CONTROL, 0), 0x01);
@@ -260,6 +275,7 @@ int main(void)
 		RULE(vga_answers_at_one_of_two_places),
 		RULE(pm_timer_counts_at_3_579545_mhz),
 		RULE(pm_status_is_cleared_by_writing_ones),
+		RULE(pm_rtc_status_follows_the_rtcs_interrupt),
 		RULE(pm_is_in_acpi_mode_for_good),
 	};
 

@@ -62,7 +62,7 @@ static void start(struct umbra_guest *guest, unsigned cpu, const void *code, siz
 
 	assert_int_equal(memory_write(&guest->memory, entry.rip, code, size), 0);
 	assert_int_equal(x86_start(guest->cpu[cpu], &entry), 0);
-	guest->cpu[cpu]->halted = false;
+	guest->cpu[cpu]->halted = guest->cpu[cpu]->wait_for_sipi = false;
 }
 
 #define START(guest, cpu, code) start(guest, cpu, code, sizeof(code) - 1)
@@ -245,6 +245,69 @@ static void a_vcpu_that_was_not_started_does_not_run(void **state)
 	umbra_guest_destroy(guest);
 }
 
+#define APIC     0xfee00000ull
+#define ICR      (APIC + 0x300)
+#define ICR_HIGH (APIC + 0x310)
+
+static void send(struct umbra_guest *guest, unsigned to, uint32_t command)
+{
+	machine_mmio_write(guest->machine, 0, ICR_HIGH, 4, (uint64_t)to << 24, 0);
+	machine_mmio_write(guest->machine, 0, ICR, 4, command, 0);
+}
+
+/* In real mode: inc word [0x7000]; jmp back */
+#define COUNT_IN_REAL_MODE "\xff\x06\x00\x70\xeb\xfa"
+
+/* SDM 3A 8.4.4.1 */
+static void a_sipi_starts_a_vcpu_and_an_init_stops_it(void **state)
+{
+	struct umbra_guest *guest = create(3, UMBRA_MODE_EPT, UMBRA_CLOCK_INSTRUCTIONS);
+	uint16_t count = 0, before;
+
+	START(guest, 0, COUNT_FOREVER);
+	assert_int_equal(memory_write(&guest->memory, 0x9000, COUNT_IN_REAL_MODE, 6), 0);
+	send(guest, 1, 0x4500);
+	assert_int_equal(umbra_guest_run(guest, 100000), UMBRA_EVENT_INSTRUCTION);
+	assert_int_equal(guest->cpu[1]->instructions, 0);
+	send(guest, 1, 0x4609);
+	assert_int_equal(umbra_guest_run(guest, 200000), UMBRA_EVENT_INSTRUCTION);
+	assert_int_equal(guest->cpu[1]->segment[X86_CS].selector, 0x900);
+	assert_int_equal(memory_read(&guest->memory, 0x7000, &count, 2), 0);
+	assert_true(count > 20000);
+	/* Running, it minds no further SIPI. */
+	send(guest, 1, 0x460a);
+	assert_int_equal(umbra_guest_run(guest, 300000), UMBRA_EVENT_INSTRUCTION);
+	assert_int_equal(guest->cpu[1]->segment[X86_CS].selector, 0x900);
+	assert_int_equal(memory_read(&guest->memory, 0x7000, &before, 2), 0);
+	assert_true(before > count);
+	send(guest, 1, 0x4500);
+	assert_int_equal(umbra_guest_run(guest, 400000), UMBRA_EVENT_INSTRUCTION);
+	assert_int_equal(memory_read(&guest->memory, 0x7000, &count, 2), 0);
+	assert_int_equal(count, before);
+	assert_int_equal(guest->cpu[2]->instructions, 0);
+	umbra_guest_destroy(guest);
+}
+
+static void an_nmi_wakes_a_vcpu_that_no_interrupt_may(void **state)
+{
+	static const uint64_t gate[2] = {0x00008e0000080000 | ((CODE + 0x800) & 0xffff) |
+						 ((CODE + 0x800) >> 16 & 0xffff) << 48,
+					 0};
+	struct umbra_guest *guest = create(2, UMBRA_MODE_EPT, UMBRA_CLOCK_INSTRUCTIONS);
+
+	START(guest, 0, COUNT_FOREVER);
+	START(guest, 1, HALT);
+	guest->cpu[1]->idtr = (struct x86_table_register){IDT, 0xfff};
+	assert_int_equal(memory_write(&guest->memory, IDT + 2 * 16, gate, sizeof(gate)), 0);
+	assert_int_equal(memory_write(&guest->memory, CODE + 0x800, COUNT_FOREVER, 5), 0);
+	assert_int_equal(umbra_guest_run(guest, 100000), UMBRA_EVENT_INSTRUCTION);
+	assert_int_equal(guest->cpu[1]->instructions, 2);
+	send(guest, 1, 0x4400);
+	assert_int_equal(umbra_guest_run(guest, 200000), UMBRA_EVENT_INSTRUCTION);
+	assert_true(guest->cpu[1]->instructions > 20000);
+	umbra_guest_destroy(guest);
+}
+
 /* Its #UD handler is no instruction either, on a stack of its own each time: no end by itself. */
 static void faults_without_an_instruction_end_the_guest(void **state)
 {
@@ -328,6 +391,8 @@ int main(void)
 		cmocka_unit_test(one_vcpus_triple_fault_ends_the_guest_and_is_named),
 		cmocka_unit_test(the_guest_is_halted_when_the_last_vcpu_is),
 		cmocka_unit_test(a_vcpu_that_was_not_started_does_not_run),
+		cmocka_unit_test(a_sipi_starts_a_vcpu_and_an_init_stops_it),
+		cmocka_unit_test(an_nmi_wakes_a_vcpu_that_no_interrupt_may),
 		cmocka_unit_test(faults_without_an_instruction_end_the_guest),
 		cmocka_unit_test(timer_events_that_wake_nobody_end_the_guest),
 		cmocka_unit_test(shadow_is_refused_by_name_with_several_vcpus),

@@ -368,15 +368,14 @@ static void run(enum world_mode mode)
 
 	assert_non_null(world);
 	random_state = 4 + mode;
-	box_create(box, mode == BARE ? UMBRA_MODE_BARE : UMBRA_MODE_EPT);
+	box_create_backed(box, mode == BARE ? UMBRA_MODE_BARE : UMBRA_MODE_EPT,
+			  mode == EPT_2M ? SHIFT_2M : PAGE_SHIFT, RAM_SIZE);
 	if (mode == EPT_5)
 		assert_int_equal(vmm_set_ept_levels(box->vmm, 5), 0);
 	world->flat = (struct reference_memory){calloc(1, RAM_SIZE), RAM_SIZE};
 	assert_non_null(world->flat.ram);
-	/* Whatever is not RAM tells where it is asked (in bare one page reads all ones). */
-	assert_int_equal(memory_add_mmio(&box->memory, RAM_SIZE + PAGE_SIZE,
-					 (1ull << 52) - RAM_SIZE - PAGE_SIZE),
-			 0);
+	/* Whatever is not RAM tells where it is asked. */
+	assert_int_equal(memory_add_mmio(&box->memory, RAM_SIZE, (1ull << 52) - RAM_SIZE), 0);
 	while (world->tally.accesses < accesses) {
 		uint64_t recent[8];
 

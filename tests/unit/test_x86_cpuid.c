@@ -4,6 +4,7 @@
 #include "x86_system_fixture.h"
 
 #include "paging/tlb.h"
+#include "x86/decode.h"
 #include "x86/model.h"
 #include "x86/xcr.h"
 
@@ -164,6 +165,33 @@ static void what_is_offered_executes_and_the_rest_is_undefined(void **state)
 		if (is_undefined(b, &probes[i]) == offered)
 			fail_msg("%s (probe %u): %soffered", x86_features[probes[i].feature].name,
 				 i, offered ? "" : "not ");
+	}
+}
+
+/* Every opcode with every ModRM byte, with each prefix that makes it another one, in each mode. */
+static void what_is_offered_is_implemented(void **state)
+{
+	static const uint8_t prefixes[] = {0, 0x66, 0xf3, 0xf2, 0x48};
+	static const uint8_t maps[][2] = {{0}, {0x0f}, {0x0f, 0x38}, {0x0f, 0x3a}};
+	struct x86_decoders decoders;
+
+	x86_decoders_init(&decoders);
+	for (unsigned i = 0; i < X86_NR_CODE_MODES * 5 * 4 << 16; i++) {
+		unsigned mode = (i >> 16) / 20, prefix = (i >> 16) % 5, map = (i >> 16) / 5 % 4;
+		uint8_t bytes[X86_MAX_LENGTH] = {0};
+		struct x86_insn insn;
+		unsigned n = 0;
+
+		if (prefixes[prefix])
+			bytes[n++] = prefixes[prefix];
+		for (unsigned j = 0; j < 2; j++)
+			if (maps[map][j])
+				bytes[n++] = maps[map][j];
+		bytes[n++] = (uint8_t)(i >> 8);
+		bytes[n] = (uint8_t)i;
+		x86_decode(&decoders, mode, bytes, sizeof(bytes), &insn);
+		if (insn.exec == x86_exec_unimplemented)
+			fail_msg("%s in mode %u", ZydisMnemonicGetString(insn.mnemonic), mode);
 	}
 }
 
@@ -420,6 +448,7 @@ int main(void)
 		cmocka_unit_test(every_feature_is_said_once),
 		TEST_64(cpuid_says_what_the_table_of_features_says),
 		TEST_64(what_is_offered_executes_and_the_rest_is_undefined),
+		cmocka_unit_test(what_is_offered_is_implemented),
 		TEST_64(without_lzcnt_and_tzcnt_their_prefix_is_ignored),
 		TEST_64(control_bits_exist_with_their_features),
 		TEST_64(a_model_has_a_name_a_signature_and_a_frequency),

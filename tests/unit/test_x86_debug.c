@@ -208,6 +208,46 @@ static void mov_ss_holds_breakpoints_and_steps_until_the_next_one_is_done(void *
 	assert_int_equal(saved_rip(b), CODE + 1);
 }
 
+static void what_mov_ss_held_back_is_lost_when_the_next_one_faults(void **state)
+{
+	struct x86_box *b = *state;
+
+	put64(b, DATA, KERNEL_DATA);
+	b->cpu->gpr[X86_RBX] = DATA;
+	watch(b, 0, DATA, DR7_ON(0, ACCESS));
+	RUN(b, "\x8e\x13\x0f\x0b"); /* mov ss, [rbx]; ud2 */
+	assert_handler(b, X86_UD);
+	assert_int_equal(b->cpu->dr[6], 0xffff0ff0);
+}
+
+static void lss_casts_no_shadow(void **state)
+{
+	struct x86_box *b = *state;
+
+	put64(b, DATA, STACK | (uint64_t)KERNEL_DATA << 32);
+	b->cpu->gpr[X86_RBX] = DATA;
+	x86_set_flags(b->cpu, RFLAGS_ONE | RFLAGS_TF);
+	RUN(b, "\x0f\xb2\x23\x90"); /* lss esp, [rbx] */
+	assert_handler(b, X86_DB);
+	assert_int_equal(saved_rip(b), CODE + 3);
+}
+
+static void syscall_is_not_stepped_when_its_mask_clears_tf(void **state)
+{
+	struct x86_box *b = *state;
+	struct x86_cpu *cpu = b->cpu;
+
+	cpu->efer |= EFER_SCE;
+	cpu->star = (uint64_t)KERNEL_CODE_64 << 32;
+	cpu->lstar = CODE + 0x100;
+	cpu->sfmask = RFLAGS_TF;
+	put(b, CODE + 0x100, "\xf4", 1);
+	to_user(b);
+	x86_set_flags(cpu, RFLAGS_ONE | RFLAGS_TF);
+	RUN(b, "\x0f\x05");
+	assert_int_equal(cpu->gpr[X86_RIP], CODE + 0x101);
+}
+
 static void int1_asks_no_gate_for_its_privilege(void **state)
 {
 	struct x86_box *b = *state;
@@ -364,6 +404,9 @@ int main(void)
 		TEST(tf_traps_after_each_instruction),
 		TEST(int_n_is_not_stepped_but_a_popf_that_clears_tf_is),
 		TEST(mov_ss_holds_breakpoints_and_steps_until_the_next_one_is_done),
+		TEST(what_mov_ss_held_back_is_lost_when_the_next_one_faults),
+		TEST(lss_casts_no_shadow),
+		TEST(syscall_is_not_stepped_when_its_mask_clears_tf),
 		TEST(int1_asks_no_gate_for_its_privilege),
 		TEST(nmi_is_blocked_until_iret),
 		TEST(nmi_wakes_and_waits_for_mov_ss),

@@ -344,66 +344,6 @@ static void in_32_bit_mode_iret_pops_a_stack_only_outward(void **state)
 	assert_int_equal(b->cpu->segment[X86_SS].selector, USER_DATA);
 }
 
-static void syscall_and_sysret_are_each_others_inverse(void **state)
-{
-	struct x86_box *b = *state;
-	struct x86_cpu *cpu = b->cpu;
-
-	cpu->star = (uint64_t)KERNEL_CODE_64 << 32 | 0x20ull << 48;
-	cpu->lstar = CODE + 0x100;
-	cpu->sfmask = RFLAGS_IF | RFLAGS_DF;
-	RUN(b, "\x0f\x05");
-	assert_handler(b, X86_UD); /* EFER.SCE is clear */
-
-	cpu->efer |= EFER_SCE;
-	to_user(b);
-	x86_set_flags(cpu, RFLAGS_IF | RFLAGS_DF | RFLAGS_CF);
-	put(b, CODE + 0x100, "\x48\x0f\x07", 3); /* sysretq */
-	RUN_ONE(b, "\x0f\x05");
-	assert_int_equal(cpu->gpr[X86_RIP], CODE + 0x100);
-	assert_int_equal(cpu->gpr[X86_RCX], CODE + 2);
-	assert_int_equal(cpu->gpr[X86_R11], RFLAGS_ONE | RFLAGS_IF | RFLAGS_DF | RFLAGS_CF);
-	assert_int_equal(x86_flags(cpu), RFLAGS_ONE | RFLAGS_CF);
-	assert_int_equal(cpu->cpl, 0);
-	assert_int_equal(cpu->segment[X86_CS].selector, KERNEL_CODE_64);
-	assert_int_equal(cpu->segment[X86_SS].selector, KERNEL_DATA);
-
-	RUN_ONE(b, "\x48\x0f\x07");
-	assert_int_equal(cpu->gpr[X86_RIP], CODE + 2);
-	assert_int_equal(cpu->cpl, 3);
-	assert_int_equal(cpu->segment[X86_CS].selector, USER_CODE_64);
-	assert_int_equal(cpu->segment[X86_SS].selector, USER_DATA);
-	assert_int_equal(x86_flags(cpu), RFLAGS_ONE | RFLAGS_IF | RFLAGS_DF | RFLAGS_CF);
-	RUN(b, "\x48\x0f\x07");
-	assert_handler(b, X86_GP); /* CPL is 3 */
-}
-
-static void sysret_to_an_address_that_is_not_canonical_faults_in_the_kernel(void **state)
-{
-	struct x86_box *b = *state;
-
-	b->cpu->efer |= EFER_SCE;
-	b->cpu->gpr[X86_RCX] = 1ull << 47;
-	RUN(b, "\x48\x0f\x07");
-	assert_handler(b, X86_GP);
-	assert_int_equal(get64(b, b->cpu->gpr[X86_RSP] + 16), KERNEL_CODE_64);
-}
-
-static void swapgs_exchanges_bases_in_the_kernel_only(void **state)
-{
-	struct x86_box *b = *state;
-
-	b->cpu->segment[X86_GS].base = 0x1111;
-	b->cpu->kernel_gs_base = 0x2222;
-	RUN(b, "\x0f\x01\xf8");
-	assert_completed(b, "\x0f\x01\xf8");
-	assert_int_equal(b->cpu->segment[X86_GS].base, 0x2222);
-	assert_int_equal(b->cpu->kernel_gs_base, 0x1111);
-	to_user(b);
-	RUN(b, "\x0f\x01\xf8");
-	assert_handler(b, X86_GP);
-}
-
 static void ltr_and_lldt_check_and_take_their_descriptors(void **state)
 {
 	struct x86_box *b = *state;
@@ -491,9 +431,6 @@ int main(void)
 		TEST_64(bad_returns_fault_before_anything_changes),
 		TEST_64(user_mode_cannot_change_iopl_or_if_by_iret_or_popf),
 		TEST_32(in_32_bit_mode_iret_pops_a_stack_only_outward),
-		TEST_64(syscall_and_sysret_are_each_others_inverse),
-		TEST_64(sysret_to_an_address_that_is_not_canonical_faults_in_the_kernel),
-		TEST_64(swapgs_exchanges_bases_in_the_kernel_only),
 		TEST_64(ltr_and_lldt_check_and_take_their_descriptors),
 		TEST_64(lar_lsl_and_verr_answer_in_zf),
 	};

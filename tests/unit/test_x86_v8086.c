@@ -229,6 +229,11 @@ static void pvi_does_that_for_protected_mode(void **state)
 	x86_set_flags(cpu, cpu->rflags | RFLAGS_VIP);
 	RUN(b, "\xfb");
 	assert_handler(b, X86_GP);
+	to_user(b);
+	x86_set_flags(cpu, RFLAGS_ONE | RFLAGS_VIF | RFLAGS_VIP);
+	put64(b, STACK_USER, RFLAGS_VIF | RFLAGS_VIP);
+	RUN_ONE(b, "\x9d"); /* popfd clears both whatever it pops */
+	assert_false(cpu->rflags & (RFLAGS_VIF | RFLAGS_VIP));
 }
 
 #define TEST(f)    cmocka_unit_test_setup_teardown(f, setup_v8086, teardown)

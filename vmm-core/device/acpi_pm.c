@@ -2,10 +2,11 @@
 #include "device/acpi_pm.h"
 #include "device/machine.h"
 
-/* PM1 status and enable (ACPI 4.8.3.1). No button, no bus master, no RTC wake is in them. */
+/* PM1 status and enable (ACPI 4.8.3.1). No button and no bus master is in them. */
 #define PM1_TIMER  (1u << 0)
 #define PM1_GLOBAL (1u << 5) /* firmware lets the global lock go: never, there is none */
-#define PM1_EVENTS (PM1_TIMER | PM1_GLOBAL)
+#define PM1_RTC    (1u << 10)
+#define PM1_EVENTS (PM1_TIMER | PM1_GLOBAL | PM1_RTC)
 
 /* PM1 control (ACPI 4.8.3.2.1) */
 #define PM1_SCI_EN       (1u << 0)
@@ -41,6 +42,13 @@ void acpi_pm_advance(struct acpi_pm *pm, uint64_t now)
 	if (ticks(now) >> TIMER_CARRY != ticks(pm->looked) >> TIMER_CARRY)
 		pm->status |= PM1_TIMER;
 	pm->looked = now;
+}
+
+void acpi_pm_set_rtc(struct acpi_pm *pm, bool level)
+{
+	if (level && !pm->rtc)
+		pm->status |= PM1_RTC;
+	pm->rtc = level;
 }
 
 bool acpi_pm_interrupt(const struct acpi_pm *pm)

@@ -24,6 +24,7 @@
 
 struct acpi_pm {
 	uint16_t status, enable, control;
+	bool rtc;        /* level of the RTC's interrupt */
 	uint64_t looked; /* guest time up to which the timer's carry is known */
 };
 
@@ -33,6 +34,8 @@ uint8_t acpi_pm_in(struct acpi_pm *pm, unsigned offset, uint64_t now);
 bool acpi_pm_out(struct acpi_pm *pm, unsigned offset, uint8_t value, uint64_t now);
 
 void acpi_pm_advance(struct acpi_pm *pm, uint64_t now);
+/* The RTC's interrupt line, whose rising sets RTC_STS. */
+void acpi_pm_set_rtc(struct acpi_pm *pm, bool level);
 /* The SCI's level. */
 bool acpi_pm_interrupt(const struct acpi_pm *pm);
 /* Guest time at which it rises; UINT64_MAX: never. */

@@ -82,12 +82,11 @@ _Static_assert(sizeof(struct acpi_header) == 36 && sizeof(struct acpi_rsdp) == 3
 		       sizeof(struct acpi_fadt) == 244 && sizeof(struct acpi_facs) == 64,
 	       "the specification's sizes");
 
-/* FADT flags; its fixed hardware has neither buttons nor an RTC wake status. */
+/* FADT flags; its fixed hardware has no buttons. */
 #define FADT_WBINVD          (1u << 0)
 #define FADT_C1              (1u << 2)
 #define FADT_NO_POWER_BUTTON (1u << 4)
 #define FADT_NO_SLEEP_BUTTON (1u << 5)
-#define FADT_NO_RTC_STATUS   (1u << 6)
 #define FADT_RESET           (1u << 10)
 
 /* IA-PC boot architecture flags */
@@ -253,7 +252,7 @@ static void build_fadt(struct table *table, uint64_t dsdt)
 {
 	const struct acpi_fadt fadt = {
 		.header = header_of("FACP", 4),
-		.facs = FIRMWARE_FACS,
+		.facs = FIRMWARE_FACS, /* and so not by x_facs */
 		.dsdt = (uint32_t)dsdt,
 		.profile = PROFILE_UNSPECIFIED,
 		.sci = IRQ_SCI, /* no SMI command port: the machine is in ACPI mode */
@@ -268,10 +267,9 @@ static void build_fadt(struct table *table, uint64_t dsdt)
 		.century = CMOS_CENTURY,
 		.boot_flags = BOOT_LEGACY_DEVICES | BOOT_8042 | BOOT_NO_MSI,
 		.flags = FADT_WBINVD | FADT_C1 | FADT_NO_POWER_BUTTON | FADT_NO_SLEEP_BUTTON |
-			 FADT_NO_RTC_STATUS | FADT_RESET,
+			 FADT_RESET,
 		.reset = port(RESET_PORT, 8, ACCESS_BYTE),
 		.reset_value = RESET_VALUE,
-		.x_facs = FIRMWARE_FACS,
 		.x_dsdt = dsdt,
 		.x_pm1a_event = port(ACPI_PM_BASE + ACPI_PM1_STATUS, 32, ACCESS_WORD),
 		.x_pm1a_control = port(ACPI_PM_BASE + ACPI_PM1_CONTROL, 16, ACCESS_WORD),

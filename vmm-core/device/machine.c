@@ -42,6 +42,7 @@ static void set_lines(struct machine *machine)
 	machine_set_irq(machine, IRQ_KEYBOARD, i8042_interrupt(&machine->kbc, false));
 	machine_set_irq(machine, IRQ_UART, ns16550_interrupt(&machine->uart));
 	machine_set_irq(machine, IRQ_RTC, mc146818_interrupt(&machine->rtc));
+	acpi_pm_set_rtc(&machine->pm, mc146818_interrupt(&machine->rtc));
 	machine_set_irq(machine, IRQ_SCI, acpi_pm_interrupt(&machine->pm));
 	machine_set_irq(machine, IRQ_MOUSE, i8042_interrupt(&machine->kbc, true));
 }

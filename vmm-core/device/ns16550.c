@@ -67,6 +67,8 @@ void ns16550_init(struct ns16550 *uart, const struct umbra_console *console)
 	uart->console = *console;
 	uart->divisor_low = 1;
 	uart->trigger = 1;
+	uart->mcr = MCR_DTR | MCR_RTS;
+	uart->held = -1;
 	uart->next_poll = UINT64_MAX;
 }
 
@@ -89,11 +91,15 @@ static void poll_console(struct ns16550 *uart)
 {
 	int byte;
 
-	if (uart->fifo_count || (uart->mcr & MCR_LOOP) || !uart->console.read)
+	if (uart->fifo_count || (uart->mcr & MCR_LOOP) || !(uart->mcr & MCR_RTS) ||
+	    !uart->console.read)
 		return;
-	byte = uart->console.read(uart->console.context);
-	if (byte >= 0)
-		receive(uart, (uint8_t)byte);
+	byte = uart->held >= 0 ? uart->held : uart->console.read(uart->console.context);
+	uart->held = -1;
+	if (byte < 0)
+		return;
+	receive(uart, (uint8_t)byte);
+	uart->from_line = true;
 }
 
 /* Levels of the modem lines: a cable with a terminal that is ready, or the loop. */
@@ -130,8 +136,12 @@ static void write_fcr(struct ns16550 *uart, uint8_t value)
 {
 	bool enable = value & FCR_ENABLE;
 
-	if (enable != uart->fifo_enabled || (enable && (value & FCR_CLEAR_RX)))
+	if (enable != uart->fifo_enabled || (enable && (value & FCR_CLEAR_RX))) {
+		if (uart->fifo_count && uart->from_line)
+			uart->held = uart->fifo[uart->fifo_first];
 		uart->fifo_count = 0;
+		uart->from_line = false;
+	}
 	uart->fifo_enabled = enable;
 	uart->trigger = enable ? triggers[value >> FCR_TRIGGER] : 1;
 }
@@ -167,6 +177,7 @@ static uint8_t read_data(struct ns16550 *uart)
 		return byte;
 	/* Without FIFOs the register keeps the byte. */
 	uart->fifo_count--;
+	uart->from_line = false;
 	if (uart->fifo_enabled)
 		uart->fifo_first = (uart->fifo_first + 1) % NS16550_FIFO_SIZE;
 	return byte;
@@ -251,8 +262,8 @@ void ns16550_out(struct ns16550 *uart, unsigned reg, uint8_t value)
 /* Does it wait for an interrupt that a byte from the line would bring? */
 static bool waits(const struct ns16550 *uart)
 {
-	return (uart->ier & IER_ERBFI) && (uart->mcr & MCR_OUT2) && !(uart->mcr & MCR_LOOP) &&
-	       !uart->fifo_count && uart->console.read;
+	return (uart->ier & IER_ERBFI) && (uart->mcr & MCR_OUT2) && (uart->mcr & MCR_RTS) &&
+	       !(uart->mcr & MCR_LOOP) && !uart->fifo_count && uart->console.read;
 }
 
 void ns16550_advance(struct ns16550 *uart, uint64_t now)

@@ -4,6 +4,9 @@
  * byte of input is there when the guest looks (reads RBR, IIR or LSR). While it waits for an
  * interrupt instead, the line is looked at for it: the time of a character after it began to wait,
  * then, as long as nothing comes, every 10 ms of guest time.
+ *
+ * The terminal at the other end heeds RTS, which firmware leaves set, and so nothing is lost while
+ * a driver sets the UART up; what is in the FIFO when a driver clears it comes again.
  */
 #ifndef DEVICE_NS16550_H
 #define DEVICE_NS16550_H
@@ -26,6 +29,8 @@ struct ns16550 {
 	bool fifo_enabled;
 	bool overrun;
 	bool thr_empty;     /* the THRE interrupt is due */
+	bool from_line;     /* the byte in the FIFO is the terminal's */
+	int held;           /* the terminal's byte that comes again; -1: none */
 	uint64_t next_poll; /* guest time; UINT64_MAX: the guest does not wait for input */
 };
 

@@ -40,9 +40,62 @@ static const enum hw_access accesses[] = {
 	[UMBRA_EXPLAIN_EXECUTE] = HW_FETCH,
 };
 
-static bool is_canonical(uint64_t gva)
+static bool is_canonical(uint64_t gva, bool five_levels)
 {
-	return (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
+	unsigned unused = five_levels ? 64 - 57 : 64 - 48;
+
+	return (uint64_t)((int64_t)(gva << unused) >> unused) == gva;
+}
+
+static int refuse_address(const struct umbra_guest *guest, uint64_t gva,
+			  struct umbra_error *ret_error)
+{
+	return umbra_error_set(ret_error, -EINVAL, guest->name, "gva",
+			       "0x%llx is not canonical (SDM 1 3.3.7.1)", (unsigned long long)gva);
+}
+
+int umbra_guest_explain_tables(struct umbra_guest *guest, uint64_t gva, enum umbra_page_size page,
+			       unsigned levels, struct umbra_error *ret_error)
+{
+	static const unsigned leaf_levels[UMBRA_PAGE_SIZE_COUNT] = {
+		[UMBRA_PAGE_4k] = 1, [UMBRA_PAGE_2m] = 2, [UMBRA_PAGE_1g] = 3};
+	unsigned leaf = leaf_levels[page];
+	uint64_t size = 1ull << (12 + 9 * (leaf - 1));
+	uint64_t table = guest->memory.size - MAX_LEVELS * PAGE_SIZE, target;
+	struct hw_paging paging = {
+		.cr0 = CR0_PE | CR0_PG | CR0_WP,
+		.cr3 = table,
+		.cr4 = CR4_PAE | (levels == 5 ? CR4_LA57 : 0),
+		.efer = EFER_LME | EFER_LMA | EFER_NXE,
+	};
+	struct hw *hw = guest->hw[0];
+	int error;
+
+	if (!is_canonical(gva, levels == 5))
+		return refuse_address(guest, gva, ret_error);
+	/* A page below the tables; one of 1G may reach beyond RAM, its address not. */
+	target = leaf < 3 ? (table - size) & ~(size - 1) : 0;
+	if (table < size && leaf < 3)
+		return umbra_error_set(ret_error, -EINVAL, guest->name, "memory",
+				       "too little for a page of %llu bytes and its tables",
+				       (unsigned long long)size);
+	for (unsigned level = levels; level >= leaf; level--) {
+		uint64_t entry = level > leaf ? table + PAGE_SIZE : target;
+		static const uint8_t empty[PAGE_SIZE];
+
+		/* As if used before: the guest's own bits are not what is asked for. */
+		entry |= PTE_P | PTE_W | PTE_A | (level == leaf ? PTE_D : 0);
+		entry |= level == leaf && leaf > 1 ? PTE_PS : 0;
+		memory_write(&guest->memory, table, empty, sizeof(empty));
+		memory_write(&guest->memory, table + entry_index(gva, level) * sizeof(entry),
+			     &entry, sizeof(entry));
+		table += PAGE_SIZE;
+	}
+	error = hw_paging_changed(hw, &paging);
+	if (error)
+		return umbra_error_set(ret_error, error, guest->name, "levels", "%s",
+				       hw_error_text(hw));
+	return 0;
 }
 
 int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_explain_access access,
@@ -58,11 +111,9 @@ int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_expl
 
 	if (!explanation)
 		return umbra_error_set(ret_error, -ENOMEM, guest->name, NULL, "out of memory");
-	if (!is_canonical(gva)) {
+	if (!is_canonical(gva, hw->guest_rules.format == FORMAT_5_LEVEL)) {
 		free(explanation);
-		return umbra_error_set(ret_error, -EINVAL, guest->name, "gva",
-				       "0x%llx is not canonical (SDM 1 3.3.7.1)",
-				       (unsigned long long)gva);
+		return refuse_address(guest, gva, ret_error);
 	}
 	if (first_touch)
 		guest->vmm->ops->empty(guest->vmm);

@@ -16,6 +16,12 @@
 #define MIN_MEMORY (1ull << 20)
 #define MAX_MEMORY (2ull << 30)
 
+static const uint8_t backing_shift[UMBRA_PAGE_SIZE_COUNT] = {
+	[UMBRA_PAGE_4k] = PAGE_SHIFT,
+	[UMBRA_PAGE_2m] = SHIFT_2M,
+	[UMBRA_PAGE_1g] = SHIFT_1G,
+};
+
 static int check_config(const struct umbra_guest_config *config, const struct processor **ret,
 			struct umbra_error *ret_error)
 {
@@ -30,6 +36,9 @@ static int check_config(const struct umbra_guest_config *config, const struct pr
 		return umbra_error_set(ret_error, -EINVAL, config->name, "maxphyaddr",
 				       "%u physical address bits; expected 36 to 52",
 				       config->maxphyaddr);
+	if (config->ept_levels && config->ept_levels != 4 && config->ept_levels != 5)
+		return umbra_error_set(ret_error, -EINVAL, config->name, "levels",
+				       "%u levels of EPT; expected 4 or 5", config->ept_levels);
 	if (config->memory % PAGE_SIZE || config->memory < MIN_MEMORY ||
 	    config->memory > MAX_MEMORY)
 		return umbra_error_set(
@@ -60,7 +69,7 @@ static int create_cpus(struct umbra_guest *guest, const struct umbra_guest_confi
 			break;
 		guest->cpu[i]->index = (uint8_t)i;
 		guest->cpu[i]->shares = guest->nr_cpus > 1;
-		guest->cpu[i]->halted = i > 0;
+		error = x86_reset(guest->cpu[i]);
 	}
 	return error;
 }
@@ -88,8 +97,8 @@ int umbra_guest_create(const struct umbra_guest_config *config, struct umbra_cou
 	guest->nr_cpus = machine_config.nr_cpus;
 	guest->interval = guest->next_interval = config->interval;
 	guest->pace = config->pace;
-	error = memory_create(&guest->memory, config->memory, config->mode == UMBRA_MODE_BARE,
-			      config->seed, ret_error);
+	error = memory_create_backed(&guest->memory, config->memory, backing_shift[config->backing],
+				     config->mode == UMBRA_MODE_BARE, config->seed, ret_error);
 	if (error)
 		goto fail;
 	error = machine_map_devices(&guest->memory);
@@ -105,6 +114,10 @@ int umbra_guest_create(const struct umbra_guest_config *config, struct umbra_cou
 			   ret_error);
 	if (error)
 		goto fail;
+	if (config->ept_levels && vmm_set_ept_levels(guest->vmm, config->ept_levels) < 0) {
+		error = umbra_error_set(ret_error, -ENOMEM, config->name, NULL, "out of memory");
+		goto fail;
+	}
 	guest_begin_turn(guest, 0);
 	*ret_guest = guest;
 	return 0;

@@ -53,6 +53,7 @@ void frames_destroy(struct frames *frames)
 		munmap(frames->mapping, frames->mapped);
 	free(frames->frame);
 	free(frames->free);
+	free(frames->runs);
 	*frames = (struct frames){0};
 }
 
@@ -77,42 +78,63 @@ static void shuffle(uint32_t *numbers, uint32_t count, uint64_t *state)
 	}
 }
 
-void frames_shuffle(struct frames *frames, uint32_t first, uint64_t seed)
+void frames_shuffle(struct frames *frames, uint32_t first, uint32_t end, uint64_t seed)
 {
-	uint32_t clusters = (frames->count + CLUSTER - 1) / CLUSTER;
+	uint32_t clusters = (end + CLUSTER - 1) / CLUSTER;
 	uint32_t *free = frames->free;
 
 	/* The order of the clusters, at the end of the stack that is filled from its start. */
 	frames->nr_free = 0;
 	for (uint32_t i = 0; i < clusters; i++)
-		free[frames->count - clusters + i] = i;
-	shuffle(&free[frames->count - clusters], clusters, &seed);
+		free[end - clusters + i] = i;
+	shuffle(&free[end - clusters], clusters, &seed);
 	for (uint32_t i = 0; i < clusters; i++) {
-		uint32_t number = free[frames->count - clusters + i] * CLUSTER,
-			 start = frames->nr_free;
+		uint32_t number = free[end - clusters + i] * CLUSTER, start = frames->nr_free;
 
-		for (uint32_t end = number + CLUSTER; number < end; number++) {
-			if (number >= first && number < frames->count)
+		for (uint32_t last = number + CLUSTER; number < last; number++) {
+			if (number >= first && number < end)
 				free[frames->nr_free++] = number;
 		}
 		shuffle(&free[start], frames->nr_free - start, &seed);
 	}
 }
 
-uint32_t frames_alloc(struct frames *frames, uint32_t not )
+int frames_shuffle_runs(struct frames *frames, uint32_t first, uint32_t length, uint64_t seed)
 {
-	uint32_t number, top = frames->nr_free;
+	frames->runs = calloc(frames->count / length, sizeof(*frames->runs));
+	if (!frames->runs)
+		return -ENOMEM;
+	for (uint32_t number = first; number + length <= frames->count; number += length)
+		frames->runs[frames->nr_runs++] = number;
+	shuffle(frames->runs, frames->nr_runs, &seed);
+	return 0;
+}
+
+/* The top of a stack that is not @not. */
+static uint32_t take(uint32_t *stack, uint32_t *nr, uint32_t not )
+{
+	uint32_t number, top = *nr;
 
 	if (top == 0)
 		return FRAME_NONE;
-	number = frames->free[top - 1];
+	number = stack[top - 1];
 	if (number == not &&top > 1) {
-		number = frames->free[top - 2];
-		frames->free[top - 2] = not ;
+		number = stack[top - 2];
+		stack[top - 2] = not ;
 	}
-	frames->nr_free--;
-	/* Frames come zeroed from the host and are zeroed again when they are given back. */
+	(*nr)--;
 	return number;
+}
+
+/* Frames come zeroed from the host and are zeroed again when they are given back. */
+uint32_t frames_alloc(struct frames *frames, uint32_t not )
+{
+	return take(frames->free, &frames->nr_free, not );
+}
+
+uint32_t frames_alloc_run(struct frames *frames, uint32_t not )
+{
+	return take(frames->runs, &frames->nr_runs, not );
 }
 
 void frames_free(struct frames *frames, uint32_t number)

@@ -29,6 +29,8 @@ struct frames {
 	struct frame *frame;
 	uint32_t *free; /* stack of free frame numbers, its order shuffled by the seed */
 	uint32_t nr_free;
+	uint32_t *runs; /* the same of runs of frames that lie together: their first ones */
+	uint32_t nr_runs;
 	uint32_t count;
 	void *mapping; /* what base lies in; NULL: none */
 	size_t mapped;
@@ -40,13 +42,17 @@ int frames_create(struct frames *frames, uint32_t count, struct umbra_error *ret
 void frames_destroy(struct frames *frames);
 
 /*
- * Puts frames @first ... count - 1 on the free stack: groups of 2 MiB in random order, shuffled
+ * Puts frames @first ... @end - 1 on the free stack: groups of 2 MiB in random order, shuffled
  * within, so that a guest that touches little memory takes little of the host's.
  */
-void frames_shuffle(struct frames *frames, uint32_t first, uint64_t seed);
+void frames_shuffle(struct frames *frames, uint32_t first, uint32_t end, uint64_t seed);
+/* Puts all from @first on in as runs of @length frames. -ENOMEM. */
+int frames_shuffle_runs(struct frames *frames, uint32_t first, uint32_t length, uint64_t seed);
 
 /* A zeroed frame that is not @not (FRAME_NONE: any), or FRAME_NONE when the pool is used up. */
 uint32_t frames_alloc(struct frames *frames, uint32_t not );
+/* The first frame of a run, likewise. Runs are not given back. */
+uint32_t frames_alloc_run(struct frames *frames, uint32_t not );
 void frames_free(struct frames *frames, uint32_t number);
 
 static inline void *frames_host(const struct frames *frames, uint64_t hpa)

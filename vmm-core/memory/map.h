@@ -41,6 +41,12 @@ struct memory {
 
 int memory_create(struct memory *memory, uint64_t size, bool contiguous, uint64_t seed,
 		  struct umbra_error *ret_error);
+/*
+ * The same, with frames that lie together for each 1 << @shift bytes of the guest: PAGE_SHIFT,
+ * SHIFT_2M, SHIFT_1G. -EINVAL: @size is no multiple of it.
+ */
+int memory_create_backed(struct memory *memory, uint64_t size, unsigned shift, bool contiguous,
+			 uint64_t seed, struct umbra_error *ret_error);
 void memory_destroy(struct memory *memory);
 
 static inline bool memory_is_ram(const struct memory *memory, uint64_t gpa)

@@ -26,20 +26,52 @@ static uint32_t table_allowance(uint64_t size)
 int memory_create(struct memory *memory, uint64_t size, bool contiguous, uint64_t seed,
 		  struct umbra_error *ret_error)
 {
-	uint32_t pages = size / PAGE_SIZE;
-	uint32_t tables = contiguous ? 0 : table_allowance(size);
+	return memory_create_backed(memory, size, PAGE_SHIFT, contiguous, seed, ret_error);
+}
+
+/*
+ * The pool's frames: guest RAM as it is, or scattered; the VMM's tables; one of all ones. With a
+ * larger backing the tables lie below the runs, of which there is one more than RAM takes, that
+ * none has to be where the guest has it.
+ */
+static uint32_t pool_size(const struct memory *memory, uint32_t *ret_first_run)
+{
+	uint32_t pages = memory->size / PAGE_SIZE, other = memory->max_tables + 1;
+	uint32_t run = 1u << (memory->backing_shift - PAGE_SHIFT);
+
+	if (run == 1) {
+		*ret_first_run = 0;
+		return pages + other;
+	}
+	*ret_first_run = (other + run - 1) / run * run;
+	return *ret_first_run + pages + run;
+}
+
+int memory_create_backed(struct memory *memory, uint64_t size, unsigned shift, bool contiguous,
+			 uint64_t seed, struct umbra_error *ret_error)
+{
+	uint32_t pages = size / PAGE_SIZE, first_run;
 	int error;
 
-	*memory = (struct memory){.size = size,
-				  .backing_shift = PAGE_SHIFT,
-				  .contiguous = contiguous,
-				  .max_tables = tables};
-	error = frames_create(&memory->frames, pages + tables + 1, ret_error);
+	*memory = (struct memory){
+		.size = size,
+		.backing_shift = contiguous ? PAGE_SHIFT : shift,
+		.contiguous = contiguous,
+		.max_tables = contiguous ? 0 : table_allowance(size),
+	};
+	if (size & ((1ull << shift) - 1))
+		return umbra_error_set(ret_error, -EINVAL, "memory", "backing",
+				       "%llu bytes of memory are no multiple of the backing's "
+				       "%llu",
+				       (unsigned long long)size, 1ull << shift);
+	error = frames_create(&memory->frames, pool_size(memory, &first_run), ret_error);
 	if (error)
 		return error;
 	memory->frame_of = malloc(pages * sizeof(*memory->frame_of));
 	memory->page_of = malloc(memory->frames.count * sizeof(*memory->page_of));
-	if (!memory->frame_of || !memory->page_of) {
+	if (!memory->frame_of || !memory->page_of ||
+	    (first_run && frames_shuffle_runs(&memory->frames, first_run,
+					      1u << (shift - PAGE_SHIFT), seed) < 0)) {
 		memory_destroy(memory);
 		return umbra_error_set(ret_error, -ENOMEM, "memory map", NULL,
 				       "out of memory for a map of %u pages", pages);
@@ -54,7 +86,8 @@ int memory_create(struct memory *memory, uint64_t size, bool contiguous, uint64_
 		memset(memory->frame_of, 0xff, pages * sizeof(*memory->frame_of));
 		/* Frame 0 is handed to nobody: an EPTP of 0 says that there is no EPT. */
 		memory->ones = 0;
-		frames_shuffle(&memory->frames, 1, seed);
+		frames_shuffle(&memory->frames, 1, first_run ? first_run : memory->frames.count,
+			       seed);
 	}
 	memset(frames_host(&memory->frames, memory->ones * PAGE_SIZE), 0xff, PAGE_SIZE);
 	return 0;
@@ -67,17 +100,26 @@ void memory_destroy(struct memory *memory)
 	free(memory->page_of);
 }
 
+/* All of the guest's pages that are backed together get frames at the first touch of one. */
+static void hand_out(struct memory *memory, uint32_t gfn)
+{
+	uint32_t run = 1u << (memory->backing_shift - PAGE_SHIFT), number;
+
+	gfn &= ~(run - 1);
+	number = run == 1 ? frames_alloc(&memory->frames, gfn)
+			  : frames_alloc_run(&memory->frames, gfn);
+	for (uint32_t i = 0; i < run; i++) {
+		memory->frame_of[gfn + i] = number + i;
+		memory->page_of[number + i] = gfn + i;
+	}
+	memory->touched += run;
+}
+
 uint32_t memory_frame(struct memory *memory, uint32_t gfn)
 {
-	uint32_t number = memory->frame_of[gfn];
-
-	if (number == FRAME_NONE) {
-		number = frames_alloc(&memory->frames, gfn);
-		memory->frame_of[gfn] = number;
-		memory->page_of[number] = gfn;
-		memory->touched++;
-	}
-	return number;
+	if (memory->frame_of[gfn] == FRAME_NONE)
+		hand_out(memory, gfn);
+	return memory->frame_of[gfn];
 }
 
 uint64_t memory_table_alloc(struct memory *memory)

@@ -144,26 +144,27 @@ static enum hw_resume memory_exit(struct vmm *vmm, struct hw *hw, const struct h
 	struct memory *memory = vmm->memory;
 	uint64_t hpa, rights, gpa = exit->gpa & ~PAGE_MASK, before = hw->public.cycles;
 	unsigned level = page_level(memory, exit->gpa);
+	bool ram = memory_is_ram(memory, exit->gpa), mmio = memory_is_mmio(memory, exit->gpa);
 	bool touched_before = false;
 
 	if (exit->reason == UMBRA_EXIT_ept_misconfiguration)
 		return by_software(vmm, hw, exit, ret_hpa, ret_error_code);
 	hw_charge_exit(hw, hw->cost.ept_violation);
-	if (memory_is_ram(memory, exit->gpa)) {
+	if (!ram && (exit->table || (exit->gpa >> (12 + 9 * vmm->ept_levels)) ||
+		     (exit->access == HW_WRITE && !mmio))) {
+		/* Where nobody answers nothing can be written, nor mapped so far up. */
+		return by_software(vmm, hw, exit, ret_hpa, ret_error_code);
+	}
+	if (ram) {
 		touched_before = memory->frame_of[exit->gpa / PAGE_SIZE] != FRAME_NONE;
 		gpa = exit->gpa & ~((1ull << memory->backing_shift) - 1);
 		hpa = memory_frame(memory, gpa / PAGE_SIZE) * PAGE_SIZE;
 		rights = EPT_RWX;
-	} else if (exit->table || (exit->gpa >> (12 + 9 * vmm->ept_levels))) {
-		/* Where nobody answers no table can be written, nor mapped so far up. */
-		return by_software(vmm, hw, exit, ret_hpa, ret_error_code);
-	} else if (memory_is_mmio(memory, exit->gpa)) {
+	} else if (mmio) {
 		/* Marked once, every access misses the TLB and is known at once (SDM 3C 28.3.3.1).
 		 */
 		hpa = 0;
 		rights = EPT_W | EPT_X;
-	} else if (exit->access == HW_WRITE) {
-		return by_software(vmm, hw, exit, ret_hpa, ret_error_code);
 	} else {
 		hpa = memory->ones * PAGE_SIZE;
 		rights = EPT_R | EPT_X;

@@ -285,11 +285,13 @@ static uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access,
 	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS], *slot;
 	bool fetch = access == HW_FETCH, plain;
 
-	if (hpa >> 12 >= frames->count) /* in bare */
-		return fetch || !memory_is_mmio(hw->memory, hpa) ? open_bus(hw, gva)
-								 : to_device(hw, hpa);
-	if (hpa >> 12 == hw->memory->ones && access == HW_WRITE)
-		return open_bus(hw, gva); /* bare: just beyond RAM */
+	if (hpa >> 12 >= frames->count || hpa >> 12 == hw->memory->ones) {
+		/* In bare: RAM is over. */
+		if (!fetch && memory_is_mmio(hw->memory, hpa))
+			return to_device(hw, hpa);
+		if (hpa >> 12 >= frames->count || access == HW_WRITE)
+			return open_bus(hw, gva);
+	}
 	plain = access == HW_WRITE ? write_marked(hw, hpa) : !frames->frame[hpa >> 12].flags;
 
 	lookaside = fetch ? hw->public.fetch : hw->public.data;

@@ -2,7 +2,6 @@
 /* What all modes share: dispatch of exits, the live switch and the account of its refill. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "paging/shadow.h"
@@ -59,7 +58,8 @@ int vmm_create(struct hw *const hw[], unsigned nr_hw, struct memory *memory, enu
 
 	if (!vmm)
 		return umbra_error_set(ret_error, -ENOMEM, "VMM", NULL, "out of memory");
-	memcpy(vmm->hw, hw, nr_hw * sizeof(hw[0]));
+	for (unsigned i = 0; i < nr_hw; i++)
+		vmm->hw[i] = hw[i];
 	vmm->nr_hw = nr_hw;
 	vmm->memory = memory;
 	vmm->mode = mode;

@@ -684,8 +684,31 @@ static bool take_interrupt(struct x86_cpu *cpu)
 
 bool x86_can_run(const struct x86_cpu *cpu)
 {
+	if (machine_signal_pending(cpu->machine, cpu->index))
+		return true;
+	if (cpu->wait_for_sipi)
+		return false;
 	return !cpu->halted || x86_pending_due(cpu) ||
 	       ((cpu->rflags & RFLAGS_IF) && machine_interrupt_pending(cpu->machine, cpu->index));
+}
+
+/* NMI, INIT or SIPI came. What INIT leaves of the boot processor would go on in the firmware. */
+static __attribute__((noinline)) void take_signal(struct x86_cpu *cpu)
+{
+	uint8_t vector = 0;
+
+	switch (machine_take_signal(cpu->machine, cpu->index, &vector)) {
+	case MACHINE_NMI: x86_nmi(cpu); break;
+	case MACHINE_INIT:
+		if (cpu->index == 0)
+			x86_end(cpu, UMBRA_END_RESET, "INIT of the boot processor");
+		else if (x86_init(cpu))
+			x86_end(cpu, UMBRA_END_ERROR, "%s", hw_error_text(cpu->hw));
+		break;
+	case MACHINE_SIPI: x86_sipi(cpu, vector); break;
+	case MACHINE_NONE: break;
+	}
+	attend(cpu);
 }
 
 void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instruction,
@@ -702,6 +725,12 @@ void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instructio
 		if (now >= machine_next_event(cpu->machine))
 			machine_advance(cpu->machine, now);
 		if (now >= until_time || cpu->instructions >= until_instruction)
+			return;
+		if (__builtin_expect(machine_signal_pending(cpu->machine, cpu->index), 0)) {
+			take_signal(cpu);
+			continue;
+		}
+		if (cpu->wait_for_sipi)
 			return;
 		if (take_pending(cpu) || take_interrupt(cpu))
 			continue;

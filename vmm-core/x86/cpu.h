@@ -137,7 +137,10 @@ enum x86_breakpoints {
 	X86_BREAKPOINT_IO = 4,
 };
 
-#define X86_NR_HINTS (1u << 13)
+#define X86_NR_FIXED_MTRRS    11
+#define X86_NR_VARIABLE_MTRRS 8
+
+#define X86_NR_HINTS          (1u << 13)
 
 struct x86_model;  /* model.h */
 struct x86_blocks; /* block.c: the cache of decoded code */
@@ -190,13 +193,19 @@ struct x86_cpu {
 	struct x86_segment segment[X86_NR_SEGMENTS];
 	struct x86_segment ldtr, tr;
 	struct x86_table_register gdtr, idtr;
-	uint64_t cr0, cr2, cr3, cr4, cr8, efer;
+	uint64_t cr0, cr2, cr3, cr4, efer;
 	uint64_t dr[8];
 	uint32_t debug_status; /* bits for DR6 of X86_PENDING_TRAP */
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
-	uint64_t pat, misc_enable, tsc_offset;
+	uint64_t pat, misc_enable, bios_sign_id, mcg_status, syscfg;
+	uint64_t tsc_adjust, tsc_aux;
 	uint64_t xcr0;
+	uint32_t pkru;
+	struct {
+		uint64_t def_type, fixed[X86_NR_FIXED_MTRRS];
+		uint64_t variable[2 * X86_NR_VARIABLE_MTRRS]; /* base, mask, base, ... */
+	} mtrr;
 
 	union x86_xmm xmm[16];
 	uint32_t mxcsr;

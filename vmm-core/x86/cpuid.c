@@ -19,6 +19,7 @@
 #define LEAF_EXTENDED_INTEL 0x80000008u
 #define LEAF_EXTENDED_AMD   0x80000019u
 
+#define F1_EDX_APIC         (1u << 9)
 #define F1_EDX_HTT          (1u << 28)
 #define F1_ECX_OSXSAVE      (1u << 27)
 #define F7_ECX_OSPKE        (1u << 4)
@@ -91,6 +92,15 @@ uint32_t x86_signature(const struct x86_model *model)
 	       (uint32_t)(model->model >> 4) << 16 | (model->family - family) << 20;
 }
 
+/* The bit is clear while IA32_APIC_BASE has the local APIC disabled (SDM 3A 10.4.3). */
+static bool apic_enabled(const struct x86_cpu *cpu)
+{
+	uint64_t base;
+
+	return machine_msr_read(cpu->machine, cpu->index, MSR_APIC_BASE, &base, x86_time(cpu)) &&
+	       (base & APIC_BASE_EN);
+}
+
 static void features_leaf(const struct x86_cpu *cpu, struct leaf *leaf)
 {
 	unsigned cpus = machine_cpus(cpu->machine);
@@ -100,6 +110,8 @@ static void features_leaf(const struct x86_cpu *cpu, struct leaf *leaf)
 		X86_CACHE_LINE / 8 << 8 | (1u << id_width(cpus)) << 16 | (uint32_t)cpu->index << 24;
 	if (cpus > 1)
 		leaf->EDX |= F1_EDX_HTT;
+	if (!apic_enabled(cpu))
+		leaf->EDX &= ~F1_EDX_APIC;
 	if (cpu->cr4 & CR4_OSXSAVE)
 		leaf->ECX |= F1_ECX_OSXSAVE;
 }
@@ -326,7 +338,7 @@ static void extended_leaf(const struct x86_cpu *cpu, uint32_t number, struct lea
 			leaf->ECX = l2_cache(cpu);
 		break;
 	case 0x80000008:
-		leaf->EAX = hw_maxphyaddr(cpu->hw) | width << 8;
+		leaf->EAX = x86_maxphyaddr(cpu) | width << 8;
 		if (amd)
 			leaf->ECX = (cpus - 1) | id_width(cpus) << 12;
 		break;

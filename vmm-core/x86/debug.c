@@ -147,8 +147,9 @@ void x86_debug_port(struct x86_cpu *cpu, uint16_t port, unsigned size)
 
 void x86_debug_retired(struct x86_cpu *cpu, bool retired)
 {
-	if (!retired) {
+	if (!retired) { /* what MOV SS held back is lost with the instruction behind it */
 		cpu->debug_status = 0;
+		cpu->pending &= (uint8_t)~X86_PENDING_TRAP;
 		return;
 	}
 	if (cpu->single_step && !(cpu->interrupt_shadow & X86_SHADOW_SS))

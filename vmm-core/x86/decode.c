@@ -46,7 +46,7 @@ static enum x86_result exec_too_long(struct x86_cpu *cpu, const struct x86_insn 
 	return x86_raise_code(cpu, X86_GP, 0);
 }
 
-static enum x86_result exec_unimplemented(struct x86_cpu *cpu, const struct x86_insn *insn)
+enum x86_result x86_exec_unimplemented(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	const uint8_t *bytes = x86_blocks_fetched(cpu->blocks);
 	const char *name = ZydisMnemonicGetString((ZydisMnemonic)insn->mnemonic);
@@ -224,7 +224,7 @@ enum x86_place x86_decode(const struct x86_decoders *decoders, enum x86_code_mod
 			exec = x86_select_system(&decoded, operands, &insn);
 	}
 	if (!exec)
-		exec = exec_unimplemented;
+		exec = x86_exec_unimplemented;
 	if (exec != x86_execute_one) {
 		insn.thread = place == X86_PLACE_ANY ? x86_step : x86_step_last;
 		insn.exec = exec;

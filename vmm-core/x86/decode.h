@@ -28,6 +28,9 @@ void x86_decoders_init(struct x86_decoders *decoders);
 enum x86_place x86_decode(const struct x86_decoders *decoders, enum x86_code_mode mode,
 			  const uint8_t *bytes, size_t len, struct x86_insn *ret_insn);
 
+/* Ends the guest and names the instruction. */
+x86_exec x86_exec_unimplemented;
+
 /* isa.c: whether any model offers the instructions of @set. */
 bool x86_isa_offered(ZydisISASet set);
 

@@ -35,8 +35,7 @@ ALWAYS_INLINE enum x86_result bit(struct x86_cpu *cpu, const struct x86_insn *in
 		address = x86_effective_address(cpu, insn);
 		if (!by_imm) {
 			address += (uint64_t)((int64_t)number >> __builtin_ctzll(bits)) * size;
-			if (insn->address_size != 8)
-				address = (uint32_t)address;
+			address = x86_address_part(insn, address);
 		}
 		if (op == BIT_BT) {
 			if (!x86_load(cpu, insn->segment, address, size, &value))

@@ -16,6 +16,14 @@ static enum x86_result exec_pause(struct x86_cpu *cpu, const struct x86_insn *in
 	return cpu->shares ? X86_LEAVE : X86_DONE;
 }
 
+/* There is no cache to flush, but the address is looked up as for a load of a byte. */
+static enum x86_result exec_flush_line(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	uint64_t value;
+
+	return load_operand(cpu, insn, 1, &value) ? X86_DONE : X86_FAULT;
+}
+
 static enum x86_result exec_undefined(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	return x86_raise(cpu, X86_UD);
@@ -77,10 +85,14 @@ x86_exec *x86_select_misc(const ZydisDecodedInstruction *decoded,
 	case ZYDIS_MNEMONIC_PREFETCHT1:
 	case ZYDIS_MNEMONIC_PREFETCHT2:
 	case ZYDIS_MNEMONIC_PREFETCHW:
+	case ZYDIS_MNEMONIC_PREFETCHWT1:
 	case ZYDIS_MNEMONIC_LFENCE:
 	case ZYDIS_MNEMONIC_MFENCE:
 	case ZYDIS_MNEMONIC_SFENCE: return exec_nothing;
 	case ZYDIS_MNEMONIC_PAUSE: return exec_pause;
+	case ZYDIS_MNEMONIC_CLFLUSH:
+	case ZYDIS_MNEMONIC_CLFLUSHOPT:
+	case ZYDIS_MNEMONIC_CLWB: return exec_flush_line;
 	case ZYDIS_MNEMONIC_UD0:
 	case ZYDIS_MNEMONIC_UD1:
 	case ZYDIS_MNEMONIC_UD2: return exec_undefined;

@@ -108,10 +108,12 @@ enum x86_result x86_exec_popf(struct x86_cpu *cpu, const struct x86_insn *insn)
 		return x86_raise_code(cpu, X86_GP, 0);
 	if (insn->size == 2)
 		mask &= UINT16_MAX;
+	else if (!x86_v8086(cpu))
+		mask |= RFLAGS_VIF | RFLAGS_VIP;
 	if (!x86_pop(cpu, insn->size, &flags))
 		return X86_FAULT;
-	if (!hides_flags(cpu)) {
-		x86_write_flags(cpu, flags, mask);
+	if (!hides_flags(cpu)) { /* POPFD clears VIF and VIP outside virtual-8086 mode */
+		x86_write_flags(cpu, flags & ~(uint64_t)(RFLAGS_VIF | RFLAGS_VIP), mask);
 	} else if (!x86_write_flags_virtual(cpu, flags)) {
 		cpu->gpr[X86_RSP] = rsp;
 		return X86_FAULT;

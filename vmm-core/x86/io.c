@@ -31,19 +31,22 @@ static enum x86_result allow_port(struct x86_cpu *cpu, uint16_t port, unsigned s
 	return X86_DONE;
 }
 
-/* The device took the value; one of them may have ended the guest. The OUT retires all the same. */
-static enum x86_result out(struct x86_cpu *cpu, const struct x86_insn *insn, uint16_t port,
-			   uint32_t value)
+void x86_take_machine_end(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	const struct umbra_end *end;
+	const struct umbra_end *end = machine_end(cpu->machine);
 
-	machine_out(cpu->machine, port, insn->size, value, x86_time(cpu));
-	end = machine_end(cpu->machine);
 	if (!end)
-		return X86_LEAVE;
+		return;
 	x86_end(cpu, end->reason, "%s", end->text);
 	cpu->end.value = end->value;
 	cpu->end.rip = cpu->gpr[X86_RIP] - insn->length;
+}
+
+static enum x86_result out(struct x86_cpu *cpu, const struct x86_insn *insn, uint16_t port,
+			   uint32_t value)
+{
+	machine_out(cpu->machine, port, insn->size, value, x86_time(cpu));
+	x86_take_machine_end(cpu, insn);
 	return X86_LEAVE;
 }
 

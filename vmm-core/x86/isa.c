@@ -36,6 +36,7 @@ static const struct isa_row rows[] = {
 	ISA_ALWAYS(FAT_NOP),
 	ISA_ALWAYS(PAUSE),
 	ISA_ALWAYS(PREFETCH_NOP),
+	ISA_ALWAYS(PREFETCHWT1), /* without its feature another PREFETCH */
 	ISA(X87, FPU),
 	ISA(CMOV, CMOV),
 	ISA(FCMOV, CMOV),
@@ -81,6 +82,7 @@ static const struct isa_row rows[] = {
 	ISA(XSAVES, XSAVES),
 	ISA(SVM, SVM),
 	ISA(LZCNT, LZCNT),
+	ISA(AMD, SYSCALL), /* outside 64-bit mode */
 	ISA(SSE4A, SSE4A),
 	ISA(RDTSCP, RDTSCP),
 };

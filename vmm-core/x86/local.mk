@@ -29,6 +29,7 @@ libvmmcore_a_SOURCES += \
 
 # System instructions, exceptions, SSE and x87
 libvmmcore_a_SOURCES += \
+	vmm-core/x86/base.c \
 	vmm-core/x86/control.c \
 	vmm-core/x86/cpu.c \
 	vmm-core/x86/device.c \
@@ -41,12 +42,16 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/far.c \
 	vmm-core/x86/far.h \
 	vmm-core/x86/interrupt.c \
+	vmm-core/x86/invalidate.c \
 	vmm-core/x86/io.c \
+	vmm-core/x86/memory_type.c \
 	vmm-core/x86/model.c \
 	vmm-core/x86/model.h \
 	vmm-core/x86/isa.c \
 	vmm-core/x86/mmx.c \
 	vmm-core/x86/msr.c \
+	vmm-core/x86/msr.h \
+	vmm-core/x86/protection.c \
 	vmm-core/x86/real.c \
 	vmm-core/x86/real.h \
 	vmm-core/x86/reset.c \
@@ -71,6 +76,7 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/table.c \
 	vmm-core/x86/task.c \
 	vmm-core/x86/task.h \
+	vmm-core/x86/tsc.c \
 	vmm-core/x86/xcr.c \
 	vmm-core/x86/xcr.h \
 	vmm-core/x86/x87.c \
@@ -80,22 +86,31 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/x87_host.c \
 	vmm-core/x86/x87_host.h \
 	vmm-core/x86/x87_move.c \
-	vmm-core/x86/x87_row.h
+	vmm-core/x86/x87_row.h \
+	vmm-core/x86/xsave.c
 
 check_PROGRAMS += \
+	tests/unit/test_x86_control \
 	tests/unit/test_x86_cpuid \
 	tests/unit/test_x86_exception \
+	tests/unit/test_x86_msr \
 	tests/unit/test_x86_segment \
 	tests/unit/test_x86_sse \
+	tests/unit/test_x86_syscall \
 	tests/unit/test_x86_system \
-	tests/unit/test_x86_x87
+	tests/unit/test_x86_x87 \
+	tests/unit/test_x86_xsave
 TESTS += \
+	tests/unit/test_x86_control \
 	tests/unit/test_x86_cpuid \
 	tests/unit/test_x86_exception \
+	tests/unit/test_x86_msr \
 	tests/unit/test_x86_segment \
 	tests/unit/test_x86_sse \
+	tests/unit/test_x86_syscall \
 	tests/unit/test_x86_system \
-	tests/unit/test_x86_x87
+	tests/unit/test_x86_x87 \
+	tests/unit/test_x86_xsave
 check_PROGRAMS += \
 	tests/unit/test_x86_debug \
 	tests/unit/test_x86_real \
@@ -109,24 +124,36 @@ TESTS += \
 x86_test_fixture = tests/unit/x86_system_fixture.h tests/unit/paging_fixture.h
 x86_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 x86_test_ldadd = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_x86_control_SOURCES = tests/unit/test_x86_control.c $(x86_test_fixture)
+tests_unit_test_x86_control_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_control_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_cpuid_SOURCES = tests/unit/test_x86_cpuid.c $(x86_test_fixture)
 tests_unit_test_x86_cpuid_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_cpuid_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_exception_SOURCES = tests/unit/test_x86_exception.c $(x86_test_fixture)
 tests_unit_test_x86_exception_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_exception_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_msr_SOURCES = tests/unit/test_x86_msr.c $(x86_test_fixture)
+tests_unit_test_x86_msr_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_msr_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_segment_SOURCES = tests/unit/test_x86_segment.c $(x86_test_fixture)
 tests_unit_test_x86_segment_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_segment_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_sse_SOURCES = tests/unit/test_x86_sse.c tests/unit/host_fixture.h $(x86_test_fixture)
 tests_unit_test_x86_sse_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_sse_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_syscall_SOURCES = tests/unit/test_x86_syscall.c $(x86_test_fixture)
+tests_unit_test_x86_syscall_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_syscall_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_system_SOURCES = tests/unit/test_x86_system.c $(x86_test_fixture)
 tests_unit_test_x86_system_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_system_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_x87_SOURCES = tests/unit/test_x86_x87.c tests/unit/host_fixture.h $(x86_test_fixture)
 tests_unit_test_x86_x87_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_x87_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_xsave_SOURCES = tests/unit/test_x86_xsave.c tests/unit/host_fixture.h $(x86_test_fixture)
+tests_unit_test_x86_xsave_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_xsave_LDADD = $(x86_test_ldadd)
 
 check_PROGRAMS += tests/unit/test_x86_run
 TESTS += tests/unit/test_x86_run

@@ -255,11 +255,9 @@ static enum x86_result exec_store(struct x86_cpu *cpu, const struct x86_insn *in
 
 static enum x86_result exec_maskmovq(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	uint64_t rdi = cpu->gpr[X86_RDI];
+	uint64_t rdi = x86_address_part(insn, cpu->gpr[X86_RDI]);
 
 	MMX_CHECK(cpu, insn);
-	if (insn->address_size != 8)
-		rdi = insn->address_size == 4 ? (uint32_t)rdi : (uint16_t)rdi;
 	if (!x86_sse_store_masked(cpu, insn->segment, rdi, get(cpu, insn->reg), get(cpu, insn->rm)))
 		return X86_FAULT;
 	enter(cpu);

@@ -3,6 +3,7 @@
 #ifndef X86_MODEL_H
 #define X86_MODEL_H
 
+#include "x86/control.h"
 #include "x86/cpu.h"
 
 enum x86_vendor { X86_VENDOR_INTEL, X86_VENDOR_AMD, X86_NR_VENDORS };
@@ -58,6 +59,12 @@ uint32_t x86_signature(const struct x86_model *model);
 static inline bool x86_offers(const struct x86_cpu *cpu, enum x86_feature feature)
 {
 	return x86_features[feature].vendors >> cpu->model->vendor & 1;
+}
+
+/* The width of physical addresses; bits beyond it are reserved. */
+static inline unsigned x86_maxphyaddr(const struct x86_cpu *cpu)
+{
+	return hw_maxphyaddr(cpu->hw);
 }
 
 #endif

@@ -97,6 +97,7 @@ static enum x86_result int_redirected(struct x86_cpu *cpu, uint8_t vector)
 	}
 	if (!interrupt(cpu, vector, 0, image))
 		return X86_FAULT;
+	cpu->single_step = false;
 	x86_set_flags(cpu, flags & ~(enable | RFLAGS_TF | RFLAGS_RF));
 	return X86_LEAVE;
 }

@@ -6,12 +6,11 @@
 #include "x86/control.h"
 #include "x86/debug.h"
 #include "x86/flags.h"
+#include "x86/msr.h"
 #include "x86/model.h"
 #include "x86/segment.h"
 #include "x86/x87.h"
 
-#define MXCSR_AT_RESET   0x1f80u
-#define PAT_AT_RESET     0x0007040600070406ull /* SDM 3A 11.12.4 */
 #define DR6_AT_RESET     0xffff0ff0ull
 #define DR7_AT_RESET     0x400ull
 #define CS_AT_RESET      0xf000u
@@ -35,7 +34,7 @@ static void initialize(struct x86_cpu *cpu)
 	cpu->ldtr = (struct x86_segment){.limit = UINT16_MAX, .rights = SEG_P | SYS_LDT};
 	cpu->tr = (struct x86_segment){.limit = UINT16_MAX, .rights = SEG_P | SYS_TSS_BUSY};
 	cpu->gdtr = cpu->idtr = (struct x86_table_register){.limit = UINT16_MAX};
-	cpu->cr2 = cpu->cr3 = cpu->cr4 = cpu->cr8 = cpu->efer = 0;
+	cpu->cr2 = cpu->cr3 = cpu->cr4 = cpu->efer = 0;
 	cpu->canonical_shift = 64 - 48;
 	memset(cpu->dr, 0, sizeof(cpu->dr));
 	cpu->dr[6] = DR6_AT_RESET;
@@ -55,7 +54,7 @@ static void initialize(struct x86_cpu *cpu)
 
 static int tell_mmu(struct x86_cpu *cpu)
 {
-	struct hw_paging paging = {.cr0 = cpu->cr0};
+	struct hw_paging paging = {.cr0 = cpu->cr0, .pkru = cpu->pkru};
 
 	return hw_paging_changed(cpu->hw, &paging);
 }
@@ -64,13 +63,9 @@ void x86_reset_registers(struct x86_cpu *cpu)
 {
 	cpu->cr0 = CR0_CD | CR0_NW | CR0_ET;
 	initialize(cpu);
-	cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = cpu->kernel_gs_base = 0;
-	cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
-	cpu->pat = PAT_AT_RESET;
-	cpu->misc_enable = X86_MISC_ENABLE;
-	cpu->tsc_offset = -x86_time(cpu);
+	x86_msrs_init(cpu);
 	memset(cpu->xmm, 0, sizeof(cpu->xmm));
-	cpu->mxcsr = MXCSR_AT_RESET;
+	cpu->mxcsr = X86_MXCSR_AT_RESET;
 	x86_x87_init(&cpu->x87);
 	x86_x87_set_control(&cpu->x87, X87_CONTROL);
 	x86_x87_set_tags(&cpu->x87, X87_TAGS);

@@ -60,5 +60,5 @@ enum x86_result x86_exec_load_far_pointer(struct x86_cpu *cpu, const struct x86_
 		*destination = (*destination & ~(uint64_t)UINT16_MAX) | offset;
 	else
 		*destination = offset;
-	return loaded(cpu, insn->extra);
+	return X86_DONE; /* LSS loads both at once and casts no shadow */
 }

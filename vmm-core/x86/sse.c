@@ -80,7 +80,7 @@ static const struct sse_row *select_row(const ZydisDecodedInstruction *decoded,
 {
 	static const struct sse_row *const tables[] = {
 		x86_sse_move_rows,    x86_sse_float_rows,  x86_sse_integer_rows,
-		x86_sse_shuffle_rows, x86_sse_string_rows,
+		x86_sse_shuffle_rows, x86_sse_string_rows, x86_xsave_rows,
 	};
 	const struct sse_row *row = NULL;
 

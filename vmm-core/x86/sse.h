@@ -46,6 +46,7 @@ extern const struct sse_row x86_sse_float_rows[];   /* sse_float.c */
 extern const struct sse_row x86_sse_integer_rows[]; /* sse_integer.c */
 extern const struct sse_row x86_sse_shuffle_rows[]; /* sse_shuffle.c */
 extern const struct sse_row x86_sse_string_rows[];  /* sse_string.c */
+extern const struct sse_row x86_xsave_rows[];       /* xsave.c */
 extern const struct sse_row x86_mmx_rows[];         /* mmx.c: all with an MMX register */
 
 /* SDM 3A table 13-1: why an SSE instruction cannot execute now. Raises it. */

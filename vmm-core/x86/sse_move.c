@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* SSE: what moves data unchanged, MXCSR, FXSAVE and FXRSTOR, CLFLUSH. */
+/* SSE: what moves data unchanged, MXCSR. */
 #include <string.h>
 
 #include "x86/segment.h"
@@ -142,11 +142,9 @@ bool x86_sse_store_masked(struct x86_cpu *cpu, unsigned segment, uint64_t offset
 static enum x86_result exec_maskmovdqu(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	const union x86_xmm *value = &cpu->xmm[insn->reg], *mask = &cpu->xmm[insn->rm];
-	uint64_t rdi = cpu->gpr[X86_RDI];
+	uint64_t rdi = x86_address_part(insn, cpu->gpr[X86_RDI]);
 
 	SSE_CHECK(cpu);
-	if (insn->address_size != 8)
-		rdi = insn->address_size == 4 ? (uint32_t)rdi : (uint16_t)rdi;
 	for (unsigned i = 0; i < 2; i++)
 		if (!x86_sse_store_masked(cpu, insn->segment, rdi + i * sizeof(uint64_t),
 					  value->u64[i], mask->u64[i]))
@@ -178,100 +176,6 @@ static enum x86_result exec_stmxcsr(struct x86_cpu *cpu, const struct x86_insn *
 {
 	SSE_CHECK(cpu);
 	return x86_store(cpu, insn->segment, x86_effective_address(cpu, insn), 4, cpu->mxcsr)
-		       ? X86_DONE
-		       : X86_FAULT;
-}
-
-/* SDM 1 table 10-2. Bytes 416 and up are the program's. */
-struct fxsave {
-	uint16_t fcw, fsw;
-	uint8_t tags;
-	uint8_t reserved;
-	uint16_t opcode;
-	uint64_t ip, dp; /* zero, see struct x86_x87 */
-	uint32_t mxcsr, mxcsr_mask;
-	struct {
-		uint8_t bytes[10], reserved[6];
-	} st[8];
-	union x86_xmm xmm[16];
-};
-#define FXSAVE_CHUNK   32u
-#define FXSAVE_SIZE_32 288u /* outside 64-bit mode: XMM0 ... XMM7 */
-
-static unsigned fxsave_size(const struct x86_cpu *cpu)
-{
-	return cpu->code_mode == X86_CODE_64 ? sizeof(struct fxsave) : FXSAVE_SIZE_32;
-}
-
-static bool fxsave_address(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t *ret_offset)
-{
-	*ret_offset = x86_effective_address(cpu, insn);
-	if (cpu->cr0 & CR0_EM || cpu->cr0 & CR0_TS) {
-		x86_raise(cpu, X86_NM);
-		return false;
-	}
-	if (x86_linear(cpu, insn->segment, *ret_offset) % sizeof(union x86_xmm)) {
-		x86_raise_code(cpu, X86_GP, 0);
-		return false;
-	}
-	return true;
-}
-
-static enum x86_result exec_fxsave(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	struct fxsave area = {
-		.fcw = cpu->x87.control,
-		.fsw = x86_x87_status(&cpu->x87),
-		.tags = cpu->x87.used,
-		.mxcsr = cpu->mxcsr,
-		.mxcsr_mask = MXCSR_DEFINED,
-	};
-	uint64_t offset;
-
-	if (!fxsave_address(cpu, insn, &offset))
-		return X86_FAULT;
-	for (unsigned i = 0; i < 8; i++)
-		memcpy(area.st[i].bytes, x87_st(&cpu->x87, i), sizeof(area.st[i].bytes));
-	memcpy(area.xmm, cpu->xmm, sizeof(area.xmm));
-	/* A fault in the midst leaves a part of the area written, which the restart writes again.
-	 */
-	for (unsigned i = 0; i < fxsave_size(cpu); i += FXSAVE_CHUNK)
-		if (!x86_store_slow(cpu, insn->segment, offset + i, FXSAVE_CHUNK,
-				    (const uint8_t *)&area + i))
-			return X86_FAULT;
-	return X86_DONE;
-}
-
-static enum x86_result exec_fxrstor(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	struct fxsave area;
-	uint64_t offset;
-
-	if (!fxsave_address(cpu, insn, &offset))
-		return X86_FAULT;
-	for (unsigned i = 0; i < fxsave_size(cpu); i += FXSAVE_CHUNK)
-		if (!x86_load_slow(cpu, insn->segment, offset + i, FXSAVE_CHUNK,
-				   (uint8_t *)&area + i))
-			return X86_FAULT;
-	if (!accept_mxcsr(cpu, area.mxcsr))
-		return X86_FAULT;
-	x86_x87_set_control(&cpu->x87, area.fcw);
-	x86_x87_set_status(&cpu->x87, area.fsw);
-	cpu->x87.used = area.tags;
-	for (unsigned i = 0; i < 8; i++)
-		memcpy(x87_st(&cpu->x87, i), area.st[i].bytes, sizeof(area.st[i].bytes));
-	cpu->mxcsr = area.mxcsr;
-	memcpy(cpu->xmm, area.xmm,
-	       cpu->code_mode == X86_CODE_64 ? sizeof(cpu->xmm) : sizeof(cpu->xmm) / 2);
-	return X86_DONE;
-}
-
-/* There is no cache to flush, but the address is looked up as for a load of a byte. */
-static enum x86_result exec_clflush(struct x86_cpu *cpu, const struct x86_insn *insn)
-{
-	uint64_t value;
-
-	return x86_load(cpu, insn->segment, x86_effective_address(cpu, insn), 1, &value)
 		       ? X86_DONE
 		       : X86_FAULT;
 }
@@ -331,10 +235,5 @@ const struct sse_row x86_sse_move_rows[] = {
 	OTHER(MASKMOVDQU, 16, exec_maskmovdqu),
 	OTHER(LDMXCSR, 4, exec_ldmxcsr),
 	OTHER(STMXCSR, 4, exec_stmxcsr),
-	OTHER(FXSAVE, 0, exec_fxsave),
-	OTHER(FXSAVE64, 0, exec_fxsave),
-	OTHER(FXRSTOR, 0, exec_fxrstor),
-	OTHER(FXRSTOR64, 0, exec_fxrstor),
-	OTHER(CLFLUSH, 1, exec_clflush),
 	{.exec = NULL},
 };

@@ -3,6 +3,7 @@
 #include "x86/stack.h"
 
 #include "x86/control.h"
+#include "x86/debug.h"
 #include "x86/mem.h"
 #include "x86/segment.h"
 
@@ -92,11 +93,15 @@ static bool check_span(struct x86_cpu *cpu, const struct x86_stack *stack, uint6
 	return false;
 }
 
+/* @len bytes: values of @size each. */
 static bool store(struct x86_cpu *cpu, const struct x86_stack *stack, uint64_t offset, unsigned len,
-		  bool long_form, const void *bytes)
+		  unsigned size, const void *bytes)
 {
-	uint64_t linear = long_form ? offset : (uint32_t)(stack->ss.base + offset);
+	uint64_t linear = size == 8 ? offset : (uint32_t)(stack->ss.base + offset);
 
+	for (unsigned i = 0; cpu->watch && stack->user && i < len; i += size)
+		if (!x86_watch(cpu, linear + i, size, true))
+			return false;
 	return stack->user ? x86_store_user(cpu, linear, len, bytes)
 			   : x86_store_system(cpu, linear, len, bytes);
 }
@@ -111,7 +116,7 @@ static bool push_wrapping(struct x86_cpu *cpu, const struct x86_stack *stack, ui
 			uint64_t offset = (top - (i + 1) * size) & mask;
 
 			if (pass == 0 ? !check_span(cpu, stack, offset, size, false, error)
-				      : !store(cpu, stack, offset, size, false, &values[i]))
+				      : !store(cpu, stack, offset, size, size, &values[i]))
 				return false;
 		}
 	return true;
@@ -131,7 +136,7 @@ bool x86_push_frame(struct x86_cpu *cpu, struct x86_stack *stack, const uint64_t
 		for (unsigned i = 0; i < count; i++)
 			x86_put(&frame[(count - 1 - i) * size], size, values[i]);
 		if (!check_span(cpu, stack, bottom, (unsigned)len, size == 8, error) ||
-		    !store(cpu, stack, bottom, (unsigned)len, size == 8, frame))
+		    !store(cpu, stack, bottom, (unsigned)len, size, frame))
 			return false;
 	}
 	if (mask == UINT16_MAX)

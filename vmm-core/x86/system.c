@@ -59,7 +59,18 @@ static const struct row rows[] = {
 	ROW(IRETQ, iret),
 	ROW(SYSCALL, syscall),
 	ROW(SYSRET, sysret),
+	ROW(SYSENTER, sysenter),
+	ROW(SYSEXIT, sysexit),
 	ROW(SWAPGS, swapgs),
+	ROW_EXTRA(RDFSBASE, rdbase, X86_FS),
+	ROW_EXTRA(RDGSBASE, rdbase, X86_GS),
+	ROW_EXTRA(WRFSBASE, wrbase, X86_FS),
+	ROW_EXTRA(WRGSBASE, wrbase, X86_GS),
+	ROW(STAC, stac),
+	ROW(CLAC, clac),
+	ROW(RDPKRU, rdpkru),
+	ROW(WRPKRU, wrpkru),
+	ROW(INVPCID, invpcid),
 
 	ROW(LMSW, lmsw),
 	ROW(SMSW, smsw),
@@ -87,6 +98,8 @@ static const struct row rows[] = {
 	ROW(RDMSR, rdmsr),
 	ROW(WRMSR, wrmsr),
 	ROW(RDTSC, rdtsc),
+	ROW(RDTSCP, rdtscp),
+	ROW(RDPID, rdpid),
 	ROW(RDPMC, rdpmc),
 
 	ROW(IN, in),
@@ -112,22 +125,7 @@ static const struct row rows[] = {
 	ROW(INT3, int3),
 	ROW(INTO, into),
 
-	/* Not offered by CPUID. */
-	ROW(SYSENTER, undefined),
-	ROW(SYSEXIT, undefined),
-	ROW(RDTSCP, undefined),
-	ROW(MONITOR, undefined),
-	ROW(MWAIT, undefined),
-	ROW(CMPXCHG16B, undefined),
-	ROW(RDFSBASE, undefined),
-	ROW(RDGSBASE, undefined),
-	ROW(WRFSBASE, undefined),
-	ROW(WRGSBASE, undefined),
-	ROW(INVPCID, undefined),
-	ROW(STAC, undefined),
-	ROW(CLAC, undefined),
-	ROW(VMCALL, undefined),
-	ROW(VMMCALL, undefined),
+	/* Of the system management mode, which there is not. */
 	ROW(RSM, undefined),
 };
 

@@ -7,7 +7,14 @@
 #ifndef X86_SYSTEM_H
 #define X86_SYSTEM_H
 
+#include "x86/control.h"
 #include "x86/insn.h"
+
+/* SGDT, SIDT, SLDT, STR and SMSW raise #GP(0) (SDM 3A 2.5). */
+static inline bool x86_umip_forbids(const struct x86_cpu *cpu)
+{
+	return cpu->cpl && (cpu->cr4 & CR4_UMIP);
+}
 
 /* interrupt.c */
 x86_exec x86_exec_cli;
@@ -29,8 +36,17 @@ x86_exec x86_exec_mov_to_dr;
 x86_exec x86_exec_lmsw;
 x86_exec x86_exec_smsw;
 x86_exec x86_exec_clts;
+
+/* invalidate.c */
 x86_exec x86_exec_invlpg;
+x86_exec x86_exec_invpcid;
 x86_exec x86_exec_cache_privileged;
+
+/* protection.c */
+x86_exec x86_exec_stac;
+x86_exec x86_exec_clac;
+x86_exec x86_exec_rdpkru;
+x86_exec x86_exec_wrpkru;
 
 /* xcr.c */
 x86_exec x86_exec_xgetbv;
@@ -42,10 +58,15 @@ x86_exec x86_exec_cpuid;
 /* msr.c */
 x86_exec x86_exec_rdmsr;
 x86_exec x86_exec_wrmsr;
+
+/* tsc.c */
 x86_exec x86_exec_rdtsc;
+x86_exec x86_exec_rdtscp;
+x86_exec x86_exec_rdpid;
 x86_exec x86_exec_rdpmc;
 
-/* io.c */
+/* io.c: a device may have ended the guest with what it was given. The instruction retires. */
+void x86_take_machine_end(struct x86_cpu *cpu, const struct x86_insn *insn);
 x86_exec x86_exec_in;
 x86_exec x86_exec_out;
 x86_exec x86_exec_ins;
@@ -81,6 +102,12 @@ x86_exec x86_exec_iret;
 /* syscall.c */
 x86_exec x86_exec_syscall;
 x86_exec x86_exec_sysret;
+x86_exec x86_exec_sysenter;
+x86_exec x86_exec_sysexit;
+
+/* base.c */
+x86_exec x86_exec_rdbase;
+x86_exec x86_exec_wrbase;
 x86_exec x86_exec_swapgs;
 
 #endif

@@ -41,6 +41,8 @@ static enum x86_result store_table(struct x86_cpu *cpu, const struct x86_insn *i
 		uint64_t base;
 	} __attribute__((packed)) operand = {table->limit, table->base};
 
+	if (x86_umip_forbids(cpu))
+		return gp(cpu, 0);
 	return x86_store_slow(cpu, insn->segment, x86_effective_address(cpu, insn),
 			      cpu->code_mode == X86_CODE_64 ? 10 : 6, &operand)
 		       ? X86_DONE
@@ -159,6 +161,8 @@ enum x86_result x86_exec_sldt(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	if (!x86_protected(cpu))
 		return x86_raise(cpu, X86_UD);
+	if (x86_umip_forbids(cpu))
+		return gp(cpu, 0);
 	return store_selector(cpu, insn, cpu->ldtr.selector);
 }
 
@@ -166,6 +170,8 @@ enum x86_result x86_exec_str(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	if (!x86_protected(cpu))
 		return x86_raise(cpu, X86_UD);
+	if (x86_umip_forbids(cpu))
+		return gp(cpu, 0);
 	return store_selector(cpu, insn, cpu->tr.selector);
 }
 

@@ -13,6 +13,7 @@
 #define X87_CONTROL_DEFINED 0x1f3fu /* SDM 1 8.1.5 */
 #define X87_CONTROL_ONE     0x0040u /* reads as 1 */
 #define X87_NR_REGISTERS    8
+#define X87_OPCODE_BITS     0x7ffu
 
 /* Status word (SDM 1 8.1.3). TOP is kept apart. */
 #define X87_IE         0x0001u

@@ -56,7 +56,6 @@ enum x86_result x87_exec_misc(struct x86_cpu *cpu, const struct x86_insn *insn)
 #define ENVIRONMENT_32 28u
 #define REGISTERS      80u
 #define NR_WORDS       7
-#define OPCODE_BITS    0x7ffu
 
 static unsigned environment_size(const struct x86_insn *insn)
 {
@@ -103,12 +102,12 @@ static void set_environment(struct x86_cpu *cpu, const uint32_t words[NR_WORDS])
 	x87->dp = words[5];
 	x87->cs = (uint16_t)words[4];
 	x87->ds = (uint16_t)words[6];
-	x87->opcode = words[4] >> 16 & OPCODE_BITS;
+	x87->opcode = words[4] >> 16 & X87_OPCODE_BITS;
 	if (is_real_format(cpu)) {
 		x87->ip = (words[3] & UINT16_MAX) | (words[4] & 0x0ffff000) << 4;
 		x87->dp = (words[5] & UINT16_MAX) | (words[6] & 0x0ffff000) << 4;
 		x87->cs = x87->ds = 0;
-		x87->opcode = words[4] & OPCODE_BITS;
+		x87->opcode = words[4] & X87_OPCODE_BITS;
 	}
 }
 

@@ -14,19 +14,20 @@ uint64_t x86_xcr0_offered(const struct x86_cpu *cpu)
 }
 
 /*
- * With ECX 1: the enabled states that are in use, XINUSE (SDM 1 13.6). A processor may report a
- * state as in use that is in its initial configuration, and this one always does.
+ * With ECX 1: the enabled states that are in use, XINUSE (SDM 1 13.6).
  */
 enum x86_result x86_exec_xgetbv(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	uint32_t number = (uint32_t)cpu->gpr[X86_RCX];
+	uint64_t value;
 
 	if (!(cpu->cr4 & CR4_OSXSAVE))
 		return x86_raise(cpu, X86_UD);
 	if (number > 1 || (number == 1 && !x86_offers(cpu, X86_FEATURE_XGETBV_1)))
 		return x86_raise_code(cpu, X86_GP, 0);
-	cpu->gpr[X86_RAX] = (uint32_t)cpu->xcr0;
-	cpu->gpr[X86_RDX] = cpu->xcr0 >> 32;
+	value = number ? cpu->xcr0 & x86_xinuse(cpu) : cpu->xcr0;
+	cpu->gpr[X86_RAX] = (uint32_t)value;
+	cpu->gpr[X86_RDX] = value >> 32;
 	return X86_DONE;
 }
 

@@ -18,6 +18,12 @@
 /* The bits that XSETBV accepts: what CPUID leaf 0DH says. 0: there is no XSAVE. */
 uint64_t x86_xcr0_offered(const struct x86_cpu *cpu);
 
+/* XINUSE: exactly those states that are not in their initial configuration; MXCSR is none. */
+uint64_t x86_xinuse(const struct x86_cpu *cpu);
+
+/* PKRU, by WRPKRU, XRSTOR or a reset. */
+void x86_set_pkru(struct x86_cpu *cpu, uint32_t value);
+
 /* Bytes of an XSAVE area with the states of @xcr0. */
 static inline uint32_t x86_xsave_size(uint64_t xcr0)
 {

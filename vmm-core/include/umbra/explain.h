@@ -32,7 +32,7 @@ enum umbra_table {
 struct umbra_step {
 	enum umbra_step_kind kind;
 	enum umbra_table table;
-	uint8_t level;       /* 4 PML4, 3 PDPT, 2 PD, 1 PT */
+	uint8_t level;       /* 5 PML5, 4 PML4, 3 PDPT, 2 PD, 1 PT */
 	bool write;          /* SOFTWARE: writes the entry (REFERENCE always reads) */
 	uint16_t index;      /* of the entry in its table */
 	uint64_t gpa;        /* GUEST tables: the entry's guest-physical address */
@@ -62,6 +62,13 @@ struct umbra_explanation {
 int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_explain_access access,
 			bool first_touch, struct umbra_explanation **ret_explanation,
 			struct umbra_error *ret_error);
+/*
+ * Gives vCPU 0 tables made for an explanation, in the guest's last pages: 4-level or 5-level ones
+ * that map @gva by one entry of size @page, and nothing else, as if used before. The guest is not
+ * to run again. -EINVAL: not canonical, too little RAM; -EOPNOTSUPP: the mode has no such paging.
+ */
+int umbra_guest_explain_tables(struct umbra_guest *guest, uint64_t gva, enum umbra_page_size page,
+			       unsigned levels, struct umbra_error *ret_error);
 void umbra_explanation_free(struct umbra_explanation *explanation);
 
 #endif

@@ -36,11 +36,13 @@ struct umbra_guest_config {
 	const char *name;     /* for messages */
 	enum umbra_mode mode; /* at start */
 	enum umbra_clock clock;
-	const char *processor; /* NULL: "skylake", the only one of this build */
-	uint8_t maxphyaddr;    /* physical address bits, 36 ... 52; 0: the processor's */
-	unsigned cpus;         /* vCPUs, 1 ... UMBRA_MAX_CPUS; 0: one; shadow has but one */
-	uint64_t memory;       /* bytes of RAM, a multiple of 4096, 1 MiB ... 2 GiB */
-	uint64_t interval;     /* units of guest time between UMBRA_EVENT_INTERVALs; 0: none */
+	const char *processor;        /* NULL: "skylake", the only one of this build */
+	uint8_t maxphyaddr;           /* physical address bits, 36 ... 52; 0: the processor's */
+	unsigned cpus;                /* vCPUs, 1 ... UMBRA_MAX_CPUS; 0: one; shadow has but one */
+	uint64_t memory;              /* bytes of RAM, a multiple of 4096, 1 MiB ... 2 GiB */
+	enum umbra_page_size backing; /* frames that lie together; memory is a multiple of it */
+	uint8_t ept_levels;           /* of EPT tables, 4 or 5; 0: 4 */
+	uint64_t interval; /* units of guest time between UMBRA_EVENT_INTERVALs; 0: none */
 	const struct umbra_cost *cost; /* NULL: the default cost table (cost/cost.h); copied */
 	struct umbra_console console;  /* members may be NULL */
 	uint64_t seed;                 /* of the order in which frames are handed out */
