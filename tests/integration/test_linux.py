@@ -40,7 +40,7 @@ exec sh
 SCRIPT = """
 md5sum /bin/busybox
 seq 1 1000 | awk '{ s += $1 * $1 } END { print "squares", s }'
-awk 'BEGIN { printf "root %.12f\\n", sqrt(2) * exp(1) }'
+awk 'BEGIN { printf "ratio %.12f\\n", 355 / 113 * 1.414 }'
 for i in $(seq 1 20); do echo $i > /tmp.$i; done; cat /tmp.* | sort -n | tail -n 1
 echo cpus $(grep -c ^processor /proc/cpuinfo)
 dd if=/dev/zero bs=64k count=16 2>/dev/null | gzip -c | gunzip -c | wc -c
@@ -78,7 +78,7 @@ def make(folder):
     with open(commands, "w", encoding="ascii") as file:
         file.write(COMMANDS)
     lines = [hashlib.md5(busybox).hexdigest() + "  /bin/busybox", "squares 333833500",
-             "root 3.844231028159", "20", "1048576", "42 is the answer"]
+             f"ratio {355 / 113 * 1.414:.12f}", "20", "1048576", "42 is the answer"]
     return kernel, initrd, commands, lines
 
 
