@@ -139,6 +139,25 @@ static void with_wp_clear_a_supervisor_writes_what_a_user_may_only_read(void **s
 	box_destroy(&box);
 }
 
+/* SMEP, SMAP and keys are of entries that say who may, and without paging there are none. */
+static void without_paging_nothing_is_a_user_page(void **state)
+{
+	struct box box;
+
+	box_create(&box, UMBRA_MODE_SHADOW);
+	box.regs.cr0 &= ~CR0_PG;
+	box.regs.efer &= ~EFER_LMA;
+	box.regs.cr4 |= CR4_SMEP | CR4_SMAP | CR4_PKE;
+	assert_int_equal(hw_paging_changed(box.hw, &box.regs), 0);
+	for (enum hw_access access = HW_READ; access <= HW_FETCH; access++) {
+		struct outcome outcome = box_access(&box, DATA, access, HW_SUPERVISOR);
+
+		assert_false(outcome.fault);
+		assert_int_equal(outcome.gpa, DATA);
+	}
+	box_destroy(&box);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +166,7 @@ int main(void)
 		cmocka_unit_test(leaf_tables_go_out_of_sync_once_and_upper_ones_never),
 		cmocka_unit_test(tables_written_over_and_over_are_tables_no_more),
 		cmocka_unit_test(with_wp_clear_a_supervisor_writes_what_a_user_may_only_read),
+		cmocka_unit_test(without_paging_nothing_is_a_user_page),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

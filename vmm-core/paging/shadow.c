@@ -44,13 +44,15 @@ static struct shadow_role base_role(const struct hw_paging *guest, unsigned leve
 
 /*
  * The hardware walks 4 levels with WP and NXE set; what the guest's SMEP, SMAP and protection keys
- * forbid it can tell by itself, as leaf entries are user-mode ones where the guest's are.
+ * forbid it can tell by itself, as leaf entries are user-mode ones where the guest's are. Without
+ * paging the guest has none of that, and all entries are user-mode ones.
  */
 static void set_rules(struct hw *hw)
 {
+	const uint64_t passed = hw->guest.cr0 & CR0_PG ? CR4_SMEP | CR4_SMAP | CR4_PKE : 0;
 	const struct hw_paging paging = {
 		.cr0 = CR0_PE | CR0_PG | CR0_WP,
-		.cr4 = CR4_PAE | (hw->guest.cr4 & (CR4_SMEP | CR4_SMAP | CR4_PKE)),
+		.cr4 = CR4_PAE | (hw->guest.cr4 & passed),
 		.efer = EFER_LME | EFER_LMA | EFER_NXE,
 	};
 

@@ -186,7 +186,9 @@ void tlb_flush(struct tlb *tlb)
 {
 	memset(tlb->has, 0, sizeof(tlb->has));
 	tlb->has_global = tlb->has_other_pcid = false;
-	memset(tlb->fragments, 0, sizeof(tlb->fragments));
+	if (tlb->fragment_codes)
+		memset(tlb->fragments, 0, sizeof(tlb->fragments));
+	tlb->fragment_codes = 0;
 	if (tlb->epoch++ == LAST_EPOCH) {
 		struct cache *arrays[NR_ARRAYS];
 
@@ -254,8 +256,9 @@ static const uint8_t fragment_shift[] = {0, 21, 22, 30};
 
 static uint64_t *fragment_word(struct tlb *tlb, uint64_t gva, unsigned code, uint64_t *ret_bit)
 {
-	uint64_t page = gva >> fragment_shift[code];
-	unsigned slot = (page ^ page >> 10 ^ code << 8) % FRAGMENT_FILTER;
+	/* Fibonacci hashing: the pages of one guest lie close together. */
+	uint64_t page = (gva >> fragment_shift[code] << 2 | code) * 0x9e3779b97f4a7c15ull;
+	unsigned slot = page >> (64 - FRAGMENT_FILTER_BITS);
 
 	*ret_bit = 1ull << slot % 64;
 	return &tlb->fragments[slot / 64];
@@ -266,6 +269,7 @@ void tlb_note_fragment(struct tlb *tlb, uint64_t gva, uint64_t value)
 	uint64_t bit;
 
 	*fragment_word(tlb, gva, value >> TLB_FRAGMENT_SHIFT & 3, &bit) |= bit;
+	tlb->fragment_codes |= 1u << (value >> TLB_FRAGMENT_SHIFT & 3);
 }
 
 static bool may_have_fragments(struct tlb *tlb, uint64_t gva)
@@ -275,7 +279,8 @@ static bool may_have_fragments(struct tlb *tlb, uint64_t gva)
 	for (unsigned code = 1; code <= 3; code++) {
 		uint64_t bit;
 
-		found |= !!(*fragment_word(tlb, gva, code, &bit) & bit);
+		if (tlb->fragment_codes >> code & 1)
+			found |= !!(*fragment_word(tlb, gva, code, &bit) & bit);
 	}
 	return found;
 }

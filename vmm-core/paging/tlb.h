@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FRAGMENT_FILTER 1024
+#define FRAGMENT_FILTER_BITS 12
 
 /* A set-associative cache from tags to 64-bit values. */
 struct cache {
@@ -69,8 +69,10 @@ struct tlb {
 	bool has[TLB_SIZES]; /* there may be such entries in this epoch */
 	bool has_global;     /* ... and global ones */
 	bool has_other_pcid; /* ... and ones of another PCID than 0 */
-	/* Which large pages of the guest may be here in pieces: a filter by a hash. */
-	uint64_t fragments[FRAGMENT_FILTER / 64];
+	/* Which large pages of the guest may be here in pieces, and of which sizes: a filter by a
+	 * hash. */
+	uint64_t fragments[(1u << FRAGMENT_FILTER_BITS) / 64];
+	uint8_t fragment_codes;
 };
 
 struct geometry {
