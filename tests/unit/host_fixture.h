@@ -331,7 +331,7 @@ enum x87_part { NO_X87, X87_MASKED, X87_UNMASKED };
 
 /* One instruction, @rounds times. @skew: of the memory operand from a multiple of 16. */
 static inline void compare(struct x86_box *b, const uint8_t *insn, size_t len, unsigned skew,
-		    unsigned rounds, uint32_t masks, enum x87_part x87)
+			   unsigned rounds, uint32_t masks, enum x87_part x87)
 {
 	/* After cmocka's own, which it sets after the set-up function. */
 	const struct sigaction action = {.sa_sigaction = on_fault,

@@ -29,7 +29,9 @@ static void take(struct text *text, const union x86_xmm *value, unsigned imm)
 		switch (imm & (IMM_WORDS | IMM_SIGNED)) {
 		case 0: text->element[i] = value->u8[i]; break;
 		case IMM_WORDS: text->element[i] = value->u16[i]; break;
-		case IMM_SIGNED: text->element[i] = value->i8[i]; break;
+		case IMM_SIGNED:
+			text->element[i] = (int32_t)((uint32_t)value->u8[i] << 24) >> 24;
+			break;
 		default: text->element[i] = value->i16[i]; break;
 		}
 }
