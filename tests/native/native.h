@@ -135,14 +135,17 @@ extern const struct native_family native_families[]; /* ends with an empty one *
 #define WORD_APPROX  (1ull << 29) /* an approximation: results only in their first 12 bits */
 #define WORD_HUGE    (1ull << 30) /* memory of 512 bytes and more */
 #define WORD_NAN     (1ull << 31) /* x87: which NaN comes out is not compared */
-#define WORD_INSIDE  (1ull << 32) /* the stack, or what RDI points to, is where it does not fault  \
-				   */
+#define WORD_INSIDE                                                                                \
+	(1ull << 32) /* the stack, or what RDI points to, is where it does not fault               \
+		      */
 /* What processors of different vendors do differently: */
-#define WORD_UNMASKED (1ull << 33) /* x87: what there is beside the flag of an unmasked exception  \
-				    */
-#define WORD_C1    (1ull << 34)    /* x87: whether C1 is cleared */
-#define WORD_LATE  (1ull << 35)    /* the transition to MMX has happened when it faults, or not */
-#define WORD_STORE (1ull << 37) /* x87: a fault, or the unmasked exception of what is stored  \
+#define WORD_UNMASKED                                                                              \
+	(1ull << 33)           /* x87: what there is beside the flag of an unmasked exception      \
+				*/
+#define WORD_C1   (1ull << 34) /* x87: whether C1 is cleared */
+#define WORD_LATE (1ull << 35) /* the transition to MMX has happened when it faults, or not */
+#define WORD_STORE                                                                                 \
+	(1ull << 37)            /* x87: a fault, or the unmasked exception of what is stored       \
 				 */
 #define WORD_MXCSR (1ull << 36) /* memory holds an MXCSR that is valid everywhere, or nowhere */
 

@@ -41,7 +41,7 @@ static void test_loads_and_stores_reach_the_device(void **state)
 		struct box box;
 
 		create(&box, modes[i]);
-		box.cpu->cr4 |= 1u << 9; /* OSFXSR */
+		box.cpu->cr4 |= 1u << 9;                           /* OSFXSR */
 		box_code(&box, RBX_IS_APIC, 0x8b, 0x43, 0x30,      /* mov eax, [rbx + 30h] */
 			 0xc7, 0x83, 0x80, 0, 0, 0, 0x25, 0, 0, 0, /* mov [rbx + 80h], 25h */
 			 0x48, 0x8b, 0x93, 0x80, 0, 0, 0,          /* mov rdx, [rbx + 80h] */

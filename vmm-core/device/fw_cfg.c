@@ -14,6 +14,7 @@ enum {
 	KEY_E820 = 0x20, /* the first of the files */
 };
 
+#define SIGNATURE      0x554d4551u /* "QEMU", the first byte lowest */
 #define ID_TRADITIONAL 1u
 
 #define E820_NAME      "etc/e820"
@@ -76,7 +77,7 @@ static size_t item(const struct fw_cfg *fw_cfg, uint8_t to[MAX_ITEM])
 {
 	memset(to, 0, MAX_ITEM);
 	switch (fw_cfg->key) {
-	case KEY_SIGNATURE: memcpy(to, "QEMU", 4); return 4;
+	case KEY_SIGNATURE: return put(to, SIGNATURE, 4);
 	case KEY_ID: return put(to, ID_TRADITIONAL, 4);
 	case KEY_RAM_SIZE: return put(to, fw_cfg->memory_size, 8);
 	case KEY_NR_CPUS:
