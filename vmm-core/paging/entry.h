@@ -41,7 +41,6 @@
 #define ENTRY_ADDRESS     ((1ull << 52) - 1 - 0xfff)
 
 /* CR3 with CR4.PCIDE set. */
-#define CR3_PCID   0xfffull
 
 #define ENTRIES    512u
 #define LEVELS     4 /* of 4-level paging, and of shadow tables */

@@ -19,7 +19,6 @@
 #define CR0_PDPTES (CR0_CD | CR0_NW | CR0_PG)
 #define CR4_PAGING                                                                                 \
 	(CR4_PSE | CR4_PAE | CR4_PGE | CR4_LA57 | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE)
-#define CR3_PCID    0xfffull
 #define CR3_NOFLUSH (1ull << 63) /* of the operand, under CR4.PCIDE */
 #define CR8_DEFINED 0xfull
 

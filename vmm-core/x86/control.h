@@ -15,6 +15,8 @@
 #define CR0_CD         (1ull << 30)
 #define CR0_PG         (1ull << 31)
 
+#define CR3_PCID       0xfffull /* with CR4.PCIDE */
+
 #define CR4_VME        (1ull << 0)
 #define CR4_PVI        (1ull << 1)
 #define CR4_TSD        (1ull << 2)
