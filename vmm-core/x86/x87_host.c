@@ -8,13 +8,17 @@
 #error "x87 instructions are executed by the host's own: this file needs an x86-64 host"
 #endif
 
-/* Registers of the host are empty at calls, and its exceptions masked and clear between ours. */
+/* Registers of the host are empty at calls, and its exceptions masked. */
 #define CLOBBERS "cc", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
 
-/* FNSTSW and FNCLEX do not wait: a pending exception does not reach the host's kernel. */
+/*
+ * FNSTSW and FNCLEX do not wait: a pending exception does not reach the host's kernel. A flag that
+ * anybody's long double left must not become pending with the guest's masks.
+ */
+#define CLEAR(label) "fnstsw %%ax\n\ttestb $0xbf, %%al\n\tjz " label "f\n\tfnclex\n" label ":\n\t"
 #define RUN(before, instruction, after)                                                            \
-	"fnstcw %[host]\n\tfldcw %[control]\n\t" before instruction                                \
-	"\n\tfnstsw %%ax\n\ttestb $0xbf, %%al\n\tjz 1f\n\tfnclex\n1:\n\tfldcw %[host]" after
+	"fnstcw %[host]\n\t" CLEAR("2") "fldcw %[control]\n\t" before instruction                  \
+					"\n\t" CLEAR("1") "fldcw %[host]" after
 
 /* The instruction did not do all of its pushes and pops: the stack is emptied by force. */
 static void reset(uint16_t control)
