@@ -33,7 +33,7 @@ tests_fuzz_target_image_LDADD = $(VMMCORE_LIBS)
 tests_fuzz_target_image_LDFLAGS = $(fuzz_target_ldflags)
 EXTRA_DIST += tests/fuzz/seeds.py tests/fuzz/test_targets.py
 
-# Runs the targets, with seeds that a script writes: seconds each, 10 minutes with UMBRA_FULL.
+# Runs the targets, with seeds that a script writes: 1,000 inputs each, 10 minutes with UMBRA_FULL.
 fuzz: $(FUZZ_TARGETS)
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS check_PROGRAMS= TESTS=tests/fuzz/test_targets.py
 
