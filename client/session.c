@@ -289,7 +289,6 @@ static int scheduled_switch(struct session *session)
 	enum umbra_mode on = umbra_guest_mode(session->guest);
 	struct umbra_error error = {0};
 	unsigned int nr = 0, next = 0;
-	int err;
 
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
 		if (modes[i] == on || !umbra_guest_can_switch(session->guest, modes[i], NULL))
@@ -303,13 +302,21 @@ static int scheduled_switch(struct session *session)
 		next = (next + 1) % nr;
 	}
 	/* The target may be the mode that is on: then nothing happens this time. */
-	if (possible[next] != on) {
-		err = pilot_switch(session->pilot, possible[next], "schedule", &error);
-		if (err)
-			return complain(session->config.options, EX_SOFTWARE, &error);
-	}
+	if (possible[next] != on &&
+	    pilot_switch(session->pilot, possible[next], "schedule", &error))
+		return complain(session->config.options, EX_SOFTWARE, &error);
 	schedule_next(session);
 	return 0;
+}
+
+/* A guest under a schedule turned on what its mode lacks. Returns 0, or the exit status. */
+static int leave_mode(struct session *session)
+{
+	struct umbra_error error = {0};
+
+	if (!pilot_switch(session->pilot, UMBRA_MODE_EPT, "impossible", &error))
+		return 0;
+	return complain(session->config.options, EX_SOFTWARE, &error);
 }
 
 /* --- the run ------------------------------------------------------------------------------ */
@@ -400,6 +407,8 @@ int session_run(struct session *session)
 		else if (retired >= options->max_instructions)
 			umbra_guest_stop(session->guest, UMBRA_END_LIMIT_INSTRUCTIONS,
 					 "as many instructions as were asked for");
+		else if (event == UMBRA_EVENT_UNSUPPORTED && options->switch_every)
+			status = leave_mode(session);
 		else if (retired >= session->next_switch)
 			status = scheduled_switch(session);
 	}

@@ -187,6 +187,8 @@ enum umbra_event pilot_run(struct pilot *pilot, uint64_t until_instruction)
 
 	if (event == UMBRA_EVENT_INTERVAL)
 		interval(pilot);
+	else if (event == UMBRA_EVENT_UNSUPPORTED && pilot_policy(pilot) == POLICY_AUTO)
+		pilot_switch(pilot, UMBRA_MODE_EPT, "impossible", NULL);
 	else if (event == UMBRA_EVENT_ENDED)
 		refresh_last_switch(pilot);
 	return event;

@@ -4,7 +4,10 @@
 
 #include "umbra/guest.h"
 
-/* A switch with why it was made ("policy", "rollback", "operator", "schedule"). */
+/*
+ * A switch with why it was made ("policy", "rollback", "operator", "schedule"; "impossible": the
+ * guest turned on what the mode before it lacks).
+ */
 struct switch_record {
 	struct umbra_switch record;
 	const char *reason; /* a static string */

@@ -114,7 +114,8 @@ static const struct field end_fields[] = {
 		FIELD("refill_cycles", COUNT, required,                                            \
 		      "Cycles of these fills, their exits included"),                              \
 		FIELD("reason", STRING, required,                                                  \
-		      "Who asked: policy, rollback, operator, schedule")
+		      "Who asked: policy, rollback, operator, schedule; "                          \
+		      "impossible: the guest turned on what the mode lacks")
 
 static const struct field switch_fields[] = {
 	SWITCH_FIELDS(true),

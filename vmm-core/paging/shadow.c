@@ -8,7 +8,6 @@
  * the entry writable and supervisor-only; a user's access makes it read-only again.
  */
 #include <errno.h>
-#include <stdio.h>
 
 #include "paging/shadow.h"
 
@@ -143,15 +142,8 @@ static int cr3_load(struct vmm *vmm, struct hw *hw, uint64_t cr3)
 
 static int paging_changed(struct vmm *vmm, struct hw *hw)
 {
-	const char *feature = unsupported(hw);
-
-	if (feature) {
-		char text[96];
-
-		snprintf(text, sizeof(text), "%s: shadow does not support it", feature);
-		hw_fail(hw, text);
+	if (unsupported(hw))
 		return -EOPNOTSUPP;
-	}
 	shadow_sync_all(vmm->shadow);
 	return set_root(vmm);
 }

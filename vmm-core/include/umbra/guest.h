@@ -87,6 +87,11 @@ enum umbra_event {
 	UMBRA_EVENT_INTERVAL,    /* an interval of guest time is over */
 	UMBRA_EVENT_INSTRUCTION, /* the retired instruction asked for was reached */
 	UMBRA_EVENT_KICKED,      /* umbra_guest_kick() was called */
+	/*
+	 * The guest has turned on what its mode cannot do: umbra_guest_can_switch() of this mode
+	 * says what. Unless it is switched to another now, the next run ends it (error).
+	 */
+	UMBRA_EVENT_UNSUPPORTED,
 	UMBRA_EVENT_IDLE,  /* halted until guest time umbra_guest_wake_time() (only with pace) */
 	UMBRA_EVENT_ENDED, /* see umbra_guest_end() */
 };
@@ -114,8 +119,8 @@ struct umbra_switch {
 };
 
 /*
- * Whether @to can run this guest as it is now: 0, or -EOPNOTSUPP and what stands against it
- * (several vCPUs in shadow).
+ * Whether @to can run this guest as it is now: 0, or -EOPNOTSUPP and what stands against it (in
+ * shadow: several vCPUs, or paging that it does not support).
  */
 int umbra_guest_can_switch(const struct umbra_guest *guest, enum umbra_mode to,
 			   struct umbra_error *ret_error);
