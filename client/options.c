@@ -21,9 +21,9 @@
 #define HELPED           (-1)  /* --help was asked for and shown */
 #define HELP             0x100 /* of getopt_long(): beyond the indices of rows */
 
-/* What a parser says beside MALFORMED or LACKING; NULL: the usual sentence. */
+/* What a parser says beside MALFORMED or LACKING; empty: the usual sentence. */
 struct complaint {
-	const char *text;
+	char text[256]; /* as of struct umbra_error */
 };
 
 struct option_row {
@@ -179,7 +179,7 @@ PARSER(explain_mode)
 	options->nr_choices = 0;
 	options->modes_given = true;
 	if (!strcmp(value, "auto")) {
-		complaint->text = "explains one mode or all; auto is a policy";
+		strcpy(complaint->text, "explains one mode or all; auto is a policy");
 		return MALFORMED;
 	}
 	if (strcmp(value, "all"))
@@ -196,10 +196,14 @@ PARSER(clock)
 
 PARSER(processor)
 {
-	int status = word(value, "skylake zen2", "ice-lake icelake zen3 zen4");
+	struct umbra_error error;
+	unsigned int number;
 
 	options->processor = value;
-	return status == MALFORMED ? LACKING : status;
+	if (!umbra_processor_parse(value, &number, &error))
+		return 0;
+	snprintf(complaint->text, sizeof(complaint->text), "%s", error.text);
+	return LACKING;
 }
 
 PARSER(cpus)
@@ -214,7 +218,9 @@ PARSER(cpus)
 
 PARSER(memory)
 {
-	return size(value, &options->memory);
+	int status = size(value, &options->memory);
+
+	return status ? status : options->memory ? 0 : MALFORMED;
 }
 
 static int page_size(const char *value, enum umbra_page_size *ret)
@@ -271,7 +277,8 @@ PARSER(module)
 	if (!*value || *value == ' ')
 		return MALFORMED;
 	if (options->nr_modules == UMBRA_MODULES_MAX) {
-		complaint->text = "a module too many; at most 64 expected";
+		snprintf(complaint->text, sizeof(complaint->text),
+			 "a module too many; at most %d expected", UMBRA_MODULES_MAX);
 		return MALFORMED;
 	}
 	options->modules[options->nr_modules++] = value;
@@ -349,9 +356,9 @@ static const struct option_row rows[] = {
 	{"mode", VERB_EXPLAIN, false, parse_explain_mode, "bare, brute, shadow, ept or all"},
 	{"modes", VERB_COMPARE, false, parse_modes, "a list of bare, brute, shadow, ept, auto"},
 	{"clock", ALL, false, parse_clock, "cycles or instructions"},
-	{"processor", ALL, false, parse_processor, "skylake or zen2"},
+	{"processor", ALL, false, parse_processor, "a processor: skylake, zen2"},
 	{"cpus", ALL, false, parse_cpus, "a number of processors, 1 to 8"},
-	{"memory", ALL, false, parse_memory, "a size such as 64M"},
+	{"memory", ALL, false, parse_memory, "a size from 1M to 2G, such as 64M"},
 	{"backing", ALL, false, parse_backing, "4k, 2m or 1g"},
 	{"guest-page", VERB_EXPLAIN, false, parse_guest_page, "4k, 2m or 1g"},
 	{"levels", VERB_EXPLAIN, false, parse_levels, "4 or 5"},
@@ -375,15 +382,15 @@ static const struct option_row rows[] = {
 
 static int parse_row(struct options *options, const struct option_row *row, const char *value)
 {
-	struct complaint complaint = {NULL};
+	struct complaint complaint = {""};
 	int status = row->parse(options, value, &complaint);
 
+	if (complaint.text[0])
+		return options_refuse(options, status, "--%s %s: %s", row->name, value,
+				      complaint.text);
 	if (status == LACKING)
 		return options_refuse(options, status, "--%s %s: not in this build", row->name,
 				      value);
-	if (status == MALFORMED && complaint.text)
-		return options_refuse(options, status, "--%s %s: %s", row->name, value,
-				      complaint.text);
 	if (status == MALFORMED)
 		return options_refuse(options, status, "--%s %s: expected %s", row->name, value,
 				      row->expects);
@@ -482,7 +489,7 @@ static int parse(struct options *ret_options, unsigned int verb, int argc, char 
 	if (!options->memory) /* as much as that takes at least */
 		options->memory = options->backing == UMBRA_PAGE_1g ? 1ull << 30 : DEFAULT_MEMORY;
 	options->image = argv[optind];
-	if (!options->image && verb != VERB_EXPLAIN)
+	if (options->image ? !*options->image : verb != VERB_EXPLAIN)
 		return options_refuse(options, MALFORMED, "an image is missing");
 	return check(options);
 }

@@ -27,8 +27,9 @@ struct guest_config {
 	enum umbra_clock clock;
 	uint64_t memory; /* bytes */
 	unsigned int cpus;
-	uint64_t interval; /* units of guest time; 0: that of [policy] */
-	bool console;      /* its output goes to umbrad's standard error */
+	unsigned int processor; /* number, see umbra_processor_name() */
+	uint64_t interval;      /* units of guest time; 0: that of [policy] */
+	bool console;           /* its output goes to umbrad's standard error */
 };
 
 struct config {

@@ -184,7 +184,12 @@ static int parse_initrd(const struct config_place *place, const char *value, cha
 static int parse_processor(const struct config_place *place, const char *value, char *why,
 			   size_t size)
 {
-	return strcmp(value, "skylake") ? -EINVAL : 0;
+	struct umbra_error error;
+	int code = umbra_processor_parse(value, &place->guest->processor, &error);
+
+	if (code)
+		snprintf(why, size, "%s", error.text);
+	return code;
 }
 
 static int parse_restart(const struct config_place *place, const char *value, char *why,
@@ -240,7 +245,7 @@ const struct config_key config_guest_keys[] = {
 	{"cpus", parse_cpus, "1 to 8 was expected"},
 	{"append", parse_append, "a command line was expected"},
 	{"initrd", parse_initrd, "the path of an initrd was expected"},
-	{"processor", parse_processor, "skylake was expected, the only one in this build"},
+	{"processor", parse_processor, "a processor's name was expected"},
 	{"restart", parse_restart, "no was expected"},
 	{"clock", parse_clock, "cycles or instructions was expected"},
 	{"interval", parse_interval, "10000 or more units of guest time were expected"},

@@ -58,7 +58,7 @@ struct message_start {
 	uint32_t mode, clock, policy;
 	uint32_t console; /* 1: the guest's output goes to standard error */
 	uint32_t cpus;
-	uint32_t reserved;
+	uint32_t processor; /* number */
 };
 
 struct message_change {

@@ -87,7 +87,7 @@ static int copy_guest(struct snapshot *snapshot, const struct guest *guest, stru
 	view->state = guest_state_name(guest->state);
 	view->pid = guest->pid;
 	view->engine = "soft";
-	view->processor = "skylake";
+	view->processor = umbra_processor_name(guest->config->processor);
 	view->cpus = guest->config->cpus;
 	view->mode = guest->mode;
 	view->policy = guest->policy;

@@ -53,6 +53,7 @@ static void fill_start(struct message *message, const struct guest_config *confi
 	snprintf(start->append, sizeof(start->append), "%s", config->append);
 	start->memory = config->memory;
 	start->cpus = config->cpus;
+	start->processor = config->processor;
 	start->interval = config->interval ? config->interval : default_interval;
 	start->mode = config->mode;
 	start->clock = config->clock;

@@ -4,7 +4,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "umbra/mode.h"
+#include "umbra/guest.h"
 #include "web/encode_host.h"
 
 static json_t *rfc3339(time_t time)
@@ -20,19 +20,22 @@ static json_t *rfc3339(time_t time)
 json_t *web_encode_host(const struct snapshot *snapshot, time_t started)
 {
 	json_int_t memory = (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
-	json_t *modes = json_array();
+	json_t *modes = json_array(), *processors = json_array();
+	const char *processor;
 	struct utsname name;
 
 	if (uname(&name))
 		return NULL;
 	for (int mode = 0; mode < UMBRA_MODE_COUNT; mode++)
 		json_array_append_new(modes, json_string(umbra_mode_name(mode)));
-	return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:{s:s,s:s},s:o,s:[s]}",
-			 "version", PACKAGE_VERSION, "hostname", name.nodename, "kernel",
-			 name.release, "machine", name.machine, "cpus",
-			 (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "memory_bytes", memory, "pid",
-			 (json_int_t)getpid(), "started", rfc3339(started), "time",
-			 rfc3339(snapshot->time.tv_sec), "guests", (json_int_t)snapshot->nr_guests,
-			 "engines", "soft", "ok", "kvm", "unsupported: not in this build", "modes",
-			 modes, "processors", "skylake");
+	for (unsigned int i = 0; (processor = umbra_processor_name(i)); i++)
+		json_array_append_new(processors, json_string(processor));
+	return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:{s:s,s:s},s:o,s:o}", "version",
+			 PACKAGE_VERSION, "hostname", name.nodename, "kernel", name.release,
+			 "machine", name.machine, "cpus", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN),
+			 "memory_bytes", memory, "pid", (json_int_t)getpid(), "started",
+			 rfc3339(started), "time", rfc3339(snapshot->time.tv_sec), "guests",
+			 (json_int_t)snapshot->nr_guests, "engines", "soft", "ok", "kvm",
+			 "unsupported: not in this build", "modes", modes, "processors",
+			 processors);
 }

@@ -68,6 +68,7 @@ class Umbrad:
             for name, keys in guests.items():
                 file.write(f"[guest {name}]\n")
                 file.writelines(f"{key} = {value}\n" for key, value in keys.items())
+        self.guests = guests
         self.process = None
         self.port = None
 

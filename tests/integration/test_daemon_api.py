@@ -14,6 +14,7 @@ umbrad = Umbrad({
     "pinned": endless(mode="shadow"),
     "bare": endless(mode="bare"),
     "ends": shipped("hello", ""),
+    "amd": shipped("hello", "", processor="zen2"),
     "four": shipped("smp", "rounds=20", cpus=4),
     "two": endless(mode="ept", cpus=2),
 })
@@ -30,7 +31,7 @@ def every_answer_matches_its_schema():
     umbrad.wait_state("ends", "ended")
     umbrad.wait_state("four", "ended")
     wait_for(lambda: umbrad.guest("gups")["decisions"], 30)
-    for name in ("gups", "pinned", "bare", "ends", "four", "two"):
+    for name in ("gups", "pinned", "bare", "ends", "amd", "four", "two"):
         schema("guest").validate(umbrad.guest(name))
     schema("guests").validate(umbrad.ask("/api/v1/guests").json())
     schema("host").validate(umbrad.ask("/api/v1/host").json())
@@ -57,7 +58,7 @@ def installed_schemas_are_the_served_ones():
 
 def list_of_guests_has_no_lists():
     guests = umbrad.ask("/api/v1/guests").json()["guests"]
-    assert {guest["id"] for guest in guests} == {"gups", "pinned", "bare", "ends", "four", "two"}
+    assert {guest["id"] for guest in guests} == set(umbrad.guests)
     for guest in guests:
         assert not [key for key, value in guest.items() if isinstance(value, list)]
 
@@ -68,6 +69,14 @@ def ended_guest_has_end_registers_and_hash():
     assert re.fullmatch("[0-9a-f]{32}", guest["memory_hash"])
     assert guest["registers"][0]["rip"].startswith("0x")
     assert "pid" not in guest
+
+
+def each_guest_has_its_own_processor():
+    intel, amd = (umbrad.wait_state(name, "ended") for name in ("ends", "amd"))
+    assert (intel["processor"], amd["processor"]) == ("skylake", "zen2")
+    # hello asks CPUID for the vendor
+    assert intel["memory_hash"] != amd["memory_hash"]
+    assert umbrad.ask("/api/v1/host").json()["processors"] == ["skylake", "zen2"]
 
 
 def counters_grow_from_one_snapshot_to_the_next():

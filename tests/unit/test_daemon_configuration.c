@@ -41,7 +41,7 @@ static void every_key_reaches_its_guest(void **state)
 				   "[policy]\ninterval = 20000000\n"
 				   "[guest a]\n  image = /i.elf\n\tmode = shadow\nmemory = 16M\n"
 				   "append = pages=8 seed=1\nclock = instructions\nengine = soft\n"
-				   "cpus = 1\nprocessor = skylake\nrestart = no\ninterval=50000\n"
+				   "cpus = 1\nprocessor = zen2\nrestart = no\ninterval=50000\n"
 				   "console = stderr\n"
 				   "[guest b]\nimage = other.elf\nmode = auto\n",
 				   &config, &error),
@@ -57,6 +57,7 @@ static void every_key_reaches_its_guest(void **state)
 	assert_int_equal(guest->policy, POLICY_PINNED);
 	assert_int_equal(guest->memory, 16 << 20);
 	assert_string_equal(guest->append, "pages=8 seed=1");
+	assert_string_equal(umbra_processor_name(guest->processor), "zen2");
 	assert_int_equal(guest->clock, UMBRA_CLOCK_INSTRUCTIONS);
 	assert_int_equal(guest->interval, 50000);
 	assert_true(guest->console);
@@ -98,7 +99,8 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 		{"[guest a]\nimage = x\ninitrd =\n", "[guest a] initrd", "path of an initrd"},
 		{"[guest a]\nimage = x\nrestart = always\n", "[guest a] restart",
 		 "not in this build"},
-		{"[guest a]\nimage = x\nprocessor = zen\n", "[guest a] processor", "skylake"},
+		{"[guest a]\nimage = x\nprocessor = zen\n", "[guest a] processor",
+		 "not in this build; it has skylake, zen2"},
 		{"[guest a]\nimage = x\nmemory = 512K\n", "[guest a] memory", "1M to 2G"},
 		{"[guest a]\nimage = x\nmemory = 3G\n", "[guest a] memory", "1M to 2G"},
 		{"[guest a]\nimage = x\nmemory = 16MB\n", "[guest a] memory", "1M to 2G"},

@@ -22,16 +22,39 @@ static const uint8_t backing_shift[UMBRA_PAGE_SIZE_COUNT] = {
 	[UMBRA_PAGE_1g] = SHIFT_1G,
 };
 
+const char *umbra_processor_name(unsigned number)
+{
+	const struct processor *processor = processor_at(number);
+
+	return processor ? processor->name : NULL;
+}
+
+int umbra_processor_parse(const char *name, unsigned *ret_number, struct umbra_error *ret_error)
+{
+	const char *known;
+	char all[64] = "";
+
+	for (unsigned i = 0; (known = umbra_processor_name(i)); i++) {
+		size_t len = strlen(all);
+
+		if (!strcmp(known, name)) {
+			*ret_number = i;
+			return 0;
+		}
+		snprintf(all + len, sizeof(all) - len, "%s%s", i ? ", " : "", known);
+	}
+	return umbra_error_set(ret_error, -EOPNOTSUPP, "processor", name,
+			       "not in this build; it has %s", all);
+}
+
 static int check_config(const struct umbra_guest_config *config, const struct processor **ret,
 			struct umbra_error *ret_error)
 {
-	const char *processor = config->processor ? config->processor : "skylake";
+	unsigned processor = 0;
 
-	*ret = processor_find(processor);
-	if (!*ret)
-		return umbra_error_set(
-			ret_error, -EOPNOTSUPP, config->name, "processor",
-			"processor \"%s\" is not in this build; it has skylake, zen2", processor);
+	if (config->processor && umbra_processor_parse(config->processor, &processor, ret_error))
+		return -EOPNOTSUPP;
+	*ret = processor_at(processor);
 	/* x86/sse*.c execute SSE by the host's own. */
 	if (!__builtin_cpu_supports("sse4.2"))
 		return umbra_error_set(ret_error, -EOPNOTSUPP, config->name, "host",

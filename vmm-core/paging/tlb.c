@@ -58,6 +58,11 @@ static const struct processor processors[] = {
 	},
 };
 
+const struct processor *processor_at(unsigned number)
+{
+	return number < sizeof(processors) / sizeof(processors[0]) ? &processors[number] : NULL;
+}
+
 const struct processor *processor_find(const char *name)
 {
 	for (size_t i = 0; i < sizeof(processors) / sizeof(processors[0]); i++) {

@@ -32,11 +32,16 @@ struct umbra_console {
 	void *context;
 };
 
+/* The processors that can be modelled, by number from 0, the default; NULL: there are no more. */
+const char *umbra_processor_name(unsigned number);
+/* 0 and *ret_number; -EOPNOTSUPP: this build lacks it, and @ret_error names those that it has. */
+int umbra_processor_parse(const char *name, unsigned *ret_number, struct umbra_error *ret_error);
+
 struct umbra_guest_config {
 	const char *name;     /* for messages */
 	enum umbra_mode mode; /* at start */
 	enum umbra_clock clock;
-	const char *processor;        /* NULL: "skylake"; this build has "zen2" too */
+	const char *processor;        /* by name; NULL: the default */
 	uint8_t maxphyaddr;           /* physical address bits, 36 ... 52; 0: the processor's */
 	unsigned cpus;                /* vCPUs, 1 ... UMBRA_MAX_CPUS; 0: one; shadow has but one */
 	uint64_t memory;              /* bytes of RAM, a multiple of 4096, 1 MiB ... 2 GiB */
