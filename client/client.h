@@ -7,7 +7,7 @@
 /* Umbra's exit statuses (sysexits.h has the same numbers for the same things). */
 enum {
 	CLIENT_USAGE = 64,       /* malformed command */
-	CLIENT_NO_FILE = 66,     /* no such file, no such guest */
+	CLIENT_NO_FILE = 66,     /* no such file, or it takes no more; no such guest */
 	CLIENT_UNAVAILABLE = 69, /* an option or mode that this build lacks, a guest that cannot */
 	CLIENT_FAULT = 70,       /* a fault of Umbra, or no umbrad to talk to */
 };

@@ -262,7 +262,7 @@ int client_compare(int argc, char **argv)
 	for (; nr < options.nr_choices && !status; nr++) {
 		status = run_column(&options, &options.choices[nr], &columns[nr]);
 		/* A signal ends the whole comparison. */
-		if (!status && columns[nr].status > 128)
+		if (!status && columns[nr].status > STATUS_SIGNAL)
 			status = columns[nr].status;
 	}
 	if (!status) {

@@ -215,7 +215,7 @@ static int explain(const struct options *options, const struct mode_choice *choi
 	if (status)
 		return status;
 	status = session_run(session);
-	if (status > 128)
+	if (status > STATUS_SIGNAL)
 		goto out; /* a signal */
 	if (options->own_tables) {
 		err = umbra_guest_explain_tables(session_guest(session), options->gva,

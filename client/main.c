@@ -2,8 +2,11 @@
 /* umbra: the command line. */
 #include "config.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/client.h"
 
@@ -44,7 +47,31 @@ static void print_usage(FILE *out)
 	      out);
 }
 
-int main(int argc, char **argv)
+/*
+ * Standard descriptors that the caller closed: else the next file opened, guest memory perhaps,
+ * would be taken for one of them.
+ */
+static void open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* What was printed may be in a buffer still, and the disk full. */
+static int close_standard_output(int status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	fprintf(stderr, "umbra: standard output: %s\n", strerror(errno));
+	return status ? status : CLIENT_NO_FILE;
+}
+
+static int run(int argc, char **argv)
 {
 	if (argc < 2) {
 		print_usage(stderr);
@@ -69,4 +96,10 @@ int main(int argc, char **argv)
 	fprintf(stderr, "umbra: %s: no such verb\n", argv[1]);
 	print_usage(stderr);
 	return CLIENT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	open_standard();
+	return close_standard_output(run(argc, argv));
 }

@@ -71,13 +71,7 @@ void report_end(const struct umbra_guest *guest, char *buffer, size_t size)
 	if (end->text[0] && used < size)
 		used += snprintf(buffer + used, size - used, ": %s", end->text);
 	if (umbra_guest_cpus(guest) > 1 && used < size)
-		used += snprintf(buffer + used, size - used, ", vCPU %u", end->cpu);
-	if (end->reason == UMBRA_END_UNIMPLEMENTED_OPCODE && used < size) {
-		used += snprintf(buffer + used, size - used, ", at 0x%" PRIx64 " in %s mode, bytes",
-				 end->rip, end->cpu_mode ? end->cpu_mode : "an unknown");
-		for (int i = 0; i < end->nr_bytes && used < size; i++)
-			used += snprintf(buffer + used, size - used, " %02x", end->bytes[i]);
-	}
+		snprintf(buffer + used, size - used, ", vCPU %u", end->cpu);
 }
 
 /* --- umbra run ---------------------------------------------------------------------------- */
@@ -115,6 +109,50 @@ static void report_switches(FILE *file, struct session *session)
 	}
 }
 
+static void report_registers(FILE *file, const struct umbra_registers *r)
+{
+	static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
+					      "rsi", "rdi", "r8",  "r9",  "r10", "r11",
+					      "r12", "r13", "r14", "r15"};
+
+	for (int i = 0; i < 16; i++)
+		fprintf(file, "%s%-3s %016" PRIx64 "%s", i % 4 ? "  " : "    ", names[i], r->gpr[i],
+			i % 4 == 3 ? "\n" : "");
+	fprintf(file, "    rip %016" PRIx64 "  rflags %06" PRIx64 "  efer %04" PRIx64 "\n", r->rip,
+		r->rflags, r->efer);
+	fprintf(file,
+		"    cr0 %016" PRIx64 "  cr2 %016" PRIx64 "  cr3 %016" PRIx64 "  cr4 %016" PRIx64
+		"\n",
+		r->cr0, r->cr2, r->cr3, r->cr4);
+	fprintf(file,
+		"    es %04x  cs %04x  ss %04x  ds %04x  fs %04x at %" PRIx64
+		"  gs %04x at %" PRIx64 "\n",
+		r->selector[0], r->selector[1], r->selector[2], r->selector[3], r->selector[4],
+		r->fs_base, r->selector[5], r->gs_base);
+}
+
+/* Where the guest's vCPUs stand, when it did not end by its own will. */
+static void report_state(FILE *file, const struct umbra_guest *guest)
+{
+	const struct umbra_end *end = umbra_guest_end(guest);
+
+	if (!end || end->reason == UMBRA_END_DEBUG_EXIT || end->reason == UMBRA_END_POWER_OFF)
+		return;
+	for (unsigned int i = 0; i < umbra_guest_cpus(guest); i++) {
+		struct umbra_registers registers;
+
+		umbra_guest_registers(guest, i, &registers);
+		fprintf(file, "  vCPU %u", i);
+		if (i == end->cpu) {
+			fprintf(file, " at 0x%" PRIx64 ", %s mode", end->rip, end->cpu_mode);
+			for (int byte = 0; byte < end->nr_bytes; byte++)
+				fprintf(file, "%s %02x", byte ? "" : ", bytes", end->bytes[byte]);
+		}
+		fputc('\n', file);
+		report_registers(file, &registers);
+	}
+}
+
 void report_run(FILE *file, struct session *session)
 {
 	struct umbra_guest *guest = session_guest(session);
@@ -135,6 +173,7 @@ void report_run(FILE *file, struct session *session)
 		umbra_mode_name(umbra_guest_mode(guest)),
 		policy_kind_name(pilot_policy(session_pilot(session))), umbra_guest_cpus(guest),
 		umbra_guest_processor(guest));
+	report_state(file, guest);
 	line(file, "instructions", c->instructions[0], "%.1f million a second",
 	     seconds > 0 ? c->instructions[0] / seconds / 1e6 : 0);
 	line(file, "cycles", c->cycles[0], "%.3f an instruction",

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* umbra run: one guest in the foreground, its serial console on standard input and output. */
+#include <string.h>
+#include <sysexits.h>
+
 #include "client/client.h"
 #include "client/options.h"
 #include "client/report.h"
@@ -13,7 +16,7 @@ int client_run(int argc, char **argv)
 	struct terminal *terminal;
 	struct session *session;
 	FILE *json;
-	int status, err;
+	int status, lost, err;
 
 	if (!options_parse(&options, VERB_RUN, argc, argv, &status))
 		return status;
@@ -28,8 +31,11 @@ int client_run(int argc, char **argv)
 	if (status)
 		goto out_session;
 	status = session_run(session);
-	terminal_close(terminal);
+	lost = terminal_close(terminal);
 	report_run(stderr, session);
+	if (lost && status <= STATUS_SIGNAL)
+		status =
+			options_refuse(&options, EX_NOINPUT, "standard output: %s", strerror(lost));
 	if (json) {
 		err = session_write_json(&options, session_json(session), json);
 		if (err)

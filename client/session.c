@@ -18,7 +18,6 @@
 #define STATUS_ABNORMAL     120
 #define STATUS_SECONDS      124
 #define STATUS_INSTRUCTIONS 125
-#define STATUS_SIGNAL       128
 #define IMAGE_MAX           (1ull << 30)
 
 struct session {
@@ -72,7 +71,8 @@ static int complain(const struct options *options, int status, const struct umbr
 static int read_file(const struct options *options, const char *what, const char *path,
 		     void **ret_data, size_t *ret_size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A FIFO without a writer must not be waited for. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 	size_t have = 0;
 	char *data;
@@ -333,9 +333,14 @@ static int exit_status(const struct umbra_end *end)
 	}
 }
 
+/* What ends a run with its statistics. */
+static const int stops[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+
+#define NR_STOPS (sizeof(stops) / sizeof(stops[0]))
+
 static void arm(const struct options *options)
 {
-	struct sigaction alarm = {.sa_handler = on_alarm}, stop = {.sa_handler = on_signal};
+	struct sigaction alarm = {.sa_handler = on_alarm}, stop = {.sa_handler = on_signal}, before;
 	double seconds = options->max_seconds;
 	/* Again and again, for a kick between two runs of the guest is lost on nobody that way. */
 	struct itimerval timer = {.it_interval = {.tv_usec = 100000}};
@@ -343,10 +348,15 @@ static void arm(const struct options *options)
 	told.alarm = 0;
 	told.signal = 0;
 	sigaction(SIGALRM, &alarm, NULL);
-	/* Once: a second signal finds the default action. */
-	stop.sa_flags = SA_RESETHAND;
-	sigaction(SIGINT, &stop, NULL);
-	sigaction(SIGTERM, &stop, NULL);
+	for (size_t i = 0; i < NR_STOPS; i++) {
+		sigaction(stops[i], NULL, &before);
+		if (before.sa_handler == SIG_IGN) /* by nohup, say */
+			continue;
+		/* Once: a second one finds the default action. But each write to a pipe gives one.
+		 */
+		stop.sa_flags = stops[i] == SIGPIPE ? 0 : (int)SA_RESETHAND;
+		sigaction(stops[i], &stop, NULL);
+	}
 	if (seconds > 0) {
 		timer.it_value.tv_sec = (time_t)seconds;
 		timer.it_value.tv_usec = (seconds - (time_t)seconds) * 1e6;
@@ -359,10 +369,14 @@ static void arm(const struct options *options)
 static void disarm(void)
 {
 	struct itimerval timer = {0};
+	struct sigaction now;
 
 	setitimer(ITIMER_REAL, &timer, NULL);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
+	for (size_t i = 0; i < NR_STOPS; i++) {
+		sigaction(stops[i], NULL, &now);
+		if (now.sa_handler == on_signal)
+			signal(stops[i], SIG_DFL);
+	}
 	told.guest = NULL;
 }
 
@@ -413,9 +427,9 @@ int session_run(struct session *session)
 			status = scheduled_switch(session);
 	}
 	session->wall_ns = now_ns() - start;
-	disarm();
 	if (session->config.flush)
 		session->config.flush(session->config.console.context);
+	disarm();
 	return status ? status : exit_status(umbra_guest_end(session->guest));
 }
 

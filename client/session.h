@@ -26,6 +26,8 @@ struct session_config {
 int session_create(const struct session_config *config, struct session **ret_session);
 void session_destroy(struct session *session);
 
+#define STATUS_SIGNAL 128 /* and the signal's number */
+
 /*
  * Runs to the guest's end or a limit. Returns the exit status: the guest's value, 0, 120, 124,
  * 125, 70; 128 + the signal that stopped it.

@@ -19,6 +19,7 @@ struct terminal {
 	bool in_ended;
 	bool in_is_file; /* regular file: always ready, and repeatable */
 	uint64_t asked_ns;
+	int lost; /* errno of the first write that failed; 0: none */
 	bool raw;
 	struct termios before;
 };
@@ -35,8 +36,10 @@ void terminal_flush(void *context)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
-			break; /* nobody listens: the guest does not notice */
+		if (n <= 0) { /* nobody listens: the guest does not notice */
+			t->lost = t->lost ? t->lost : errno;
+			break;
+		}
 		done += n;
 	}
 	t->out_nr = 0;
@@ -108,12 +111,13 @@ struct terminal *terminal_open(void)
 	return t;
 }
 
-void terminal_close(struct terminal *t)
+int terminal_close(struct terminal *t)
 {
 	terminal_flush(t);
 	if (t->raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &t->before);
 	t->raw = false;
+	return t->lost;
 }
 
 struct umbra_console terminal_console(struct terminal *t)

@@ -3,10 +3,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/configuration.h"
 #include "daemon/umbrad.h"
@@ -114,8 +116,15 @@ int main(int argc, char **argv)
 {
 	struct options options;
 	struct config config;
-	int status;
+	int status, fd;
 
+	/* Standard descriptors that the caller closed: no socket or memory is to take their place.
+	 */
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 	status = parse_options(argc, argv, &options);
 	if (status >= 0)
 		return status;

@@ -114,10 +114,16 @@ static int start(struct guest *guest, uint64_t default_interval, int image, int 
 	return 0;
 }
 
+/* umbrad does not wait for a FIFO's writer; the worker refuses what is no regular file. */
+static int open_file(const char *path)
+{
+	return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
 int spawn_worker(struct guest *guest, uint64_t default_interval, struct umbra_error *ret_error)
 {
 	const struct guest_config *config = guest->config;
-	int image = open(config->image, O_RDONLY | O_CLOEXEC), initrd = -1;
+	int image = open_file(config->image), initrd = -1;
 	const char *what;
 	int code;
 
@@ -125,7 +131,7 @@ int spawn_worker(struct guest *guest, uint64_t default_interval, struct umbra_er
 		return umbra_error_set(ret_error, -errno, config->image, NULL, "%s",
 				       strerror(errno));
 	if (config->initrd[0]) {
-		initrd = open(config->initrd, O_RDONLY | O_CLOEXEC);
+		initrd = open_file(config->initrd);
 		if (initrd < 0) {
 			code = umbra_error_set(ret_error, -errno, config->initrd, NULL, "%s",
 					       strerror(errno));

@@ -88,6 +88,9 @@ CASES = (
     ("a file of zeros", "{zeros}", 65, ("zeros: ", "neither")),
     ("a directory", "{.}", 65, ("not an image: not a regular file",)),
     ("a device", "/dev/null", 65, ("not an image: not a regular file",)),
+    ("a FIFO that nobody writes to", "{fifo}", 65, ("not an image: not a regular file",)),
+    ("a file of 100 GiB", "{sparse}", 65, ("not an image: larger than 1 GiB",)),
+    ("a file of the kernel's", "/proc/self/mem", 65, ("neither",)),
     ("one byte of a kernel", "{linux-1}", 65, ("neither",)),
     ("a kernel's boot sector, cut", "{linux-511}", 65, ("neither",)),
     ("a kernel cut before HdrS", "{linux-514}", 65, ("neither",)),
@@ -165,6 +168,11 @@ CASES = (
      ("nothing: No such file",)),
     ("a directory as initrd", "--initrd {.} {linux}", 65, ("not an initrd: not a regular file",)),
     ("a directory as module", "--module {.} {multiboot}", 65, ("not a module: not a regular",)),
+    ("a FIFO as initrd", "--initrd {fifo} {linux}", 65, ("not an initrd: not a regular file",)),
+    ("a FIFO as module", "--module {fifo} {multiboot}", 65, ("not a module: not a regular",)),
+    ("100 GiB as initrd", "--initrd {sparse} {linux}", 65, ("not an initrd: larger than 1 GiB",)),
+    ("100 GiB as module", "--module {sparse} {multiboot}", 65, ("not a module: larger than",)),
+    ("no name of an image", [""], 64, ("an image is missing",)),
 )
 
 
@@ -173,10 +181,10 @@ def run(place, arguments):
         arguments = arguments.split()
     command = [UMBRA, "run", "--mode", "ept", "--max-instructions", "1000000"]
     for argument in arguments:
-        for name in (*files(), "nothing", "."):
+        for name in (*files(), "nothing", ".", "fifo", "sparse"):
             argument = argument.replace("{" + name + "}", os.path.join(place, name))
         command.append(argument)
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20,
                           check=False)
 
 
@@ -202,6 +210,9 @@ def main():
         for name, content in files().items():
             with open(os.path.join(place, name), "wb") as file:
                 file.write(content)
+        os.mkfifo(os.path.join(place, "fifo"))
+        with open(os.path.join(place, "sparse"), "wb") as file:
+            file.truncate(100 << 30)
         for case in CASES:
             test(tap, place, case)
     sys.exit(1 if tap.failed else 0)

@@ -3,10 +3,12 @@
 """umbra run, compare and explain: each kind of end and of mistake has its documented status."""
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 
+import images
 from tap import Tap
 
 UMBRA = os.path.abspath("umbra")
@@ -29,7 +31,8 @@ CASES = (
     ("a mode that this build lacks", ["run", "--mode", "brute", HELLO], 69, "brute"),
     ("an unknown engine", ["run", "--engine", "hard", HELLO], 64, "hard"),
     ("an engine that this build lacks", ["run", "--engine", "kvm", HELLO], 69, "kvm"),
-    ("a processor that this build lacks", ["run", "--processor", "zen3", HELLO], 69, "zen3"),
+    ("a processor that this build lacks", ["run", "--processor", "zen3", HELLO], 69,
+     "not in this build; it has skylake, zen2"),
     ("more processors than a guest can have", ["run", "--cpus", "9", HELLO], 64, "1 to 8"),
     ("several processors in shadow", ["run", "--cpus", "2", "--mode", "shadow", HELLO], 69,
      "shadow"),
@@ -42,6 +45,23 @@ CASES = (
     ("an unknown clock", ["run", "--clock", "wall", HELLO], 64, "wall"),
     ("memory without digits", ["run", "--memory", "much", HELLO], 64, "much"),
     ("memory of a fraction of a page", ["run", "--memory", "1048577", HELLO], 64, "memory"),
+    ("no memory", ["run", "--memory", "0", HELLO], 64, "1M to 2G"),
+    ("memory beyond all numbers", ["run", "--memory", "17179869184G", HELLO], 64, "1M to 2G"),
+    ("a negative number of processors", ["run", "--cpus", "-1", HELLO], 64, "1 to 8"),
+    ("a number of processors with a tail", ["run", "--cpus", "2x", HELLO], 64, "1 to 8"),
+    ("an option given twice, the last one wrong",
+     ["run", "--cpus", "1", "--cpus", "9", HELLO], 64, "--cpus 9"),
+    ("an interval of nothing", ["run", "--interval", "0", HELLO], 64, "1000 or more"),
+    ("a switch after each 0 instructions",
+     ["run", "--mode", "ept", "--switch-every", "0", HELLO], 64, "above 0"),
+    ("a seed beyond 64 bits",
+     ["run", "--mode", "ept", "--switch-every", "9", "--seed", "18446744073709551616", HELLO], 64,
+     "--seed"),
+    ("no number of seconds", ["run", "--max-seconds", "nan", HELLO], 64, "above 0"),
+    ("an option of another verb", ["run", "--levels", "5", HELLO], 64, "no such option"),
+    ("an option that two names begin with", ["run", "--mo", "ept", HELLO], 64, "--mo"),
+    ("a directory for the result", ["run", "--json", "/", HELLO], 66, "Is a directory"),
+    ("a full device for the result", ["run", "--json", "/dev/full", HELLO], 66, "/dev/full"),
     ("too little memory", ["run", "--memory", "4K", HELLO], 64, "memory"),
     ("too much memory", ["run", "--memory", "99G", HELLO], 64, "memory"),
     ("a negative limit", ["run", "--max-instructions", "-1", HELLO], 64, "--max-instructions"),
@@ -167,15 +187,102 @@ def test_compare(tap, place):
     tap.check("compare runs a guest in each mode and prints one table", complaints)
 
 
+# How it ends, code of a multiboot image (at its entry), options, status, lines of standard error
+STATES = (
+    # lidt [eax], whose six bytes are zero; ud2
+    ("a triple fault", "31c0 0f0118 0f0b", (), 120,
+     ("triple_fault: exception 6, then 13", "vCPU 0 at 0x100065, 32-bit protected mode, bytes 0f 0b",
+      "rip 0000000000100065", "cr0 0000000000000011", "cs 0010")),
+    # mov ebx, 0x12345678; cli; hlt
+    ("a HLT for ever", "bb78563412 fa f4", (), 120, ("halted", "rbx 0000000012345678")),
+    # mov esi, 0x12345678; jmp .
+    ("a loop", "be78563412 ebfe", ("--max-instructions", "1000"), 125,
+     ("limit_instructions", "vCPU 0 at 0x100065, 32-bit protected mode", "rsi 0000000012345678",
+      "rip 0000000000100065", "rflags ", "efer ", "cr3 ")),
+    ("one of two vCPUs", "ebfe", ("--cpus", "2", "--max-instructions", "1000"), 125,
+     ("vCPU 0 at 0x100060", "vCPU 1")),
+)
+
+
+def test_state(tap, place, name, code, options, status, lines):
+    path = os.path.join(place, "image")
+    with open(path, "wb") as file:
+        file.write(images.multiboot(bytes.fromhex(code)))
+    done = umbra(["run", *options, path])
+    said = done.stderr.decode()
+    complaints = [f"standard error lacks {line!r}" for line in lines if line not in said]
+    if done.returncode != status:
+        complaints.append(f"status {done.returncode}, expected {status}")
+    tap.check(f"the state of a guest that ends by {name} is told",
+              complaints + [said] if complaints else [])
+
+
+def test_closed_descriptors(tap, place):
+    """Files that Umbra opens do not take the place of standard output, where the guest writes."""
+    path = os.path.join(place, "closed.json")
+    complaints = []
+    reference = run_json([HELLO], place)[1]
+    closed = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", UMBRA, "run", "--json", path,
+                             HELLO], timeout=60, check=False)
+    if closed.returncode:
+        complaints.append(f"status {closed.returncode}")
+    with open(path, encoding="utf-8") as file:
+        if json.load(file)["memory_hash"] != reference["memory_hash"]:
+            complaints.append("guest memory differs")
+    tap.check("a guest runs the same with standard descriptors closed", complaints)
+
+
+def test_full_output(tap):
+    for words in (["run", HELLO], ["compare", HELLO], ["explain"], ["--help"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([UMBRA, *words], stdin=subprocess.DEVNULL, stdout=full,
+                                  stderr=subprocess.PIPE, timeout=60, check=False)
+        said = done.stderr.decode()
+        complaints = []
+        if done.returncode != 66 or "standard output: No space left on device" not in said:
+            complaints.append(f"status {done.returncode}: {said}")
+        tap.check(f"umbra {words[0]} says that its output was lost", complaints)
+
+
+def test_signals(tap, place):
+    """A signal, or a reader that goes away, ends a run with its statistics and result."""
+    path = os.path.join(place, "signal.json")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        started = subprocess.Popen(
+            [UMBRA, "run", "--json", path, "--append", "rounds=0", HELLO],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        started.stdout.readline()  # it runs
+        if number == signal.SIGPIPE:
+            started.stdout.close()
+            said = started.stderr.read().decode()
+        else:
+            started.send_signal(number)
+            said = started.communicate(timeout=60)[1].decode()
+        complaints = []
+        if started.wait(60) != 128 + number:
+            complaints.append(f"status {started.returncode}")
+        if f"error: stopped by signal {number:d}" not in said or "instructions" not in said:
+            complaints.append(said)
+        with open(path, encoding="utf-8") as file:
+            if json.load(file)["end"]["reason"] != "error":
+                complaints.append("no result")
+        tap.check(f"{number.name} ends a run in order", complaints)
+
+
 def main():
     tap = Tap()
-    print(f"1..{len(CASES) + 6}")
+    print(f"1..{len(CASES) + len(STATES) + 15}")
     for case in CASES:
         test_status(tap, *case)
     with tempfile.TemporaryDirectory() as place:
         test_schedule(tap, place)
         test_explain(tap)
         test_compare(tap, place)
+        test_closed_descriptors(tap, place)
+        for case in STATES:
+            test_state(tap, place, *case)
+        test_full_output(tap)
+        test_signals(tap, place)
     sys.exit(1 if tap.failed else 0)
 
 

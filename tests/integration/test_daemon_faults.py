@@ -36,12 +36,16 @@ def each_bad_guest_fails_alone_and_says_why():
         "broken": {"image": "broken.elf"},
         "cut": {"image": "cut.elf"},
         "empty": {"image": "empty"},
+        "fifo": {"image": "fifo"},
+        "initrd": {**shipped("hello", ""), "initrd": "fifo"},
         "triple": {"image": "triple.elf"},
         "spin": {"image": "spin.elf"},
     }
-    with Umbrad(guests, FILES) as umbrad:
+    umbrad = Umbrad(guests, FILES)
+    os.mkfifo(os.path.join(umbrad.directory, "fifo"))  # nobody ever writes to it
+    with umbrad:
         assert "No such file" in umbrad.wait_state("missing", "failed")["end"]["text"]
-        for name in ("directory", "broken", "cut", "empty"):
+        for name in ("directory", "broken", "cut", "empty", "fifo", "initrd"):
             guest = umbrad.wait_state(name, "failed")
             assert guest["end"]["reason"] == "error" and guest["end"]["text"], guest
             assert "instructions" not in guest
