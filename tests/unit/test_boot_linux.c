@@ -6,11 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <cmocka.h>
-#include <errno.h>
-#include <string.h>
-
-#include "boot/boot.h"
-#include "memory/map.h"
+#include "boot_fixture.h"
 
 #define RAM    (64ull << 20)
 #define SETUP  (3 * 512)
@@ -18,12 +14,7 @@
 #define SIZE   (SETUP + KERNEL)
 
 static uint8_t image[SIZE];
-static struct memory memory;
-static struct boot_entry entry;
-static struct umbra_error error;
-static const char *append;
 static struct umbra_module initrd;
-static unsigned nr_modules;
 
 static void put(size_t offset, uint64_t value, unsigned size)
 {
@@ -49,66 +40,7 @@ static int setup(void **state)
 	for (unsigned i = 0; i < KERNEL; i++)
 		image[SETUP + i] = (uint8_t)(i * 7);
 	put(0x22c, 0x7fffffff, 4); /* initrd_addr_max */
-	append = NULL;
-	initrd = (struct umbra_module){0};
-	nr_modules = 0;
-	return memory_create(&memory, RAM, false, 1, NULL);
-}
-
-static int teardown(void **state)
-{
-	memory_destroy(&memory);
-	return 0;
-}
-
-static int load_bytes(const void *bytes, size_t size)
-{
-	struct umbra_image file = {
-		.name = "vmlinuz",
-		.data = bytes,
-		.size = size,
-		.append = append,
-		.initrd = initrd.name ? &initrd : NULL,
-		.modules = &initrd,
-		.nr_modules = nr_modules,
-	};
-
-	memset(&error, 0, sizeof(error));
-	memset(&entry, 0, sizeof(entry));
-	return boot_load(&memory, &file, &entry, &error);
-}
-
-static int load(void)
-{
-	return load_bytes(image, sizeof(image));
-}
-
-static uint64_t peek(uint64_t gpa, unsigned size)
-{
-	uint64_t value = 0;
-
-	assert_int_equal(memory_read(&memory, gpa, &value, size), 0);
-	return value;
-}
-
-static void assert_refused_with(int code, const char *subject, const char *place)
-{
-	assert_int_equal(load(), code);
-	assert_int_equal(error.code, code);
-	assert_string_equal(error.subject, subject);
-	assert_non_null(strstr(error.place, place));
-	assert_true(error.text[0] != 0);
-	assert_int_equal(entry.rip, 0);
-}
-
-static void assert_refused(const char *place)
-{
-	assert_refused_with(-ENOEXEC, "vmlinuz", place);
-}
-
-static void assert_no_room(const char *place)
-{
-	assert_refused_with(-ENOSPC, "vmlinuz", place);
+	return boot_setup("vmlinuz", image, sizeof(image), RAM);
 }
 
 static void assert_kernel_at(uint64_t gpa)
@@ -177,7 +109,7 @@ static void zero_page_has_header_map_and_command_line(void **state)
 	char text[32];
 	uint64_t zero;
 
-	append = "console=ttyS0,115200 nosmp";
+	file.append = "console=ttyS0,115200 nosmp";
 	assert_int_equal(load(), 0);
 	zero = entry.rsi;
 	assert_int_equal(peek(zero + 0x202, 4), 0x53726448);
@@ -191,8 +123,9 @@ static void zero_page_has_header_map_and_command_line(void **state)
 		assert_int_equal(peek(zero + 0x2d8 + 20 * i, 8), expected[i][1]);
 		assert_int_equal(peek(zero + 0x2e0 + 20 * i, 4), expected[i][2]);
 	}
-	assert_int_equal(memory_read(&memory, peek(zero + 0x228, 4), text, strlen(append) + 1), 0);
-	assert_string_equal(text, append);
+	assert_int_equal(memory_read(&memory, peek(zero + 0x228, 4), text, strlen(file.append) + 1),
+			 0);
+	assert_string_equal(text, file.append);
 }
 
 static void only_the_setup_header_is_copied_into_the_zero_page(void **state)
@@ -237,7 +170,7 @@ static void command_line_must_not_be_longer_than_the_kernel_takes(void **state)
 
 	memset(text, 'x', sizeof(text));
 	text[255] = 0;
-	append = text;
+	file.append = text;
 	assert_int_equal(load(), 0);
 	text[255] = 'x';
 	text[256] = 0;
@@ -251,6 +184,7 @@ static void give_initrd(uint8_t *bytes, size_t size)
 	bytes[0] = 0x1f;
 	bytes[size - 1] = 0x8b;
 	initrd = (struct umbra_module){.name = "initrd.img", .data = bytes, .size = size};
+	file.initrd = &initrd;
 }
 
 static void assert_initrd_at(uint64_t gpa)
@@ -308,8 +242,8 @@ static void initrd_that_does_not_fit_beside_the_kernel_is_refused(void **state)
 
 static void modules_are_not_for_linux(void **state)
 {
-	initrd.name = "m";
-	nr_modules = 1;
+	file.modules = &(struct umbra_module){.name = "m"};
+	file.nr_modules = 1;
 	assert_refused_with(-EINVAL, "m", "module");
 }
 

@@ -7,11 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include <elf.h>
-#include <errno.h>
-#include <string.h>
-
-#include "boot/boot.h"
-#include "memory/map.h"
+#include "boot_fixture.h"
 
 #define MAGIC  0x1badb002u
 #define RAM    (16ull << 20)
@@ -32,13 +28,7 @@ struct image {
 _Static_assert(sizeof(struct image) == SIZE, "no holes");
 
 static struct image image;
-static struct memory memory;
-static struct boot_entry entry;
-static struct umbra_error error;
-static const char *append;
 static struct umbra_module modules[UMBRA_MODULES_MAX + 1];
-static unsigned nr_modules;
-static const struct umbra_module *initrd;
 
 static int setup(void **state)
 {
@@ -64,46 +54,12 @@ static int setup(void **state)
 	image.flags = 2;
 	image.checksum = 0u - MAGIC - 2;
 	memset(image.code, 0x90, sizeof(image.code));
-	append = NULL;
-	initrd = NULL;
-	nr_modules = 0;
-	return memory_create(&memory, RAM, false, 1, NULL);
+	return boot_setup("test.elf", &image, sizeof(image), RAM);
 }
 
-static int teardown(void **state)
+static uint32_t word(uint64_t gpa)
 {
-	memory_destroy(&memory);
-	return 0;
-}
-
-static int load_bytes(const void *bytes, size_t size)
-{
-	struct umbra_image file = {
-		.name = "test.elf",
-		.data = bytes,
-		.size = size,
-		.append = append,
-		.initrd = initrd,
-		.modules = modules,
-		.nr_modules = nr_modules,
-	};
-
-	memset(&error, 0, sizeof(error));
-	memset(&entry, 0, sizeof(entry));
-	return boot_load(&memory, &file, &entry, &error);
-}
-
-static int load(void)
-{
-	return load_bytes(&image, sizeof(image));
-}
-
-static uint32_t peek(uint64_t gpa)
-{
-	uint32_t value = 0;
-
-	assert_int_equal(memory_read(&memory, gpa, &value, sizeof(value)), 0);
-	return value;
+	return (uint32_t)peek(gpa, sizeof(uint32_t));
 }
 
 static void assert_string_at(uint64_t gpa, const char *expected)
@@ -115,32 +71,12 @@ static void assert_string_at(uint64_t gpa, const char *expected)
 	assert_string_equal(text, expected);
 }
 
-static void assert_refused_with(int code, const char *subject, const char *place)
-{
-	assert_int_equal(load(), code);
-	assert_int_equal(error.code, code);
-	assert_string_equal(error.subject, subject);
-	assert_non_null(strstr(error.place, place));
-	assert_true(error.text[0] != 0);
-	assert_int_equal(entry.rip, 0);
-}
-
-static void assert_refused(const char *place)
-{
-	assert_refused_with(-ENOEXEC, "test.elf", place);
-}
-
-static void assert_no_room(const char *place)
-{
-	assert_refused_with(-ENOSPC, "test.elf", place);
-}
-
 static void an_elf32_image_is_loaded_at_its_physical_address(void **state)
 {
 	assert_int_equal(load(), 0);
-	assert_int_equal(peek(0x100000 + HEADER), MAGIC);
-	assert_int_equal(peek(0x100000 + CODE), 0x90909090);
-	assert_int_equal(peek(0x100000 + SIZE), 0);
+	assert_int_equal(word(0x100000 + HEADER), MAGIC);
+	assert_int_equal(word(0x100000 + CODE), 0x90909090);
+	assert_int_equal(word(0x100000 + SIZE), 0);
 }
 
 static void entry_state_is_32_bit_with_magic_and_information(void **state)
@@ -152,8 +88,8 @@ static void entry_state_is_32_bit_with_magic_and_information(void **state)
 	assert_int_equal(entry.cs, 0x10);
 	assert_int_equal(entry.ds, 0x18);
 	assert_true(entry.gdt_limit >= 0x1f);
-	assert_int_equal(peek(entry.gdt_base + 0x14), 0x00cf9b00); /* flat 32-bit code */
-	assert_int_equal(peek(entry.gdt_base + 0x1c), 0x00cf9300); /* flat data */
+	assert_int_equal(word(entry.gdt_base + 0x14), 0x00cf9b00); /* flat 32-bit code */
+	assert_int_equal(word(entry.gdt_base + 0x1c), 0x00cf9300); /* flat data */
 	assert_true(entry.rbx % 4 == 0 && entry.rbx < 0x9fc00);
 }
 
@@ -177,26 +113,26 @@ static void information_tells_memory_map_and_sizes(void **state)
 	uint64_t map;
 
 	assert_int_equal(load(), 0);
-	assert_int_equal(peek(entry.rbx), 1 << 0 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9);
-	assert_int_equal(peek(entry.rbx + 4), 639);
-	assert_int_equal(peek(entry.rbx + 8), 15 * 1024);
-	assert_int_equal(peek(entry.rbx + 44), 5 * 24);
-	map = peek(entry.rbx + 48);
+	assert_int_equal(word(entry.rbx), 1 << 0 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9);
+	assert_int_equal(word(entry.rbx + 4), 639);
+	assert_int_equal(word(entry.rbx + 8), 15 * 1024);
+	assert_int_equal(word(entry.rbx + 44), 5 * 24);
+	map = word(entry.rbx + 48);
 	for (unsigned i = 0; i < 5; i++)
 		for (unsigned j = 0; j < 6; j++)
-			assert_int_equal(peek(map + 24 * i + 4 * j), expected[i][j]);
-	assert_string_at(peek(entry.rbx + 64), "umbra");
+			assert_int_equal(word(map + 24 * i + 4 * j), expected[i][j]);
+	assert_string_at(word(entry.rbx + 64), "umbra");
 }
 
 static void command_line_begins_with_the_images_name(void **state)
 {
 	assert_int_equal(load(), 0);
-	assert_string_at(peek(entry.rbx + 16), "test.elf");
+	assert_string_at(word(entry.rbx + 16), "test.elf");
 	teardown(NULL);
 	setup(NULL);
-	append = "rounds=1 seed=2";
+	file.append = "rounds=1 seed=2";
 	assert_int_equal(load(), 0);
-	assert_string_at(peek(entry.rbx + 16), "test.elf rounds=1 seed=2");
+	assert_string_at(word(entry.rbx + 16), "test.elf rounds=1 seed=2");
 }
 
 static void information_keeps_away_from_the_image(void **state)
@@ -207,7 +143,7 @@ static void information_keeps_away_from_the_image(void **state)
 	assert_int_equal(load(), 0);
 	assert_int_equal(entry.gdt_base, 0x6000);
 	image.segment.p_memsz = 0x9f000;
-	append = "x";
+	file.append = "x";
 	assert_int_equal(load(), 0);
 	assert_int_equal(entry.gdt_base, 0x9f000);
 	image.segment.p_memsz = 0x9fc00;
@@ -220,7 +156,7 @@ static void a_command_line_that_does_not_fit_is_refused(void **state)
 
 	memset(longest, 'x', 0xa0000);
 	longest[0x9fffe] = 0;
-	append = longest;
+	file.append = longest;
 	assert_refused_with(-E2BIG, "test.elf", "command line");
 	free(longest);
 }
@@ -234,7 +170,7 @@ static void address_fields_replace_elf(void **state)
 	image.load_addr = 0x200000; /* file offset 0x40 */
 	image.entry_addr = 0x200000 + CODE - 0x40;
 	assert_int_equal(load(), 0);
-	assert_int_equal(peek(0x200000 + HEADER - 0x40), MAGIC);
+	assert_int_equal(word(0x200000 + HEADER - 0x40), MAGIC);
 	assert_int_equal(entry.rip, 0x200000 + CODE - 0x40);
 	image.load_end_addr = 0x1fffff;
 	assert_refused("load_end_addr");
@@ -267,7 +203,8 @@ static void a_dynamically_linked_program_is_refused(void **state)
 
 static void give_module(const char *name, const char *string, const void *bytes, size_t size)
 {
-	modules[nr_modules++] = (struct umbra_module){name, bytes, size, string};
+	file.modules = modules;
+	modules[file.nr_modules++] = (struct umbra_module){name, bytes, size, string};
 }
 
 static void modules_lie_page_aligned_above_the_image_with_their_strings(void **state)
@@ -278,19 +215,19 @@ static void modules_lie_page_aligned_above_the_image_with_their_strings(void **s
 	give_module("second", "root=/dev/ram0 quiet", "2nd", 3);
 	give_module("empty", "", "", 0);
 	assert_int_equal(load(), 0);
-	assert_int_equal(peek(entry.rbx + 20), 3);
-	list = peek(entry.rbx + 24);
-	assert_int_equal(peek(list), 0x102000); /* 1 MiB, SIZE + 0x1000, rounded up */
-	assert_int_equal(peek(list + 4), 0x102000 + 12);
+	assert_int_equal(word(entry.rbx + 20), 3);
+	list = word(entry.rbx + 24);
+	assert_int_equal(word(list), 0x102000); /* 1 MiB, SIZE + 0x1000, rounded up */
+	assert_int_equal(word(list + 4), 0x102000 + 12);
 	assert_string_at(0x102000, "FIRST MODULE");
-	assert_string_at(peek(list + 8), "first");
-	assert_int_equal(peek(list + 16), 0x103000);
-	assert_int_equal(peek(list + 20), 0x103003);
+	assert_string_at(word(list + 8), "first");
+	assert_int_equal(word(list + 16), 0x103000);
+	assert_int_equal(word(list + 20), 0x103003);
 	assert_string_at(0x103000, "2nd");
-	assert_string_at(peek(list + 24), "second root=/dev/ram0 quiet");
-	assert_int_equal(peek(list + 32), peek(list + 36));
-	assert_string_at(peek(list + 40), "empty");
-	assert_string_at(peek(entry.rbx + 16), "test.elf");
+	assert_string_at(word(list + 24), "second root=/dev/ram0 quiet");
+	assert_int_equal(word(list + 32), word(list + 36));
+	assert_string_at(word(list + 40), "empty");
+	assert_string_at(word(entry.rbx + 16), "test.elf");
 }
 
 static void modules_go_around_the_image(void **state)
@@ -306,9 +243,9 @@ static void modules_go_around_the_image(void **state)
 	give_module("page", NULL, large, 0x1000);
 	give_module("byte", NULL, large, 1);
 	assert_int_equal(load(), 0);
-	list = peek(entry.rbx + 24);
-	assert_int_equal(peek(list), 0x102000);
-	assert_int_equal(peek(list + 16), 0x105000);
+	list = word(entry.rbx + 24);
+	assert_int_equal(word(list), 0x102000);
+	assert_int_equal(word(list + 16), 0x105000);
 	free(large);
 }
 
@@ -338,14 +275,14 @@ static void as_many_modules_as_the_interface_says(void **state)
 	for (unsigned i = 0; i < UMBRA_MODULES_MAX; i++)
 		give_module("m", NULL, "m", 1);
 	assert_int_equal(load(), 0);
-	assert_int_equal(peek(entry.rbx + 20), UMBRA_MODULES_MAX);
+	assert_int_equal(word(entry.rbx + 20), UMBRA_MODULES_MAX);
 	give_module("m", NULL, "m", 1);
 	assert_refused_with(-E2BIG, "test.elf", "modules");
 }
 
 static void an_initrd_is_for_linux_alone(void **state)
 {
-	initrd = &(struct umbra_module){"ramdisk", "x", 1, NULL};
+	file.initrd = &(struct umbra_module){"ramdisk", "x", 1, NULL};
 	assert_refused_with(-EINVAL, "ramdisk", "initrd");
 }
 
