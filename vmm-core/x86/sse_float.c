@@ -197,14 +197,26 @@ static enum x86_result exec_dppd(struct x86_cpu *cpu, const struct x86_insn *ins
 	return X86_DONE;
 }
 
-/* Rounding to integers: the immediate is part of the instruction. */
-#define ROUND_CASE(name, mode)                                                                     \
-	case mode:                                                                                 \
-		UNDER_GUEST_MXCSR(name " $" #mode ", %[source], %[value]",                         \
+/* The immediate is part of the instruction, so each of its values has an instruction here. */
+#define IMMEDIATE_CASE(name, immediate)                                                            \
+	case immediate:                                                                            \
+		UNDER_GUEST_MXCSR(name " $" #immediate ", %[source], %[value]",                    \
 				  environment, [value] "+x"(value), [source] "x"(source));         \
 		break;
 
-#define ROUND_FUNCTION(mnemonic, name)                                                             \
+/* clang-format off */
+#define PREDICATES(name)                                                                           \
+	IMMEDIATE_CASE(name, 0) IMMEDIATE_CASE(name, 1) IMMEDIATE_CASE(name, 2)                    \
+	IMMEDIATE_CASE(name, 3) IMMEDIATE_CASE(name, 4) IMMEDIATE_CASE(name, 5)                    \
+	IMMEDIATE_CASE(name, 6) IMMEDIATE_CASE(name, 7)
+#define ROUNDINGS(name)                                                                            \
+	PREDICATES(name)                                                                           \
+	IMMEDIATE_CASE(name, 8) IMMEDIATE_CASE(name, 9) IMMEDIATE_CASE(name, 10)                   \
+	IMMEDIATE_CASE(name, 11) IMMEDIATE_CASE(name, 12) IMMEDIATE_CASE(name, 13)                 \
+	IMMEDIATE_CASE(name, 14) IMMEDIATE_CASE(name, 15)
+/* clang-format on */
+
+#define IMMEDIATE_FUNCTION(mnemonic, name, mask, cases)                                            \
 	static enum x86_result exec_##mnemonic(struct x86_cpu *cpu, const struct x86_insn *insn)   \
 	{                                                                                          \
 		struct environment environment;                                                    \
@@ -215,71 +227,22 @@ static enum x86_result exec_dppd(struct x86_cpu *cpu, const struct x86_insn *ins
 			return X86_FAULT;                                                          \
 		environment = enter(cpu);                                                          \
 		value = sse_get(cpu, insn->reg);                                                   \
-		switch (insn->imm & 15) {                                                          \
-			ROUND_CASE(name, 0)                                                        \
-			ROUND_CASE(name, 1)                                                        \
-			ROUND_CASE(name, 2)                                                        \
-			ROUND_CASE(name, 3)                                                        \
-			ROUND_CASE(name, 4)                                                        \
-			ROUND_CASE(name, 5)                                                        \
-			ROUND_CASE(name, 6)                                                        \
-			ROUND_CASE(name, 7)                                                        \
-			ROUND_CASE(name, 8)                                                        \
-			ROUND_CASE(name, 9)                                                        \
-			ROUND_CASE(name, 10)                                                       \
-			ROUND_CASE(name, 11)                                                       \
-			ROUND_CASE(name, 12)                                                       \
-			ROUND_CASE(name, 13)                                                       \
-			ROUND_CASE(name, 14)                                                       \
-			ROUND_CASE(name, 15)                                                       \
+		switch (insn->imm & (mask)) {                                                      \
+			cases(name)                                                                \
 		}                                                                                  \
 		if (!leave(cpu, &environment, NULL))                                               \
 			return X86_FAULT;                                                          \
 		sse_set(cpu, insn->reg, value);                                                    \
 		return X86_DONE;                                                                   \
 	}
-ROUND_FUNCTION(ROUNDPS, "roundps")
-ROUND_FUNCTION(ROUNDPD, "roundpd")
-ROUND_FUNCTION(ROUNDSS, "roundss")
-ROUND_FUNCTION(ROUNDSD, "roundsd")
-
-/* Comparisons with a predicate, which is part of the instruction. */
-#define COMPARE_CASE(name, predicate)                                                              \
-	case predicate:                                                                            \
-		UNDER_GUEST_MXCSR(name " $" #predicate ", %[source], %[value]",                    \
-				  environment, [value] "+x"(value), [source] "x"(source));         \
-		break;
-
-#define COMPARE_FUNCTION(mnemonic, name)                                                           \
-	static enum x86_result exec_##mnemonic(struct x86_cpu *cpu, const struct x86_insn *insn)   \
-	{                                                                                          \
-		struct environment environment;                                                    \
-		__m128i source, value;                                                             \
-                                                                                                   \
-		SSE_CHECK(cpu);                                                                    \
-		if (!sse_source(cpu, insn, &source))                                               \
-			return X86_FAULT;                                                          \
-		environment = enter(cpu);                                                          \
-		value = sse_get(cpu, insn->reg);                                                   \
-		switch (insn->imm & 7) {                                                           \
-			COMPARE_CASE(name, 0)                                                      \
-			COMPARE_CASE(name, 1)                                                      \
-			COMPARE_CASE(name, 2)                                                      \
-			COMPARE_CASE(name, 3)                                                      \
-			COMPARE_CASE(name, 4)                                                      \
-			COMPARE_CASE(name, 5)                                                      \
-			COMPARE_CASE(name, 6)                                                      \
-			COMPARE_CASE(name, 7)                                                      \
-		}                                                                                  \
-		if (!leave(cpu, &environment, NULL))                                               \
-			return X86_FAULT;                                                          \
-		sse_set(cpu, insn->reg, value);                                                    \
-		return X86_DONE;                                                                   \
-	}
-COMPARE_FUNCTION(CMPPS, "cmpps")
-COMPARE_FUNCTION(CMPPD, "cmppd")
-COMPARE_FUNCTION(CMPSS, "cmpss")
-COMPARE_FUNCTION(CMPSD, "cmpsd")
+IMMEDIATE_FUNCTION(ROUNDPS, "roundps", 15, ROUNDINGS)
+IMMEDIATE_FUNCTION(ROUNDPD, "roundpd", 15, ROUNDINGS)
+IMMEDIATE_FUNCTION(ROUNDSS, "roundss", 15, ROUNDINGS)
+IMMEDIATE_FUNCTION(ROUNDSD, "roundsd", 15, ROUNDINGS)
+IMMEDIATE_FUNCTION(CMPPS, "cmpps", 7, PREDICATES)
+IMMEDIATE_FUNCTION(CMPPD, "cmppd", 7, PREDICATES)
+IMMEDIATE_FUNCTION(CMPSS, "cmpss", 7, PREDICATES)
+IMMEDIATE_FUNCTION(CMPSD, "cmpsd", 7, PREDICATES)
 
 /* Comparisons into RFLAGS: ZF, PF, CF by the result, OF, SF, AF clear. */
 #define ORDER_FUNCTION(mnemonic, name)                                                             \

@@ -90,19 +90,7 @@ static enum x86_result exec_ptest(struct x86_cpu *cpu, const struct x86_insn *in
 /* clang-format on */
 
 #define SHIFT_FUNCTION(mnemonic, name)                                                             \
-	static enum x86_result exec_##mnemonic##_by_register(struct x86_cpu *cpu,                  \
-							     const struct x86_insn *insn)          \
-	{                                                                                          \
-		__m128i count, value;                                                              \
-                                                                                                   \
-		SSE_CHECK(cpu);                                                                    \
-		if (!sse_source(cpu, insn, &count))                                                \
-			return X86_FAULT;                                                          \
-		value = sse_get(cpu, insn->reg);                                                   \
-		__asm__(name " %[count], %[value]" : [value] "+x"(value) : [count] "x"(count));    \
-		sse_set(cpu, insn->reg, value);                                                    \
-		return X86_DONE;                                                                   \
-	}                                                                                          \
+	PLAIN_FUNCTION(mnemonic, name)                                                             \
 	static enum x86_result exec_##mnemonic##_by_immediate(struct x86_cpu *cpu,                 \
 							      const struct x86_insn *insn)         \
 	{                                                                                          \
@@ -119,7 +107,7 @@ SHIFT_INSTRUCTIONS(SHIFT_FUNCTION)
 #define PLAIN_ROW(mnemonic, name)                                                                  \
 	{ZYDIS_MNEMONIC_##mnemonic, SSE_ANY, 16, SSE_ALIGNED, exec_##mnemonic},
 #define SHIFT_ROW(mnemonic, name)                                                                  \
-	{ZYDIS_MNEMONIC_##mnemonic, SSE_TO_REG, 16, SSE_ALIGNED, exec_##mnemonic##_by_register},   \
+	{ZYDIS_MNEMONIC_##mnemonic, SSE_TO_REG, 16, SSE_ALIGNED, exec_##mnemonic},                 \
 		{ZYDIS_MNEMONIC_##mnemonic, SSE_TO_RM, 16, 0, exec_##mnemonic##_by_immediate},
 #define EXTEND_ROW(mnemonic, name, size)                                                           \
 	{ZYDIS_MNEMONIC_##mnemonic, SSE_ANY, size, 0, exec_##mnemonic},

@@ -81,16 +81,27 @@ static bool load_selector(struct x86_cpu *cpu, const struct x86_insn *insn, uint
 	return true;
 }
 
+/* What LLDT and LTR take; false: the fault is raised. */
+static bool load_system_selector(struct x86_cpu *cpu, const struct x86_insn *insn,
+				 uint16_t *ret_selector)
+{
+	if (!x86_protected(cpu)) {
+		x86_raise(cpu, X86_UD);
+		return false;
+	}
+	if (cpu->cpl) {
+		gp(cpu, 0);
+		return false;
+	}
+	return load_selector(cpu, insn, insn->reg, ret_selector);
+}
+
 enum x86_result x86_exec_lldt(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	struct x86_descriptor d;
 	uint16_t selector;
 
-	if (!x86_protected(cpu))
-		return x86_raise(cpu, X86_UD);
-	if (cpu->cpl)
-		return gp(cpu, 0);
-	if (!load_selector(cpu, insn, insn->reg, &selector))
+	if (!load_system_selector(cpu, insn, &selector))
 		return X86_FAULT;
 	if (selector_is_null(selector)) {
 		cpu->ldtr = (struct x86_segment){.selector = selector};
@@ -114,11 +125,7 @@ enum x86_result x86_exec_ltr(struct x86_cpu *cpu, const struct x86_insn *insn)
 	uint16_t selector;
 	uint8_t type;
 
-	if (!x86_protected(cpu))
-		return x86_raise(cpu, X86_UD);
-	if (cpu->cpl)
-		return gp(cpu, 0);
-	if (!load_selector(cpu, insn, insn->reg, &selector))
+	if (!load_system_selector(cpu, insn, &selector))
 		return X86_FAULT;
 	if (selector_is_null(selector))
 		return gp(cpu, 0);
@@ -157,22 +164,24 @@ static enum x86_result store_selector(struct x86_cpu *cpu, const struct x86_insn
 	return X86_DONE;
 }
 
-enum x86_result x86_exec_sldt(struct x86_cpu *cpu, const struct x86_insn *insn)
+static enum x86_result store_system_selector(struct x86_cpu *cpu, const struct x86_insn *insn,
+					     uint16_t selector)
 {
 	if (!x86_protected(cpu))
 		return x86_raise(cpu, X86_UD);
 	if (x86_umip_forbids(cpu))
 		return gp(cpu, 0);
-	return store_selector(cpu, insn, cpu->ldtr.selector);
+	return store_selector(cpu, insn, selector);
+}
+
+enum x86_result x86_exec_sldt(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+	return store_system_selector(cpu, insn, cpu->ldtr.selector);
 }
 
 enum x86_result x86_exec_str(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	if (!x86_protected(cpu))
-		return x86_raise(cpu, X86_UD);
-	if (x86_umip_forbids(cpu))
-		return gp(cpu, 0);
-	return store_selector(cpu, insn, cpu->tr.selector);
+	return store_system_selector(cpu, insn, cpu->tr.selector);
 }
 
 enum x86_result x86_exec_mov_from_segment(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -193,15 +202,22 @@ enum x86_result x86_exec_mov_from_segment(struct x86_cpu *cpu, const struct x86_
 #define TYPES_LSL_64 (1u << SYS_LDT | 1u << SYS_TSS_AVAILABLE | 1u << SYS_TSS_BUSY)
 
 /*
- * What LAR, LSL, VERR and VERW have in common: *ret_visible says whether @selector names a
- * descriptor that the program may see. False: a page fault. A selector beyond its table is no
- * fault.
+ * What LAR, LSL, VERR and VERW have in common: *ret_visible says whether the selector in @reg or
+ * memory names a descriptor that the program may see. False: the fault is raised, #UD or a page
+ * fault. A selector beyond its table is no fault.
  */
-static bool look_at(struct x86_cpu *cpu, uint16_t selector, uint32_t system_types,
-		    struct x86_descriptor *ret_descriptor, bool *ret_visible)
+static bool look_at(struct x86_cpu *cpu, const struct x86_insn *insn, uint8_t reg,
+		    uint32_t system_types, struct x86_descriptor *ret_descriptor, bool *ret_visible)
 {
+	uint16_t selector;
 	unsigned dpl;
 
+	if (!x86_protected(cpu)) {
+		x86_raise(cpu, X86_UD);
+		return false;
+	}
+	if (!load_selector(cpu, insn, reg, &selector))
+		return false;
 	*ret_visible = false;
 	if (selector_is_null(selector))
 		return true;
@@ -240,13 +256,10 @@ static enum x86_result answer(struct x86_cpu *cpu, const struct x86_insn *insn, 
 enum x86_result x86_exec_lar(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	struct x86_descriptor d;
-	uint16_t selector;
 	bool visible;
 
-	if (!x86_protected(cpu))
-		return x86_raise(cpu, X86_UD);
-	if (!load_selector(cpu, insn, insn->rm, &selector) ||
-	    !look_at(cpu, selector, x86_long_mode(cpu) ? TYPES_LAR_64 : TYPES_LAR_32, &d, &visible))
+	if (!look_at(cpu, insn, insn->rm, x86_long_mode(cpu) ? TYPES_LAR_64 : TYPES_LAR_32, &d,
+		     &visible))
 		return X86_FAULT;
 	/* Bits 19:16 of the result, where the raw limit lies, are undefined: zero here. */
 	return answer(cpu, insn, visible, visible ? (uint32_t)d.rights << 8 : 0);
@@ -255,13 +268,10 @@ enum x86_result x86_exec_lar(struct x86_cpu *cpu, const struct x86_insn *insn)
 enum x86_result x86_exec_lsl(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	struct x86_descriptor d;
-	uint16_t selector;
 	bool visible;
 
-	if (!x86_protected(cpu))
-		return x86_raise(cpu, X86_UD);
-	if (!load_selector(cpu, insn, insn->rm, &selector) ||
-	    !look_at(cpu, selector, x86_long_mode(cpu) ? TYPES_LSL_64 : TYPES_LSL_32, &d, &visible))
+	if (!look_at(cpu, insn, insn->rm, x86_long_mode(cpu) ? TYPES_LSL_64 : TYPES_LSL_32, &d,
+		     &visible))
 		return X86_FAULT;
 	return answer(cpu, insn, visible, visible ? d.limit : 0);
 }
@@ -269,13 +279,9 @@ enum x86_result x86_exec_lsl(struct x86_cpu *cpu, const struct x86_insn *insn)
 static enum x86_result verify(struct x86_cpu *cpu, const struct x86_insn *insn, bool write)
 {
 	struct x86_descriptor d;
-	uint16_t selector;
 	bool visible;
 
-	if (!x86_protected(cpu))
-		return x86_raise(cpu, X86_UD);
-	if (!load_selector(cpu, insn, insn->reg, &selector) ||
-	    !look_at(cpu, selector, 0, &d, &visible))
+	if (!look_at(cpu, insn, insn->reg, 0, &d, &visible))
 		return X86_FAULT;
 	if (visible && (d.rights & SEG_CODE))
 		visible = !write && (d.rights & SEG_READABLE);
