@@ -12,7 +12,7 @@
 #define TAG_PCID   (0xfffull << TAG_PCID_SHIFT)
 
 /*
- * Skylake: L1 and L2 from WikiChip (REFERENCES: TLB geometries); 2M and 1G entries of the first
+ * Skylake: L1 and L2 from WikiChip; 2M and 1G entries of the first
  * level and the walk caches are general knowledge [M]: 32 PDE, 4 PDPTE, 4 PML4E. It has no PML5Es:
  * as many as PML4Es.
  */

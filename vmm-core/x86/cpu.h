@@ -184,7 +184,7 @@ struct x86_cpu {
 	uint64_t block_rip; /* of the first instruction of the block that executes */
 	uint8_t result;     /* enum x86_result of the thread that stopped */
 
-	/* Clocks (DESIGN.md): whole counts, exact whenever a block is not executing. */
+	/* Clocks (docs/cpu.md): whole counts, exact whenever a block is not executing. */
 	uint64_t instructions; /* retired; a REP counts once */
 	uint64_t steps;        /* instructions and REP iterations: max(iterations, 1) for a REP */
 	enum umbra_clock clock;
