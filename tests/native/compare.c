@@ -4,6 +4,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "host_vendor.h"
 #include "native.h"
 
 #define FLAGS_COMPARED (NATIVE_FLAGS | RFLAGS_AC | RFLAGS_NT | RFLAGS_IOPL)
@@ -126,6 +127,51 @@ static bool same_sse(const struct native_form *form, const struct native_fx *a,
 	return true;
 }
 
+/* SDM 3A 12.2: TOP becomes 0; registers stay where they are, which is another ST(i) for each. */
+static void make_transition(struct native_fx *fx)
+{
+	unsigned top = fx->status >> 11 & 7;
+	struct native_fx before = *fx;
+
+	fx->status &= (uint16_t) ~(7u << 11);
+	for (unsigned i = 0; i < 8; i++)
+		memcpy(fx->st[(top + i) & 7], before.st[i], sizeof(fx->st[i]));
+}
+
+/* The transition to MMX has happened when the operand faults, or not, or but for the tags. */
+static bool same_late(const struct native_form *form, const struct native_fx *host,
+		      const struct native_fx *guest)
+{
+	struct native_fx moved = *guest;
+
+	make_transition(&moved);
+	if (same_x87(form, host, guest) || same_x87(form, host, &moved))
+		return true;
+	moved.tag = 0xff;
+	return same_x87(form, host, &moved);
+}
+
+static bool same_memory(const struct native_form *form, const struct native_case *c,
+			const struct native_state *guest)
+{
+	const struct native_state *host = &c->after;
+	uint8_t window[NATIVE_WINDOW_SIZE], edge[NATIVE_EDGE_SIZE];
+	uint64_t pushed = c->before.gpr[X86_RSP] - sizeof(uint64_t), next = c->at + c->length;
+
+	memcpy(window, guest->window, sizeof(window));
+	memcpy(edge, guest->edge, sizeof(edge));
+	if ((form->words & WORD_PARTS) && host->vector == X86_PF &&
+	    host->address == NATIVE_READ_ONLY)
+		memcpy(edge + NATIVE_EDGE_SIZE - 9, host->edge + NATIVE_EDGE_SIZE - 9, 9);
+	if ((form->words & WORD_PUSHED) && host->vector == X86_GP && !host_is_amd() &&
+	    pushed >= NATIVE_WINDOW &&
+	    pushed + sizeof(next) <= NATIVE_WINDOW + NATIVE_WINDOW_SIZE &&
+	    !memcmp(host->window + (pushed - NATIVE_WINDOW), &next, sizeof(next)))
+		memcpy(window + (pushed - NATIVE_WINDOW), &next, sizeof(next));
+	return !memcmp(host->window, window, sizeof(window)) &&
+	       !memcmp(host->edge, edge, sizeof(edge));
+}
+
 bool native_same(const struct native_form *form, const struct native_encoding *e,
 		 const struct native_case *c, const struct native_state *guest)
 {
@@ -134,7 +180,8 @@ bool native_same(const struct native_form *form, const struct native_encoding *e
 	bool result, late;
 
 	mask = FLAGS_COMPARED & ~undefined_of(form, e, c, &result);
-	if ((form->words & WORD_STORE) && host->vector != NATIVE_DONE && has_unmasked(&guest->fx))
+	if ((form->words & WORD_STORE) && host_is_amd() && host->vector != NATIVE_DONE &&
+	    has_unmasked(&guest->fx))
 		return true;
 	if ((form->words & WORD_UNMASKED) && has_unmasked(&host->fx))
 		mask = 0;
@@ -152,12 +199,12 @@ bool native_same(const struct native_form *form, const struct native_encoding *e
 		if (host->gpr[i] != guest->gpr[i])
 			return false;
 	late = host->vector != NATIVE_DONE && (form->words & WORD_LATE);
-	if (c->fx && !late && !same_x87(form, &host->fx, &guest->fx))
+	if (c->fx && !(late ? host_is_amd() || same_late(form, &host->fx, &guest->fx)
+			    : same_x87(form, &host->fx, &guest->fx)))
 		return false;
 	if (c->fx && !same_sse(form, &host->fx, &guest->fx))
 		return false;
-	return !memcmp(host->window, guest->window, sizeof(host->window)) &&
-	       !memcmp(host->edge, guest->edge, sizeof(host->edge));
+	return same_memory(form, c, guest);
 }
 
 static void describe_fx(FILE *file, const char *name, const struct native_fx *fx)

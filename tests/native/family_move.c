@@ -98,7 +98,7 @@ const struct native_row native_branch[] = {
 	{"call rel", "e8 oz", "d stack", 0},
 	{"call rel16", "e8 oz", "w o32 stack", 0},
 	{"call rm", "ff /2", "wd rm o32 target stack", 0},
-	{"call rm64", "ff /2", "q rm d64 target stack", 0},
+	{"call rm64", "ff /2", "q rm d64 target stack pushed", 0},
 	{"ret", "c3", "wd o32 target stack", 0},
 	{"ret 64", "c3", "q d64 target stack", 0},
 	{"ret imm", "c2 iw", "wd o32 target stack", 0},

@@ -47,6 +47,8 @@ static const struct {
 	{"late", WORD_LATE},
 	{"mxcsr", WORD_MXCSR},
 	{"store", WORD_STORE},
+	{"parts", WORD_PARTS},
+	{"pushed", WORD_PUSHED},
 };
 
 static const char *const features[] = {

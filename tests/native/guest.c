@@ -8,6 +8,7 @@
 
 #include "native.h"
 
+#include "host_vendor.h"
 #include "x86_fixture.h"
 #include "x86/x87.h"
 #include "x86/control.h"
@@ -123,6 +124,7 @@ struct native_guest *native_guest_create(void)
 	assert_non_null(g);
 	box_create(&g->box, UMBRA_MODE_BARE, UMBRA_CLOCK_INSTRUCTIONS);
 	cpu = g->box.cpu;
+	cpu->model = host_model();
 	build_tables(g);
 	build_segments(g);
 	/* Handlers by high addresses; all vectors may be asked for by what an INT n finds there. */

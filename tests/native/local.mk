@@ -18,6 +18,7 @@ tests_native_test_native_SOURCES = \
 	tests/native/native.h \
 	tests/native/test_native.c \
 	tests/native/values.c \
+	tests/unit/host_vendor.h \
 	tests/unit/x86_fixture.h
 tests_native_test_native_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 tests_native_test_native_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)

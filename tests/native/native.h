@@ -145,8 +145,15 @@ extern const struct native_family native_families[]; /* ends with an empty one *
 #define WORD_C1   (1ull << 34) /* x87: whether C1 is cleared */
 #define WORD_LATE (1ull << 35) /* the transition to MMX has happened when it faults, or not */
 #define WORD_STORE                                                                                 \
-	(1ull << 37)            /* x87: a fault, or the unmasked exception of what is stored       \
-				 */
+	(1ull << 37) /* x87, AMD: a fault, or the unmasked exception of the store                  \
+		      */
+#define WORD_PARTS                                                                                 \
+	(1ull << 38) /* a store of more than 8 bytes: a fault in its second page may leave a part  \
+		      * in the first (SDM 3A 9.1.1)                                                \
+		      */
+#define WORD_PUSHED                                                                                \
+	(1ull << 39) /* what is below the stack pointer after #GP: Intel's have pushed by then     \
+		      */
 #define WORD_MXCSR (1ull << 36) /* memory holds an MXCSR that is valid everywhere, or nowhere */
 
 enum native_prefix { PREFIX_NONE, PREFIX_LOCK, PREFIX_REPE, PREFIX_REPNE };

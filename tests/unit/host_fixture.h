@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "host_vendor.h"
 #include "x86_system_fixture.h"
 #include "x86/sse.h"
 #include "x86/x87.h"
@@ -276,10 +277,10 @@ static void clean_x87(uint8_t image[108])
 }
 
 /*
- * Where makes of processors differ and the guest's goes by SDM 1 8.5.2 and SDM 2: FCOMI and its
- * like clear C1 (AMD's leave it). After an unmasked invalid or denormal operand comparisons leave
- * C0, C2, C3 and RFLAGS as they were (AMD's set them), and FLD of a denormal pushes nothing (AMD's
- * push the number). True: nothing to compare.
+ * Where processors leave the manual and the guest's goes by SDM 1 8.5.2 and SDM 2: FCOMI and its
+ * like clear C1 (AMD's and Intel's leave it). After an unmasked invalid or denormal operand
+ * comparisons leave C0, C2, C3 and RFLAGS as they were (AMD's set them), and FLD of a denormal
+ * pushes nothing (AMD's push the number). True: nothing to compare.
  */
 static bool hide_differences(const uint8_t *insn, uint8_t here[108], uint8_t there[108])
 {
@@ -407,6 +408,7 @@ static int setup_with_stub(void **state)
 	static struct x86_box b;
 
 	x86_box_create(&b, true);
+	b.cpu->model = host_model();
 	b.cpu->cr0 |= CR0_NE;
 	b.cpu->cr4 |= CR4_OSFXSR | CR4_OSXMMEXCPT;
 	stub = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,

@@ -47,21 +47,16 @@ struct leaf {
 #define ECX reg[X86_CPUID_ECX]
 #define EDX reg[X86_CPUID_EDX]
 
-static bool is_amd(const struct x86_cpu *cpu)
-{
-	return cpu->model->vendor == X86_VENDOR_AMD;
-}
-
 static uint32_t last_basic(const struct x86_cpu *cpu)
 {
-	if (is_amd(cpu))
+	if (x86_is_amd(cpu))
 		return LEAF_LAST_AMD;
 	return cpu->misc_enable & MISC_ENABLE_LIMIT_CPUID ? LEAF_LAST_LIMITED : LEAF_LAST_INTEL;
 }
 
 static uint32_t last_extended(const struct x86_cpu *cpu)
 {
-	return is_amd(cpu) ? LEAF_EXTENDED_AMD : LEAF_EXTENDED_INTEL;
+	return x86_is_amd(cpu) ? LEAF_EXTENDED_AMD : LEAF_EXTENDED_INTEL;
 }
 
 /* How many bits of an APIC ID name one of @count. */
@@ -76,7 +71,7 @@ static unsigned id_width(unsigned count)
 
 static void vendor_leaf(const struct x86_cpu *cpu, struct leaf *leaf)
 {
-	const char *name = is_amd(cpu) ? "AuthenticAMD" : "GenuineIntel";
+	const char *name = x86_is_amd(cpu) ? "AuthenticAMD" : "GenuineIntel";
 
 	memcpy(&leaf->EBX, name, 4);
 	memcpy(&leaf->EDX, name + 4, 4);
@@ -271,7 +266,7 @@ static void amd_l2_leaf(const struct x86_cpu *cpu, struct leaf *leaf)
 static void basic_leaf(const struct x86_cpu *cpu, uint32_t number, uint32_t subleaf,
 		       struct leaf *leaf)
 {
-	bool amd = is_amd(cpu);
+	bool amd = x86_is_amd(cpu);
 
 	switch (number) {
 	case 0:
@@ -307,7 +302,7 @@ static void basic_leaf(const struct x86_cpu *cpu, uint32_t number, uint32_t subl
 static void extended_leaf(const struct x86_cpu *cpu, uint32_t number, struct leaf *leaf)
 {
 	const struct processor *p = hw_processor(cpu->hw);
-	bool amd = is_amd(cpu);
+	bool amd = x86_is_amd(cpu);
 	unsigned cpus = machine_cpus(cpu->machine);
 	unsigned width = x86_offers(cpu, X86_FEATURE_LA57) ? 57 : 48;
 
@@ -356,7 +351,7 @@ static void extended_leaf(const struct x86_cpu *cpu, uint32_t number, struct lea
 static void feature_bits(const struct x86_cpu *cpu, uint32_t number, uint32_t subleaf,
 			 struct leaf *leaf)
 {
-	bool repeats = number == 0x80000001 && is_amd(cpu);
+	bool repeats = number == 0x80000001 && x86_is_amd(cpu);
 
 	for (unsigned i = 0; i < X86_NR_FEATURES; i++) {
 		const struct x86_feature_row *row = &x86_features[i];
@@ -387,7 +382,7 @@ static void cpuid(const struct x86_cpu *cpu, uint32_t number, uint32_t subleaf, 
 		return;
 	}
 	if (!extended && number > last_basic(cpu)) {
-		if (is_amd(cpu))
+		if (x86_is_amd(cpu))
 			return;
 		number = last_basic(cpu); /* SDM 2 CPUID: beyond all ranges the last one answers */
 	}

@@ -93,12 +93,21 @@ static enum x86_result exec_salc(struct x86_cpu *cpu, const struct x86_insn *ins
 	return X86_DONE;
 }
 
-/* Both bounds are read as one operand. */
+/*
+ * Both bounds are read as one operand by AMD's processors, and one after the other by Intel's:
+ * what is below the lower one never asks for the upper one.
+ */
 static enum x86_result exec_bound(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	int64_t index = (int64_t)sign_extend(cpu->gpr[insn->reg], insn->size), lower, upper;
 	uint64_t bounds;
 
+	if (!x86_is_amd(cpu)) {
+		if (!load_operand(cpu, insn, insn->size, &bounds))
+			return X86_FAULT;
+		if (index < (int64_t)sign_extend(bounds, insn->size))
+			return x86_raise(cpu, X86_BR);
+	}
 	if (!load_operand(cpu, insn, 2u * insn->size, &bounds))
 		return X86_FAULT;
 	lower = (int64_t)sign_extend(bounds, insn->size);

@@ -115,12 +115,14 @@ check_PROGRAMS += \
 	tests/unit/test_x86_debug \
 	tests/unit/test_x86_real \
 	tests/unit/test_x86_task \
-	tests/unit/test_x86_v8086
+	tests/unit/test_x86_v8086 \
+	tests/unit/test_x86_vendor
 TESTS += \
 	tests/unit/test_x86_debug \
 	tests/unit/test_x86_real \
 	tests/unit/test_x86_task \
-	tests/unit/test_x86_v8086
+	tests/unit/test_x86_v8086 \
+	tests/unit/test_x86_vendor
 x86_test_fixture = tests/unit/x86_system_fixture.h tests/unit/paging_fixture.h
 x86_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 x86_test_ldadd = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
@@ -139,19 +141,22 @@ tests_unit_test_x86_msr_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_segment_SOURCES = tests/unit/test_x86_segment.c $(x86_test_fixture)
 tests_unit_test_x86_segment_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_segment_LDADD = $(x86_test_ldadd)
-tests_unit_test_x86_sse_SOURCES = tests/unit/test_x86_sse.c tests/unit/host_fixture.h $(x86_test_fixture)
+tests_unit_test_x86_sse_SOURCES = tests/unit/test_x86_sse.c tests/unit/host_fixture.h tests/unit/host_vendor.h $(x86_test_fixture)
 tests_unit_test_x86_sse_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_sse_LDADD = $(x86_test_ldadd)
+tests_unit_test_x86_vendor_SOURCES = tests/unit/test_x86_vendor.c $(x86_test_fixture)
+tests_unit_test_x86_vendor_CPPFLAGS = $(x86_test_cppflags)
+tests_unit_test_x86_vendor_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_syscall_SOURCES = tests/unit/test_x86_syscall.c $(x86_test_fixture)
 tests_unit_test_x86_syscall_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_syscall_LDADD = $(x86_test_ldadd)
 tests_unit_test_x86_system_SOURCES = tests/unit/test_x86_system.c $(x86_test_fixture)
 tests_unit_test_x86_system_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_system_LDADD = $(x86_test_ldadd)
-tests_unit_test_x86_x87_SOURCES = tests/unit/test_x86_x87.c tests/unit/host_fixture.h $(x86_test_fixture)
+tests_unit_test_x86_x87_SOURCES = tests/unit/test_x86_x87.c tests/unit/host_fixture.h tests/unit/host_vendor.h $(x86_test_fixture)
 tests_unit_test_x86_x87_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_x87_LDADD = $(x86_test_ldadd)
-tests_unit_test_x86_xsave_SOURCES = tests/unit/test_x86_xsave.c tests/unit/host_fixture.h $(x86_test_fixture)
+tests_unit_test_x86_xsave_SOURCES = tests/unit/test_x86_xsave.c tests/unit/host_fixture.h tests/unit/host_vendor.h $(x86_test_fixture)
 tests_unit_test_x86_xsave_CPPFLAGS = $(x86_test_cppflags)
 tests_unit_test_x86_xsave_LDADD = $(x86_test_ldadd)
 

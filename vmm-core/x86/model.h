@@ -61,6 +61,11 @@ static inline bool x86_offers(const struct x86_cpu *cpu, enum x86_feature featur
 	return x86_features[feature].vendors >> cpu->model->vendor & 1;
 }
 
+static inline bool x86_is_amd(const struct x86_cpu *cpu)
+{
+	return cpu->model->vendor == X86_VENDOR_AMD;
+}
+
 /* The width of physical addresses; bits beyond it are reserved. */
 static inline unsigned x86_maxphyaddr(const struct x86_cpu *cpu)
 {

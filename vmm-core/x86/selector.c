@@ -27,9 +27,22 @@ enum x86_result x86_exec_mov_to_segment(struct x86_cpu *cpu, const struct x86_in
 	return loaded(cpu, insn->reg);
 }
 
+/*
+ * A selector takes the place of an operand, and Intel's processors write no more than its 16 bits
+ * there where the operand has 32 (SDM 2B PUSH); all others zero-extend it (APM 3 PUSH).
+ */
 enum x86_result x86_exec_push_segment(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	return x86_push(cpu, insn->size, cpu->segment[insn->reg].selector) ? X86_DONE : X86_FAULT;
+	uint16_t selector = cpu->segment[insn->reg].selector;
+	uint64_t offset;
+
+	if (insn->size != 4 || x86_is_amd(cpu))
+		return x86_push(cpu, insn->size, selector) ? X86_DONE : X86_FAULT;
+	offset = x86_stack_offset(cpu, -(uint64_t)insn->size);
+	if (!x86_store(cpu, X86_SS, offset, sizeof(selector), selector))
+		return X86_FAULT;
+	x86_set_stack_pointer(cpu, offset);
+	return X86_DONE;
 }
 
 enum x86_result x86_exec_pop_segment(struct x86_cpu *cpu, const struct x86_insn *insn)

@@ -135,6 +135,10 @@ LEND(x86_sse_cvttps2dq, CVTTPS2DQ)
 LEND(x86_sse_cvtpd2dq, CVTPD2DQ)
 LEND(x86_sse_cvttpd2dq, CVTTPD2DQ)
 
+/* PSHUFD: what swaps elements of 32 and of 64 bits. */
+#define NEIGHBOURS 0xb1
+#define HALVES     0x4e
+
 /* Those bits of an immediate, each spread over an element of 32 bits. */
 static __m128i spread(unsigned bits)
 {
@@ -147,12 +151,15 @@ static __m128i spread(unsigned bits)
 
 /*
  * SDM 2 DPPS, DPPD: products of the elements that the upper half of the immediate chooses, their
- * sum into those that the lower one chooses. Each step may raise exceptions.
+ * sum into those that the lower one chooses. Each step may raise exceptions. AMD's processors
+ * compute one sum for all, Intel's one for each element: the same numbers added in another order,
+ * so that of several NaNs another one may come first (SDM 1 table 4-7).
  */
 static enum x86_result exec_dpps(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	const __m128i wanted = spread((unsigned)insn->imm >> 4 & 0xf);
-	__m128i source, value;
+	const bool amd = x86_is_amd(cpu);
+	__m128i source, value, sum;
 
 	SSE_CHECK(cpu);
 	if (!sse_source(cpu, insn, &source))
@@ -161,14 +168,15 @@ static enum x86_result exec_dpps(struct x86_cpu *cpu, const struct x86_insn *ins
 	if (!run_MULPS(cpu, &value, _mm_and_si128(source, wanted)))
 		return X86_FAULT;
 	value = _mm_and_si128(value, wanted);
-	/* (0 + 1), (2 + 3), then their sum */
-	if (!run_HADDPS(cpu, &value, _mm_setzero_si128()))
+	/* (0 + 1), (2 + 3), then their sum; Intel: (1 + 0), (3 + 2). */
+	source = _mm_shuffle_epi32(value, NEIGHBOURS);
+	sum = amd ? value : source;
+	if (!run_ADDPS(cpu, &sum, amd ? source : value) ||
+	    !run_ADDPS(cpu, &sum, _mm_shuffle_epi32(sum, HALVES)))
 		return X86_FAULT;
-	source = _mm_shuffle_epi32(value, 1);
-	if (!run_ADDSS(cpu, &value, source))
-		return X86_FAULT;
-	sse_set(cpu, insn->reg,
-		_mm_and_si128(_mm_shuffle_epi32(value, 0), spread((unsigned)insn->imm & 0xf)));
+	if (amd)
+		sum = _mm_shuffle_epi32(sum, 0);
+	sse_set(cpu, insn->reg, _mm_and_si128(sum, spread((unsigned)insn->imm & 0xf)));
 	return X86_DONE;
 }
 
@@ -189,11 +197,12 @@ static enum x86_result exec_dppd(struct x86_cpu *cpu, const struct x86_insn *ins
 	if (!run_MULPD(cpu, &value, _mm_and_si128(source, wanted)))
 		return X86_FAULT;
 	value = _mm_and_si128(value, wanted);
-	source = _mm_unpackhi_epi64(value, value);
-	if (!run_ADDSD(cpu, &value, source))
+	source = _mm_shuffle_epi32(value, HALVES);
+	if (!run_ADDPD(cpu, &value, source))
 		return X86_FAULT;
-	sse_set(cpu, insn->reg,
-		_mm_and_si128(_mm_unpacklo_epi64(value, value), spread_wide((unsigned)insn->imm)));
+	if (x86_is_amd(cpu))
+		value = _mm_unpacklo_epi64(value, value);
+	sse_set(cpu, insn->reg, _mm_and_si128(value, spread_wide((unsigned)insn->imm)));
 	return X86_DONE;
 }
 

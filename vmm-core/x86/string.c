@@ -6,6 +6,12 @@
  * are in the lookaside, iterations that stay within them are done at once: a lookaside entry is the
  * most recently used one of its set, two that are both there do not disturb each other, and so each
  * iteration would only add a hit for each operand.
+ *
+ * In two things makes of processors differ. Intel's CMPS and SCAS set flags when the repetition is
+ * over, not before: a fault leaves them as they were (SDM 2B REP); AMD's are those of the last
+ * comparison that was made. And with 32-bit addresses in 64-bit mode Intel's first cut the counter
+ * to 32 bits, even where that leaves zero, and the pointers of MOVS and STOS with it; on AMD's what
+ * is not stepped stays.
  */
 #include "x86/integer.h"
 
@@ -155,6 +161,39 @@ ALWAYS_INLINE bool over(const struct x86_cpu *cpu, const struct x86_insn *insn, 
 	return x86_zero(cpu) != (insn->rep == 0xf3);
 }
 
+/* Before a repetition in 64-bit mode with addresses of 32 bits; see above. */
+static void cut(struct x86_cpu *cpu, enum string op)
+{
+	cpu->gpr[X86_RCX] = (uint32_t)cpu->gpr[X86_RCX];
+	if (op == STRING_MOVS || op == STRING_STOS)
+		cpu->gpr[X86_RDI] = (uint32_t)cpu->gpr[X86_RDI];
+	if (op == STRING_MOVS)
+		cpu->gpr[X86_RSI] = (uint32_t)cpu->gpr[X86_RSI];
+}
+
+/* What the comparisons of a repetition change. */
+struct condition {
+	uint64_t result, source, dest;
+	uint8_t op;
+};
+
+ALWAYS_INLINE struct condition condition_before(const struct x86_cpu *cpu)
+{
+	return (struct condition){cpu->cc_result, cpu->cc_source, cpu->cc_dest, cpu->cc_op};
+}
+
+/* It is not over yet. */
+ALWAYS_INLINE void keep_condition(struct x86_cpu *cpu, enum string op,
+				  const struct condition *before)
+{
+	if ((op == STRING_CMPS || op == STRING_SCAS) && !x86_is_amd(cpu)) {
+		cpu->cc_result = before->result;
+		cpu->cc_source = before->source;
+		cpu->cc_dest = before->dest;
+		cpu->cc_op = before->op;
+	}
+}
+
 /*
  * Steps but the last are counted here, that one by the run loop. After an iteration that had to ask
  * the MMU the loop gets a look at the clock and at what the MMU wants.
@@ -164,8 +203,11 @@ ALWAYS_INLINE enum x86_result repeat(struct x86_cpu *cpu, const struct x86_insn 
 {
 	struct hw_public *p = hw_public(cpu->hw);
 	uint64_t count = address_get(cpu, insn, X86_RCX), done = 0, n;
+	const struct condition before = condition_before(cpu);
 	uint64_t cycles = p->cycles;
 
+	if (insn->address_size == 4 && cpu->code_mode == X86_CODE_64 && !x86_is_amd(cpu))
+		cut(cpu, op);
 	if (!count)
 		return X86_DONE;
 	for (;;) {
@@ -181,6 +223,7 @@ ALWAYS_INLINE enum x86_result repeat(struct x86_cpu *cpu, const struct x86_insn 
 			cpu->unsettled -= done;
 			if (!iterated) {
 				cpu->steps += done;
+				keep_condition(cpu, op, &before);
 				return X86_FAULT;
 			}
 			n = 1;
@@ -195,6 +238,7 @@ ALWAYS_INLINE enum x86_result repeat(struct x86_cpu *cpu, const struct x86_insn 
 		if (done >= cpu->rep_room || p->attention || p->cycles != cycles) {
 			cpu->steps += done - 1;
 			cpu->gpr[X86_RIP] -= insn->length;
+			keep_condition(cpu, op, &before);
 			return X86_AGAIN;
 		}
 	}

@@ -23,11 +23,6 @@
 #define CODE_RIGHTS(wide) (SEG_CODE | SEG_READABLE | ((wide) ? SEG_L : SEG_DB))
 #define STACK_RIGHTS      (SEG_WRITABLE | SEG_DB)
 
-static bool is_amd(const struct x86_cpu *cpu)
-{
-	return cpu->model->vendor == X86_VENDOR_AMD;
-}
-
 static enum x86_result gp(struct x86_cpu *cpu)
 {
 	return x86_raise_code(cpu, X86_GP, 0);
@@ -55,7 +50,7 @@ static void enter(struct x86_cpu *cpu, uint64_t cs, unsigned cpl, bool wide, uin
 
 static bool syscall_offered(struct x86_cpu *cpu)
 {
-	return (cpu->code_mode == X86_CODE_64 || is_amd(cpu)) && (cpu->efer & EFER_SCE);
+	return (cpu->code_mode == X86_CODE_64 || x86_is_amd(cpu)) && (cpu->efer & EFER_SCE);
 }
 
 enum x86_result x86_exec_syscall(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -96,13 +91,14 @@ enum x86_result x86_exec_sysret(struct x86_cpu *cpu, const struct x86_insn *insn
 	if (!syscall_offered(cpu))
 		return x86_raise(cpu, X86_UD);
 	/* AMD goes to CPL 3 first: there the fetch from RCX faults. */
-	if (cpu->cpl || !(cpu->cr0 & CR0_PE) || (!is_amd(cpu) && wide && !x86_canonical(cpu, rip)))
+	if (cpu->cpl || !(cpu->cr0 & CR0_PE) ||
+	    (!x86_is_amd(cpu) && wide && !x86_canonical(cpu, rip)))
 		return gp(cpu);
 	if (cpu->code_mode != X86_CODE_64)
 		x86_set_flags(cpu, x86_flags(cpu) | RFLAGS_IF);
 	else
 		x86_write_flags(cpu, cpu->gpr[X86_R11], mask);
-	if (is_amd(cpu)) /* base, limit and attributes stay as they are */
+	if (x86_is_amd(cpu)) /* base, limit and attributes stay as they are */
 		cpu->segment[X86_SS].selector = (uint16_t)((selector + SYSRET_SS) | 3);
 	else
 		set_flat(&cpu->segment[X86_SS], (selector + SYSRET_SS) | 3, 3, STACK_RIGHTS);
@@ -112,7 +108,7 @@ enum x86_result x86_exec_sysret(struct x86_cpu *cpu, const struct x86_insn *insn
 
 static bool sysenter_offered(struct x86_cpu *cpu)
 {
-	return x86_offers(cpu, X86_FEATURE_SEP) && !(is_amd(cpu) && x86_long_mode(cpu));
+	return x86_offers(cpu, X86_FEATURE_SEP) && !(x86_is_amd(cpu) && x86_long_mode(cpu));
 }
 
 enum x86_result x86_exec_sysenter(struct x86_cpu *cpu, const struct x86_insn *insn)

@@ -93,9 +93,14 @@ static bool store(struct x86_cpu *cpu, const struct x86_insn *insn, const void *
 			      bytes);
 }
 
-/* An unmasked exception keeps memory as it is, but a fault of the operand comes before it. */
+/*
+ * An unmasked exception keeps memory as it is. On AMD's processors a fault of the operand comes
+ * before it; Intel's never get as far as the operand.
+ */
 static bool may_store(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
+	if (!x86_is_amd(cpu))
+		return true;
 	return x86_operand(cpu, insn->segment, x86_effective_address(cpu, insn), insn->size,
 			   HW_WRITE);
 }
