@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/configuration.h"
+#include "umbra/guest.h"
 
 /* Reads @text as a file. */
 static int read_text(const char *text, struct config *config, struct umbra_error *error)
