@@ -1,5 +1,6 @@
 # Tests that belong to no single room; each room's own are listed in its local.mk.
 PAGING_TESTS = \
+	tests/unit/test_memory_frames \
 	tests/unit/test_paging_ept \
 	tests/unit/test_paging_law \
 	tests/unit/test_paging_mmio \
@@ -13,6 +14,9 @@ TESTS += $(PAGING_TESTS)
 paging_test_sources = tests/unit/paging_fixture.h tests/unit/reference_walk.c tests/unit/reference_walk.h
 paging_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 paging_test_ldadd = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_memory_frames_SOURCES = tests/unit/test_memory_frames.c $(paging_test_sources)
+tests_unit_test_memory_frames_CPPFLAGS = $(paging_test_cppflags)
+tests_unit_test_memory_frames_LDADD = $(paging_test_ldadd)
 tests_unit_test_paging_ept_SOURCES = tests/unit/test_paging_ept.c $(paging_test_sources)
 tests_unit_test_paging_ept_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_ept_LDADD = $(paging_test_ldadd)

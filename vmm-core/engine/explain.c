@@ -130,7 +130,7 @@ int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_expl
 	if (host) {
 		last.hpa = hw_frame_of(hw, host) == HW_NO_PAGE
 				   ? UINT64_MAX
-				   : (uint64_t)(host - guest->memory.frames.base);
+				   : frames_hpa(&guest->memory.frames, host);
 		explanation->translated = true;
 		explanation->hpa = last.hpa;
 	} else {

@@ -8,26 +8,55 @@
 #include "memory/frames.h"
 #include "memory/memory.h"
 
+_Static_assert(FRAME_STRIDE % PAGE_SIZE == 0, "a frame lies in pages of its own");
+
+#ifdef FRAMES_GUARDED
+#include <sanitizer/asan_interface.h>
+
+static void forbid(const void *start, size_t bytes)
+{
+	ASAN_POISON_MEMORY_REGION(start, bytes);
+}
+
+static void allow(const void *start, size_t bytes)
+{
+	ASAN_UNPOISON_MEMORY_REGION(start, bytes);
+}
+#else
+static void forbid(const void *start, size_t bytes)
+{
+}
+
+static void allow(const void *start, size_t bytes)
+{
+}
+#endif
+
 /* Frames are handed out cluster by cluster: the host backs each with one of its huge pages. */
 #define CLUSTER_BYTES (2ul << 20)
 #define CLUSTER       (uint32_t)(CLUSTER_BYTES / PAGE_SIZE)
 
 /*
  * Anonymous memory, for it gets huge pages where the administrator allows them at all (shared
- * memory and memfds do not on a stock kernel); a huge page needs a start on its own boundary.
+ * memory and memfds do not on a stock kernel); a huge page needs a start on its own boundary. What
+ * is left around the pool, a page at least on either side, stays without any right.
  */
 static int map_pool(struct frames *frames, size_t bytes)
 {
-	uint8_t *start = mmap(NULL, bytes + CLUSTER_BYTES, PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t mapped = bytes + CLUSTER_BYTES + PAGE_SIZE;
+	uint8_t *start =
+		mmap(NULL, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (start == MAP_FAILED)
 		return -errno;
 	frames->mapping = start;
-	frames->mapped = bytes + CLUSTER_BYTES;
-	frames->base = start + (-(uintptr_t)start & (CLUSTER_BYTES - 1));
+	frames->mapped = mapped;
+	frames->base = start + CLUSTER_BYTES - ((uintptr_t)start & (CLUSTER_BYTES - 1));
+	if (mprotect(frames->base, bytes, PROT_READ | PROT_WRITE))
+		return -errno;
+	forbid(frames->base, bytes);
 	/* Only faster: a kernel without huge pages says no. */
-	(void)madvise(start, frames->mapped, MADV_HUGEPAGE);
+	(void)madvise(frames->base, bytes, MADV_HUGEPAGE);
 	return 0;
 }
 
@@ -39,7 +68,7 @@ int frames_create(struct frames *frames, uint32_t count, struct umbra_error *ret
 	frames->frame = calloc(count, sizeof(*frames->frame));
 	frames->free = calloc(count, sizeof(*frames->free));
 	if (frames->frame && frames->free)
-		error = map_pool(frames, (size_t)count * PAGE_SIZE);
+		error = map_pool(frames, (size_t)count * FRAME_STRIDE);
 	if (!error)
 		return 0;
 	frames_destroy(frames);
@@ -49,8 +78,10 @@ int frames_create(struct frames *frames, uint32_t count, struct umbra_error *ret
 
 void frames_destroy(struct frames *frames)
 {
-	if (frames->mapping)
+	if (frames->mapping) {
+		allow(frames->mapping, frames->mapped);
 		munmap(frames->mapping, frames->mapped);
+	}
 	free(frames->frame);
 	free(frames->free);
 	free(frames->runs);
@@ -126,10 +157,20 @@ static uint32_t take(uint32_t *stack, uint32_t *nr, uint32_t not )
 	return number;
 }
 
+void frames_use(struct frames *frames, uint32_t first, uint32_t end)
+{
+	for (uint64_t number = first; number < end; number++)
+		allow(frames_host(frames, number * PAGE_SIZE), PAGE_SIZE);
+}
+
 /* Frames come zeroed from the host and are zeroed again when they are given back. */
 uint32_t frames_alloc(struct frames *frames, uint32_t not )
 {
-	return take(frames->free, &frames->nr_free, not );
+	uint32_t number = take(frames->free, &frames->nr_free, not );
+
+	if (number != FRAME_NONE)
+		frames_use(frames, number, number + 1);
+	return number;
 }
 
 uint32_t frames_alloc_run(struct frames *frames, uint32_t not )
@@ -141,6 +182,7 @@ void frames_free(struct frames *frames, uint32_t number)
 {
 	memset(frames_host(frames, (uint64_t)number * PAGE_SIZE), 0, PAGE_SIZE);
 	frames_written(frames, (uint64_t)number * PAGE_SIZE);
+	forbid(frames_host(frames, (uint64_t)number * PAGE_SIZE), PAGE_SIZE);
 	frames->frame[number].flags = 0;
 	frames->free[frames->nr_free++] = number;
 }

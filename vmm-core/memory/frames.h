@@ -14,6 +14,24 @@
 
 #define FRAME_NONE UINT32_MAX
 
+/*
+ * With AddressSanitizer each frame is followed by as many bytes that nobody may touch, and a frame
+ * that nobody has may not be touched either: an access that runs out of its frame is seen, whatever
+ * frame the next guest page has. In all builds a page that faults lies before and behind the pool.
+ */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FRAMES_GUARDED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define FRAMES_GUARDED 1
+#endif
+#ifdef FRAMES_GUARDED
+#define FRAME_STRIDE 8192ul
+#else
+#define FRAME_STRIDE 4096ul
+#endif
+
 /* Why a write to a frame must be noticed. */
 #define FRAME_CODE        (1u << 0) /* decoded blocks of it are cached */
 #define FRAME_TABLE       (1u << 1) /* the walker used it as a guest table */
@@ -49,15 +67,26 @@ void frames_shuffle(struct frames *frames, uint32_t first, uint32_t end, uint64_
 /* Puts all from @first on in as runs of @length frames. -ENOMEM. */
 int frames_shuffle_runs(struct frames *frames, uint32_t first, uint32_t length, uint64_t seed);
 
+/* Frames @first ... @end - 1 are in use for as long as the pool is. */
+void frames_use(struct frames *frames, uint32_t first, uint32_t end);
 /* A zeroed frame that is not @not (FRAME_NONE: any), or FRAME_NONE when the pool is used up. */
 uint32_t frames_alloc(struct frames *frames, uint32_t not );
 /* The first frame of a run, likewise. Runs are not given back. */
 uint32_t frames_alloc_run(struct frames *frames, uint32_t not );
 void frames_free(struct frames *frames, uint32_t number);
 
+/* The host byte; those that follow it belong to it as far as the frame goes. */
 static inline void *frames_host(const struct frames *frames, uint64_t hpa)
 {
-	return frames->base + hpa;
+	return frames->base + (hpa >> 12) * FRAME_STRIDE + (hpa & 0xfff);
+}
+
+/* The HPA of a host byte; none (the pool's size or more) when it lies in no frame. */
+static inline uint64_t frames_hpa(const struct frames *frames, const void *host)
+{
+	uint64_t offset = (uint64_t)((uintptr_t)host - (uintptr_t)frames->base);
+
+	return offset / FRAME_STRIDE << 12 | offset % FRAME_STRIDE;
 }
 
 /* Somebody wrote guest data into this frame beside the CPU (loader, A and D bits). */

@@ -3,6 +3,8 @@
 #ifndef MEMORY_MAP_H
 #define MEMORY_MAP_H
 
+#include <stdlib.h>
+
 #include "memory/frames.h"
 #include "memory/memory.h"
 
@@ -61,6 +63,20 @@ static inline bool memory_is_mmio(const struct memory *memory, uint64_t gpa)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * What the CPU gets to read, write or run lies in a frame of the guest or in the one of all ones,
+ * never in a table of the VMM. Looked after where accesses are (FRAMES_GUARDED).
+ */
+static inline void memory_check_reach(const struct memory *memory, uint64_t hpa)
+{
+#ifdef FRAMES_GUARDED
+	uint32_t number = (uint32_t)(hpa >> PAGE_SHIFT);
+
+	if (memory->page_of[number] == GFN_NONE && number != memory->ones)
+		abort();
+#endif
 }
 
 /* The frame of the guest page in RAM, handed out now if it has none. There is one for each page. */

@@ -80,6 +80,7 @@ int memory_create_backed(struct memory *memory, uint64_t size, unsigned shift, b
 	if (contiguous) {
 		for (uint32_t gfn = 0; gfn < pages; gfn++)
 			memory->frame_of[gfn] = memory->page_of[gfn] = gfn;
+		frames_use(&memory->frames, 0, pages);
 		memory->touched = pages;
 		memory->ones = pages;
 	} else {
@@ -89,6 +90,7 @@ int memory_create_backed(struct memory *memory, uint64_t size, unsigned shift, b
 		frames_shuffle(&memory->frames, 1, first_run ? first_run : memory->frames.count,
 			       seed);
 	}
+	frames_use(&memory->frames, memory->ones, memory->ones + 1);
 	memset(frames_host(&memory->frames, memory->ones * PAGE_SIZE), 0xff, PAGE_SIZE);
 	return 0;
 }
@@ -108,6 +110,7 @@ static void hand_out(struct memory *memory, uint32_t gfn)
 	gfn &= ~(run - 1);
 	number = run == 1 ? frames_alloc(&memory->frames, gfn)
 			  : frames_alloc_run(&memory->frames, gfn);
+	frames_use(&memory->frames, number, number + run);
 	for (uint32_t i = 0; i < run; i++) {
 		memory->frame_of[gfn + i] = number + i;
 		memory->page_of[number + i] = gfn + i;

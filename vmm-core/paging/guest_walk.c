@@ -29,8 +29,8 @@ static void set_bits(struct vmm *vmm, struct hw *hw, uint64_t gpa, uint64_t entr
 	host = memory_span_write(vmm->memory, gpa, 1, &span);
 	*host |= bits;                 /* both lie in the first byte */
 	hw_attention_all(vmm->memory); /* code may lie there too */
-	vmm_trace(hw, UMBRA_TABLE_GUEST, level, index, true, gpa, host - vmm->memory->frames.base,
-		  entry | bits);
+	vmm_trace(hw, UMBRA_TABLE_GUEST, level, index, true, gpa,
+		  frames_hpa(&vmm->memory->frames, host), entry | bits);
 }
 
 static uint64_t entry_hpa(struct vmm *vmm, uint64_t gpa)

@@ -312,6 +312,7 @@ static uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access,
 		if (hpa >> 12 >= frames->count || access == HW_WRITE)
 			return open_bus(hw, gva);
 	}
+	memory_check_reach(hw->memory, hpa);
 	plain = access == HW_WRITE ? write_marked(hw, hpa) : !frames->frame[hpa >> 12].flags;
 
 	lookaside = fetch ? hw->public.fetch : hw->public.data;
@@ -397,6 +398,7 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
 			hw->public.fault_code = walk.error_code;
 			return NULL;
 		case HW_EMULATE:
+			memory_check_reach(hw->memory, hpa);
 			write_marked(hw, hpa);
 			hw->public.attention = true;
 			return frames_host(&hw->memory->frames, hpa);
@@ -415,11 +417,9 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
 uint64_t hw_frame_of(struct hw *hw, const uint8_t *host)
 {
 	const struct frames *frames = &hw->memory->frames;
-	uint64_t offset = host - frames->base;
+	uint64_t number = frames_hpa(frames, host) >> 12;
 
-	if (offset >= (uint64_t)frames->count * PAGE_SIZE || offset >> 12 == hw->memory->ones)
-		return HW_NO_PAGE;
-	return offset >> 12;
+	return number >= frames->count || number == hw->memory->ones ? HW_NO_PAGE : number;
 }
 
 void hw_code_cached(struct hw *hw, uint64_t frame)
