@@ -270,6 +270,108 @@ static void int1_asks_no_gate_for_its_privilege(void **state)
 	assert_int_equal(b->cpu->dr[6], 0xffff0ff0);
 }
 
+/* What MOV SS held back is of the same #DB. */
+static void int1_takes_along_what_mov_ss_held_back(void **state)
+{
+	struct x86_box *b = *state;
+
+	put64(b, DATA, KERNEL_DATA);
+	b->cpu->gpr[X86_RBX] = DATA;
+	watch(b, 0, DATA, DR7_ON(0, ACCESS));
+	RUN(b, "\x8e\x13\xf1"); /* mov ss, [rbx]; int1 */
+	assert_handler(b, X86_DB);
+	assert_int_equal(saved_rip(b), CODE + 3);
+	assert_int_equal(b->cpu->dr[6], 0xffff0ff1);
+}
+
+/* Its handler is where the #DB of what MOV SS held back comes: INT is done. */
+static void what_mov_ss_held_back_comes_behind_int_n(void **state)
+{
+	struct x86_box *b = *state;
+
+	put64(b, DATA, KERNEL_DATA);
+	b->cpu->gpr[X86_RBX] = DATA;
+	watch(b, 0, DATA, DR7_ON(0, ACCESS));
+	RUN(b, "\x8e\x13\xcd\x80"); /* mov ss, [rbx]; int 80H */
+	assert_handler(b, X86_DB);
+	assert_int_equal(saved_rip(b), HANDLERS + 0x80 * 16);
+	assert_int_equal(b->cpu->dr[6], 0xffff0ff1);
+}
+
+static void a_descriptor_that_a_load_reads_may_be_watched(void **state)
+{
+	struct x86_box *b = *state;
+
+	b->cpu->gpr[X86_RAX] = KERNEL_DATA;
+	watch(b, 0, GDT + KERNEL_DATA, DR7_ON(0, ACCESS) | DR7_LENGTH(0, LENGTH_8));
+	RUN(b, "\x8e\xd8\x90"); /* mov ds, ax; nop */
+	assert_handler(b, X86_DB);
+	assert_int_equal(saved_rip(b), CODE + 2);
+	assert_int_equal(b->cpu->dr[6], 0xffff0ff1);
+	watch(b, 0, GDT + KERNEL_DATA, DR7_ON(0, WRITE)); /* its accessed bit is set already */
+	RUN(b, "\x8e\xd8\x90");
+	assert_completed(b, "\x8e\xd8\x90");
+}
+
+/* The access is done when the handler is entered, and so the #DB comes before its first byte. */
+static void what_delivery_touches_may_be_watched(void **state)
+{
+	static const struct {
+		uint64_t address;
+		unsigned condition;
+	} cases[] = {
+		{IDT + X86_UD * 16 + 8, ACCESS},
+		{GDT + CONFORMING_CODE, ACCESS},
+		{STACK - 16, WRITE},
+	};
+	struct x86_box *b = *state;
+
+	put_gate(b, X86_UD, SEG_P | SYS_INTERRUPT_GATE, CONFORMING_CODE, 0); /* #DB has another */
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		watch(b, 1, cases[i].address,
+		      DR7_ON(1, cases[i].condition) | DR7_LENGTH(1, LENGTH_8));
+		RUN(b, "\x0f\x0b");
+		assert_handler(b, X86_DB);
+		assert_int_equal(saved_rip(b), HANDLERS + X86_UD * 16);
+		assert_int_equal(b->cpu->dr[6], 0xffff0ff2);
+	}
+	put_gate(b, X86_UD, SEG_P | SYS_INTERRUPT_GATE, KERNEL_CODE_64, 0);
+	watch(b, 1, TSS + 4, DR7_ON(1, ACCESS)); /* RSP0 */
+	to_user(b);
+	RUN(b, "\x0f\x0b");
+	assert_handler(b, X86_DB);
+	assert_int_equal(saved_rip(b), HANDLERS + X86_UD * 16);
+}
+
+/* What a faulting instruction touched is forgotten, what its delivery touches is not. */
+static void a_fault_forgets_what_its_instruction_touched(void **state)
+{
+	struct x86_box *b = *state;
+
+	b->cpu->gpr[X86_RBX] = DATA;
+	b->cpu->gpr[X86_RDX] = b->cpu->gpr[X86_RAX] = 1;
+	put64(b, DATA, 0);
+	watch(b, 0, DATA, DR7_ON(0, ACCESS));
+	RUN(b, "\xf7\x33"); /* div dword [rbx] */
+	assert_handler(b, X86_DE);
+	assert_int_equal(b->cpu->dr[6], 0xffff0ff0);
+}
+
+/* Each delivery of #DB raises the next one: the guest hangs alone, and ends. */
+static void a_db_that_watches_its_own_frame_ends_the_guest(void **state)
+{
+	static const volatile bool stop = false;
+	struct x86_box *b = *state;
+
+	put_gate(b, X86_DB, SEG_P | SYS_INTERRUPT_GATE, KERNEL_CODE_64, 1);
+	watch(b, 0, STACK_IST1 - 8, DR7_ON(0, WRITE) | DR7_LENGTH(0, LENGTH_8));
+	RUN(b, "\xf1");
+	for (unsigned i = 0; i < 100 && !b->cpu->ended; i++)
+		x86_run(b->cpu, UINT64_MAX, UINT64_MAX, &stop);
+	assert_true(b->cpu->ended);
+	assert_int_equal(b->cpu->end.reason, UMBRA_END_ERROR);
+}
+
 static void nmi_is_blocked_until_iret(void **state)
 {
 	struct x86_box *b = *state;
@@ -420,6 +522,12 @@ int main(void)
 		TEST(lss_casts_no_shadow),
 		TEST(syscall_is_not_stepped_when_its_mask_clears_tf),
 		TEST(int1_asks_no_gate_for_its_privilege),
+		TEST(int1_takes_along_what_mov_ss_held_back),
+		TEST(what_mov_ss_held_back_comes_behind_int_n),
+		TEST(a_descriptor_that_a_load_reads_may_be_watched),
+		TEST(what_delivery_touches_may_be_watched),
+		TEST(a_fault_forgets_what_its_instruction_touched),
+		TEST(a_db_that_watches_its_own_frame_ends_the_guest),
 		TEST(nmi_is_blocked_until_iret),
 		TEST(nmi_wakes_and_waits_for_mov_ss),
 		TEST(misaligned_operands_fault_at_cpl_3_with_am_and_ac),

@@ -284,6 +284,21 @@ static const struct x86_insn *fetch_single(struct x86_cpu *cpu, const uint8_t *h
 
 /* Executing. */
 
+/* An event was delivered; see BARREN_TURN. */
+static void count_barren(struct x86_cpu *cpu)
+{
+	if (cpu->barren_steps != cpu->steps) {
+		cpu->barren_steps = cpu->steps;
+		cpu->barren_faults = 0;
+	}
+	if (++cpu->barren_faults % BARREN_TURN)
+		return;
+	cpu->paused = cpu->shares;
+	if (cpu->barren_faults >= BARREN_END)
+		x86_end(cpu, UMBRA_END_ERROR, "%u faults in a row and no instruction between them",
+			BARREN_END);
+}
+
 /* The executing instruction faulted, or ended the guest; rip is back at its start. */
 static __attribute__((noinline)) void fault(struct x86_cpu *cpu)
 {
@@ -296,19 +311,11 @@ static __attribute__((noinline)) void fault(struct x86_cpu *cpu)
 		hw_attend(cpu->hw);
 		cpu->blocks->epoch = hw_code_writes(cpu->hw);
 	}
+	x86_debug_faulted(cpu);
 	if (!cpu->ended)
 		x86_deliver(cpu, cpu->fault_vector, X86_EVENT_EXCEPTION, cpu->fault_has_code,
 			    cpu->fault_code);
-	if (cpu->barren_steps != cpu->steps) {
-		cpu->barren_steps = cpu->steps;
-		cpu->barren_faults = 0;
-	}
-	if (++cpu->barren_faults % BARREN_TURN)
-		return;
-	cpu->paused = cpu->shares;
-	if (cpu->barren_faults >= BARREN_END)
-		x86_end(cpu, UMBRA_END_ERROR, "%u faults in a row and no instruction between them",
-			BARREN_END);
+	count_barren(cpu);
 }
 
 static void place_of_end(struct x86_cpu *cpu, uint64_t rip, unsigned length)
@@ -630,7 +637,8 @@ static void run_one(struct x86_cpu *cpu, unsigned shadow)
 	cpu->single_step = cpu->rflags & RFLAGS_TF;
 	cpu->blocks->until_instruction = 0; /* nothing follows */
 	result = cpu->blocks->in_rep ? run_rep(cpu, 1) : run_block(cpu, 1);
-	x86_debug_retired(cpu, result != X86_FAULT);
+	if (result != X86_FAULT)
+		x86_debug_retired(cpu);
 	cpu->single_step = false;
 	attend(cpu);
 }
@@ -650,6 +658,7 @@ static bool take_pending(struct x86_cpu *cpu)
 		return false;
 	leave_rep(cpu);
 	x86_deliver_pending(cpu);
+	count_barren(cpu);
 	attend(cpu);
 	return true;
 }

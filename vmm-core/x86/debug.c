@@ -124,6 +124,12 @@ bool x86_watch(struct x86_cpu *cpu, uint64_t linear, unsigned size, bool write)
 		x86_raise_code(cpu, X86_AC, 0);
 		return false;
 	}
+	x86_watch_system(cpu, linear, size, write);
+	return true;
+}
+
+void x86_watch_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, bool write)
+{
 	for (unsigned i = 0; (cpu->watch & X86_WATCH_DATA) && i < NR_BREAKPOINTS; i++) {
 		enum condition condition = condition_of(cpu, i);
 
@@ -132,7 +138,6 @@ bool x86_watch(struct x86_cpu *cpu, uint64_t linear, unsigned size, bool write)
 		    touches(cpu, i, linear, size))
 			cpu->debug_status |= 1u << i;
 	}
-	return true;
 }
 
 void x86_debug_port(struct x86_cpu *cpu, uint16_t port, unsigned size)
@@ -145,13 +150,21 @@ void x86_debug_port(struct x86_cpu *cpu, uint16_t port, unsigned size)
 			cpu->debug_status |= 1u << i;
 }
 
-void x86_debug_retired(struct x86_cpu *cpu, bool retired)
+void x86_debug_int1(struct x86_cpu *cpu)
 {
-	if (!retired) { /* what MOV SS held back is lost with the instruction behind it */
-		cpu->debug_status = 0;
-		cpu->pending &= (uint8_t)~X86_PENDING_TRAP;
-		return;
-	}
+	if (cpu->debug_status)
+		cpu->dr[6] = (cpu->dr[6] & ~(uint64_t)DR6_B) | cpu->debug_status;
+	x86_debug_faulted(cpu);
+}
+
+void x86_debug_faulted(struct x86_cpu *cpu)
+{
+	cpu->debug_status = 0;
+	cpu->pending &= (uint8_t)~X86_PENDING_TRAP;
+}
+
+void x86_debug_retired(struct x86_cpu *cpu)
+{
 	if (cpu->single_step && !(cpu->interrupt_shadow & X86_SHADOW_SS))
 		cpu->debug_status |= DR6_BS;
 	if (cpu->debug_status)

@@ -26,10 +26,16 @@ void x86_set_watch(struct x86_cpu *cpu, enum x86_watch bit, bool on);
 bool x86_debug_fetch(struct x86_cpu *cpu);
 /* An access to @linear is about to retire. False: #AC is raised. */
 bool x86_watch(struct x86_cpu *cpu, uint64_t linear, unsigned size, bool write);
+/* The CPU's own access to a descriptor, a TSS or a frame. */
+void x86_watch_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, bool write);
 /* IN or OUT is about to retire. */
 void x86_debug_port(struct x86_cpu *cpu, uint16_t port, unsigned size);
-/* The instruction retired, or else faulted. */
-void x86_debug_retired(struct x86_cpu *cpu, bool retired);
+/* INT1 raises #DB itself, and what MOV SS held back goes with it. */
+void x86_debug_int1(struct x86_cpu *cpu);
+/* The instruction retired. */
+void x86_debug_retired(struct x86_cpu *cpu);
+/* It faulted: what it had touched until then, and what MOV SS held back, is lost. */
+void x86_debug_faulted(struct x86_cpu *cpu);
 /* A task switch: DR7's local enables are cleared; @trap: the T bit of its TSS. */
 void x86_debug_new_task(struct x86_cpu *cpu, bool trap);
 

@@ -278,6 +278,8 @@ void x86_deliver(struct x86_cpu *cpu, uint8_t vector, enum x86_event_kind kind, 
 			event = (struct x86_event){X86_DF, X86_EVENT_EXCEPTION, true, 0, ERROR_EXT};
 		}
 	}
+	if (cpu->debug_status) /* delivery itself touched what is watched */
+		cpu->pending |= X86_PENDING_TRAP;
 	if (cpu->ended)
 		x86_end_place(cpu, cpu->gpr[X86_RIP]);
 }

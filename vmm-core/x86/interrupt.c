@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The interrupt flag and its like: CLI, STI, PUSHF, POPF, HLT; INT n, INT3, INT1, INTO. */
 #include "x86/control.h"
+#include "x86/debug.h"
 #include "x86/flags.h"
 #include "x86/mem.h"
 #include "x86/real.h"
@@ -139,6 +140,7 @@ enum x86_result x86_exec_int(struct x86_cpu *cpu, const struct x86_insn *insn)
 
 enum x86_result x86_exec_int1(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
+	x86_debug_int1(cpu);
 	return x86_software_interrupt(cpu, X86_DB, X86_EVENT_TRAP);
 }
 

@@ -256,21 +256,31 @@ bool x86_store_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsi
 	return true;
 }
 
-/* A system structure that reaches past the canonical addresses: #GP(0). */
-static bool system_canonical(struct x86_cpu *cpu, uint64_t linear, unsigned size)
+/*
+ * A system structure that reaches past the canonical addresses: #GP(0). Outside IA-32e mode the
+ * sum of a base and an offset has 32 bits.
+ */
+static bool find_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, enum hw_access access,
+			enum hw_privilege privilege, struct span *ret)
 {
-	if (x86_canonical(cpu, linear) && x86_canonical(cpu, linear + size - 1))
-		return true;
-	x86_raise_code(cpu, X86_GP, 0);
-	return false;
+	if (!(cpu->efer & EFER_LMA)) {
+		linear = (uint32_t)linear;
+	} else if (!x86_canonical(cpu, linear) || !x86_canonical(cpu, linear + size - 1)) {
+		x86_raise_code(cpu, X86_GP, 0);
+		return false;
+	}
+	if (!translate(cpu, linear, size, access, privilege, ret))
+		return false;
+	if (cpu->watch)
+		x86_watch_system(cpu, linear, size, access == HW_WRITE);
+	return true;
 }
 
 bool x86_load_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, void *ret)
 {
 	struct span span;
 
-	if (!system_canonical(cpu, linear, size) ||
-	    !translate(cpu, linear, size, HW_READ, HW_SUPERVISOR, &span))
+	if (!find_system(cpu, linear, size, HW_READ, HW_SUPERVISOR, &span))
 		return false;
 	copy_in(cpu, &span, size, ret);
 	return true;
@@ -281,8 +291,7 @@ static bool store_linear(struct x86_cpu *cpu, uint64_t linear, unsigned size, co
 {
 	struct span span;
 
-	if (!system_canonical(cpu, linear, size) ||
-	    !translate(cpu, linear, size, HW_WRITE, privilege, &span))
+	if (!find_system(cpu, linear, size, HW_WRITE, privilege, &span))
 		return false;
 	copy_out(cpu, &span, size, bytes);
 	return true;
