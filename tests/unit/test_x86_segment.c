@@ -2,6 +2,8 @@
 /* Segment registers, far transfers, IRET, SYSCALL: SDM 3A 3.4, 5; SDM 2. */
 #include "x86_system_fixture.h"
 
+#include "x86/model.h"
+
 /* The error code that the handler finds on its stack. */
 static uint64_t pushed_code(struct x86_box *b)
 {
@@ -224,6 +226,61 @@ static void a_far_call_comes_back_with_a_far_return(void **state)
 	assert_int_equal(get64(b, STACK - 8), KERNEL_CODE_64);
 }
 
+static void a_far_call_of_64_bit_code_has_a_64_bit_stack_whatever_its_operands(void **state)
+{
+	const uint64_t high = 0x100000000;
+	struct x86_box *b = *state;
+
+	box_map(&b->box, high, STACK - PAGE_SIZE, PTE_P | PTE_W | PTE_A | PTE_D);
+	put64(b, DATA, (CODE + 0x100) | (uint64_t)KERNEL_CODE_64 << 32);
+	put(b, CODE + 0x100, "\xf4", 1);
+	b->cpu->gpr[X86_RBX] = DATA;
+	b->cpu->gpr[X86_RSP] = high + PAGE_SIZE;
+	b->cpu->segment[X86_SS] = (struct x86_segment){}; /* null: of no size */
+	RUN(b, "\xff\x1b");                               /* call far [rbx], m16:32 */
+	assert_int_equal(b->cpu->gpr[X86_RIP], CODE + 0x101);
+	assert_int_equal(b->cpu->gpr[X86_RSP], high + PAGE_SIZE - 8);
+	assert_int_equal(get32(b, STACK - 8), CODE + 2);
+	assert_int_equal(get32(b, STACK - 4), KERNEL_CODE_64);
+}
+
+/* APM 3 JMP Far, LSS: AMD has no far pointer with an offset of 64 bits. */
+static void amd_ignores_rex_w_of_far_pointers(void **state)
+{
+	const uint64_t pointer = (CODE + 0x100) | (uint64_t)KERNEL_CODE_64 << 32;
+	struct x86_box *b = *state;
+
+	put(b, CODE + 0x100, "\xf4", 1);
+	put64(b, DATA, pointer);
+	put64(b, DATA + 8, KERNEL_DATA);
+	b->cpu->gpr[X86_RBX] = DATA;
+	RUN(b, "\x48\x0f\xb4\x03"); /* lfs rax, [rbx] */
+	assert_completed(b, "\x48\x0f\xb4\x03");
+	assert_int_equal(b->cpu->gpr[X86_RAX], pointer);
+	assert_int_equal(b->cpu->segment[X86_FS].selector, KERNEL_DATA);
+	b->cpu->model = x86_model_find("zen2");
+	put64(b, DATA, 0x12345678 | (uint64_t)USER_DATA << 32);
+	RUN(b, "\x48\x0f\xb4\x03");
+	assert_completed(b, "\x48\x0f\xb4\x03");
+	assert_int_equal(b->cpu->gpr[X86_RAX], 0x12345678);
+	assert_int_equal(b->cpu->segment[X86_FS].selector, USER_DATA);
+	put64(b, DATA, pointer);
+	RUN(b, "\x48\xff\x2b"); /* jmp far [rbx] */
+	assert_int_equal(b->cpu->gpr[X86_RIP], CODE + 0x101);
+}
+
+/* Outside IA-32e mode linear addresses have 32 bits, the CPU's own too. */
+static void a_descriptor_table_wraps_at_4_gib(void **state)
+{
+	struct x86_box *b = *state;
+
+	b->cpu->gdtr = (struct x86_table_register){0xffffff00, UINT16_MAX};
+	b->cpu->gpr[X86_RAX] = GDT + 0x100 + SMALL_DATA;
+	RUN(b, "\x8e\xd8"); /* mov ds, ax */
+	assert_completed(b, "\x8e\xd8");
+	assert_int_equal(b->cpu->segment[X86_DS].limit, 0xfff);
+}
+
 /* Puts what IRETQ pops. */
 static void put_frame(struct x86_box *b, uint64_t rip, uint64_t cs, uint64_t flags, uint64_t rsp,
 		      uint64_t ss)
@@ -425,6 +482,9 @@ int main(void)
 		TEST_64(a_far_jump_moves_between_64_bit_and_compatibility_mode),
 		TEST_64(far_transfers_check_their_target),
 		TEST_64(a_far_call_comes_back_with_a_far_return),
+		TEST_64(a_far_call_of_64_bit_code_has_a_64_bit_stack_whatever_its_operands),
+		TEST_64(amd_ignores_rex_w_of_far_pointers),
+		TEST_32(a_descriptor_table_wraps_at_4_gib),
 		TEST_64(iretq_goes_to_user_mode_and_drops_inner_segments),
 		TEST_64(iretq_goes_to_compatibility_mode),
 		TEST_64(iretq_with_a_null_stack_stays_in_the_kernel),

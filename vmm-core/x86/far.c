@@ -22,6 +22,7 @@ static enum x86_result gp(struct x86_cpu *cpu, uint16_t selector)
 static bool read_far_pointer(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t *ret_offset,
 			     uint16_t *ret_selector)
 {
+	unsigned size = x86_far_offset_size(cpu, insn->size);
 	uint64_t address, selector;
 
 	if (!insn->memory) {
@@ -30,8 +31,8 @@ static bool read_far_pointer(struct x86_cpu *cpu, const struct x86_insn *insn, u
 		return true;
 	}
 	address = x86_effective_address(cpu, insn);
-	if (!x86_load(cpu, insn->segment, address, insn->size, ret_offset) ||
-	    !x86_load(cpu, insn->segment, address + insn->size, 2, &selector))
+	if (!x86_load(cpu, insn->segment, address, size, ret_offset) ||
+	    !x86_load(cpu, insn->segment, address + size, 2, &selector))
 		return false;
 	*ret_selector = (uint16_t)selector;
 	return true;

@@ -132,6 +132,15 @@ static inline unsigned x86_iopl(const struct x86_cpu *cpu)
 	return (unsigned)(cpu->rflags & RFLAGS_IOPL) / (RFLAGS_IOPL & -RFLAGS_IOPL);
 }
 
+/*
+ * The offset's part of a far pointer in memory: AMD's processors have none of 64 bits and ignore
+ * REX.W there, zero-extending 32 (APM 3 JMP Far, LSS).
+ */
+static inline unsigned x86_far_offset_size(const struct x86_cpu *cpu, unsigned operand_size)
+{
+	return cpu->model->vendor == X86_VENDOR_AMD && operand_size == 8 ? 4 : operand_size;
+}
+
 /* interrupt.c: the bits of RFLAGS that the present privilege may write (SDM 2 POPF, IRET). */
 uint64_t x86_flags_writable(const struct x86_cpu *cpu);
 void x86_write_flags(struct x86_cpu *cpu, uint64_t value, uint64_t mask);

@@ -62,11 +62,12 @@ enum x86_result x86_exec_pop_segment(struct x86_cpu *cpu, const struct x86_insn 
 enum x86_result x86_exec_load_far_pointer(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	uint64_t address = x86_effective_address(cpu, insn);
+	unsigned size = x86_far_offset_size(cpu, insn->size);
 	uint64_t offset, selector;
 	uint64_t *destination = &cpu->gpr[insn->reg];
 
-	if (!x86_load(cpu, insn->segment, address, insn->size, &offset) ||
-	    !x86_load(cpu, insn->segment, address + insn->size, 2, &selector) ||
+	if (!x86_load(cpu, insn->segment, address, size, &offset) ||
+	    !x86_load(cpu, insn->segment, address + size, 2, &selector) ||
 	    x86_load_segment(cpu, insn->extra, (uint16_t)selector) != X86_DONE)
 		return X86_FAULT;
 	if (insn->size == 2)

@@ -76,9 +76,18 @@ bool x86_inner_stack(struct x86_cpu *cpu, unsigned cpl, uint32_t ext, struct x86
 	return true;
 }
 
-static uint64_t pointer_mask(const struct x86_stack *stack, unsigned size)
+/*
+ * A frame of IA-32e mode's gates, or one of 64-bit code: its far calls push words of 2, 4 or 8
+ * bytes, and the stack is one of 64 bits for all of them.
+ */
+static bool is_long(const struct x86_cpu *cpu, unsigned size)
 {
-	if (size == 8)
+	return size == 8 || cpu->code_mode == X86_CODE_64;
+}
+
+static uint64_t pointer_mask(const struct x86_stack *stack, bool long_form)
+{
+	if (long_form)
 		return UINT64_MAX;
 	return stack->ss.rights & SEG_DB ? UINT32_MAX : UINT16_MAX;
 }
@@ -97,7 +106,7 @@ static bool check_span(struct x86_cpu *cpu, const struct x86_stack *stack, uint6
 static bool store(struct x86_cpu *cpu, const struct x86_stack *stack, uint64_t offset, unsigned len,
 		  unsigned size, const void *bytes)
 {
-	uint64_t linear = size == 8 ? offset : (uint32_t)(stack->ss.base + offset);
+	uint64_t linear = is_long(cpu, size) ? offset : (uint32_t)(stack->ss.base + offset);
 
 	for (unsigned i = 0; cpu->watch && stack->user && i < len; i += size)
 		if (!x86_watch(cpu, linear + i, size, true))
@@ -125,17 +134,18 @@ static bool push_wrapping(struct x86_cpu *cpu, const struct x86_stack *stack, ui
 bool x86_push_frame(struct x86_cpu *cpu, struct x86_stack *stack, const uint64_t *values,
 		    unsigned count, unsigned size, uint32_t error)
 {
-	uint64_t mask = pointer_mask(stack, size), len = (uint64_t)count * size;
+	bool long_form = is_long(cpu, size);
+	uint64_t mask = pointer_mask(stack, long_form), len = (uint64_t)count * size;
 	uint64_t top = stack->pointer & mask, bottom = (top - len) & mask;
 	uint8_t frame[X86_FRAME_MAX * sizeof(uint64_t)];
 
-	if (size != 8 && ((top - 1) & mask) < bottom) {
+	if (!long_form && ((top - 1) & mask) < bottom) {
 		if (!push_wrapping(cpu, stack, top, values, count, size, mask, error))
 			return false;
 	} else {
 		for (unsigned i = 0; i < count; i++)
 			x86_put(&frame[(count - 1 - i) * size], size, values[i]);
-		if (!check_span(cpu, stack, bottom, (unsigned)len, size == 8, error) ||
+		if (!check_span(cpu, stack, bottom, (unsigned)len, long_form, error) ||
 		    !store(cpu, stack, bottom, (unsigned)len, size, frame))
 			return false;
 	}
