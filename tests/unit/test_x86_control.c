@@ -221,9 +221,10 @@ static void invpcid_checks_type_and_descriptor(void **state)
 		bool fault;
 	} cases[] = {
 		{0, 0, DATA, 0, false},
-		{0, 0, 1ull << 60, 0, true}, /* not canonical */
-		{0, 0, 1ull << 50, 0, true}, /* nor this, by CR4.LA57 */
-		{0, 1, DATA, 0, true},       /* a PCID without CR4.PCIDE */
+		{0, 0, 1ull << 60, 0, true},  /* not canonical */
+		{0, 0, 1ull << 50, 0, false}, /* is, by the processor's width */
+		{0, 0, 1ull << 56, 0, true},
+		{0, 1, DATA, 0, true}, /* a PCID without CR4.PCIDE */
 		{0, 1, DATA, CR4_PCIDE, false},
 		{0, 1 << 12, DATA, CR4_PCIDE, true}, /* reserved */
 		{1, 0, 1ull << 60, 0, false},        /* the address does not count */

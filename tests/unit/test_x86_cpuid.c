@@ -127,6 +127,7 @@ static const struct probe probes[] = {
 	PROBE(XSAVEOPT, "\x0f\xae\x33", CR4_OSXSAVE),   /* xsaveopt [rbx] */
 	PROBE(XSAVEC, "\x0f\xc7\x23", CR4_OSXSAVE),     /* xsavec [rbx] */
 	PROBE(XSAVES, "\x0f\xc7\x2b", CR4_OSXSAVE),     /* xsaves [rbx] */
+	PROBE(XSAVES, "\x0f\xc7\x1b", CR4_OSXSAVE),     /* xrstors [rbx] */
 	PROBE(SVM, "\x0f\x01\xd9", 0),                  /* vmmcall */
 	PROBE(LAHF64, "\x9f", 0),                       /* lahf */
 	PROBE(SSE4A, "\xf2\x0f\x79\xc0", CR4_OSFXSR),   /* insertq xmm0, xmm0 */

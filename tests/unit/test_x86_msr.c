@@ -110,6 +110,7 @@ static void other_msrs_do_not_exist(void **state)
 		0x400,                         /* MC0_CTL: no banks */
 		0x480,                         /* VMX_BASIC */
 		0x9e,       0x251,      0x210, /* beyond MTRRcap.VCNT */
+		0xda0,                         /* XSS: no XSAVES */
 		0x12345,    0x40000000, 0xc0000084 + 1, 0xc0010010, /* AMD's SYSCFG */
 		0xc0010015,                                         /* HWCR */
 	};

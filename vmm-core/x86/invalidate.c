@@ -46,8 +46,10 @@ enum x86_result x86_exec_invpcid(struct x86_cpu *cpu, const struct x86_insn *ins
 		return gp(cpu);
 	if (type <= HW_INVPCID_CONTEXT && descriptor.pcid && !(cpu->cr4 & CR4_PCIDE))
 		return gp(cpu);
-	if (type == HW_INVPCID_ADDRESS && !x86_canonical(cpu, descriptor.address))
+	if (type == HW_INVPCID_ADDRESS && !x86_canonical_base(cpu, descriptor.address))
 		return gp(cpu);
+	if (type == HW_INVPCID_ADDRESS && !x86_canonical(cpu, descriptor.address))
+		return X86_DONE; /* nothing can be cached of it */
 	hw_invpcid(cpu->hw, (enum hw_invpcid)type, (uint16_t)descriptor.pcid, descriptor.address);
 	return X86_LEAVE;
 }

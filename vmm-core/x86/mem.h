@@ -40,8 +40,8 @@ static inline bool x86_canonical(const struct x86_cpu *cpu, uint64_t address)
 }
 
 /*
- * The same for what is loaded into an MSR, a table register or a segment's base: there the width
- * is the processor's, whatever CR4.LA57 says (SDM 3A 4.5).
+ * The same for what is loaded into an MSR, a table register or a segment's base, and for what
+ * INVPCID invalidates: there the width is the processor's, whatever CR4.LA57 says (SDM 3A 4.5).
  */
 static inline bool x86_canonical_base(const struct x86_cpu *cpu, uint64_t address)
 {
