@@ -90,6 +90,28 @@ static void from_user_mode_the_stack_comes_from_the_tss(void **state)
 	assert_int_equal(f.ss, USER_DATA);
 }
 
+/* SDM 3A 4.6: of a delivery only descriptors, IDT and TSS are implicit accesses under SMAP. */
+static void eflags_ac_lets_the_kernel_push_a_frame_on_a_user_page(void **state)
+{
+	static const uint64_t supervisor[] = {GDT, IDT, TSS, STACK_IST1 - PAGE_SIZE};
+	struct x86_box *b = *state;
+
+	for (unsigned i = 0; i < sizeof(supervisor) / sizeof(supervisor[0]); i++)
+		box_map(&b->box, supervisor[i], supervisor[i], PTE_P | PTE_W | PTE_A | PTE_D);
+	put_gate(b, X86_PF, SEG_P | SYS_INTERRUPT_GATE, KERNEL_CODE_64, 1);
+	b->cpu->cr4 |= CR4_SMAP;
+	assert_int_equal(x86_update_paging(b->cpu), X86_LEAVE);
+	x86_set_flags(b->cpu, RFLAGS_ONE | RFLAGS_AC);
+	RUN(b, "\xcd\x80");
+	assert_handler(b, 0x80);
+	assert_int_equal(b->cpu->gpr[X86_RSP], STACK - 40);
+	x86_set_flags(b->cpu, RFLAGS_ONE);
+	b->cpu->gpr[X86_RSP] = STACK;
+	RUN(b, "\xcd\x80");
+	assert_handler(b, X86_PF);
+	assert_int_equal(b->cpu->cr2, STACK - 40);
+}
+
 static void an_ist_stack_is_taken_at_any_privilege(void **state)
 {
 	struct x86_box *b = *state;
@@ -366,6 +388,7 @@ int main(void)
 		TEST_64(a_trap_pushes_the_next_address_without_rf),
 		TEST_64(gates_decide_about_if_and_both_clear_tf_and_nt),
 		TEST_64(from_user_mode_the_stack_comes_from_the_tss),
+		TEST_64(eflags_ac_lets_the_kernel_push_a_frame_on_a_user_page),
 		TEST_64(an_ist_stack_is_taken_at_any_privilege),
 		TEST_64(a_page_fault_sets_cr2_and_its_code_and_is_counted),
 		TEST_64(int_n_needs_the_gates_privilege),

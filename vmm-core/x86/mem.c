@@ -286,8 +286,8 @@ bool x86_load_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, void *
 	return true;
 }
 
-static bool store_linear(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes,
-			 enum hw_privilege privilege)
+bool x86_store_linear(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes,
+		      enum hw_privilege privilege)
 {
 	struct span span;
 
@@ -299,12 +299,7 @@ static bool store_linear(struct x86_cpu *cpu, uint64_t linear, unsigned size, co
 
 bool x86_store_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes)
 {
-	return store_linear(cpu, linear, size, bytes, HW_SUPERVISOR);
-}
-
-bool x86_store_user(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes)
-{
-	return store_linear(cpu, linear, size, bytes, HW_USER);
+	return x86_store_linear(cpu, linear, size, bytes, HW_SUPERVISOR);
 }
 
 static uint64_t stack_part(const struct x86_cpu *cpu, uint64_t offset)

@@ -22,8 +22,9 @@ bool x86_store_slow(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsi
 /* System structures (GDT, IDT, TSS): linear address, supervisor rights whatever CPL is. */
 bool x86_load_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, void *ret);
 bool x86_store_system(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes);
-/* The same with the rights of CPL 3: a frame pushed there. */
-bool x86_store_user(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes);
+/* The same with other rights: a frame pushed on the stack of the executing code. */
+bool x86_store_linear(struct x86_cpu *cpu, uint64_t linear, unsigned size, const void *bytes,
+		      enum hw_privilege privilege);
 
 /* Raises what hw_translate() returned NULL for: #PF, or the end when the VMM has no more frames. */
 void x86_raise_memory_fault(struct x86_cpu *cpu);

@@ -20,7 +20,7 @@ void x86_present_stack(const struct x86_cpu *cpu, struct x86_stack *ret_stack)
 	*ret_stack = (struct x86_stack){
 		.ss = cpu->segment[X86_SS],
 		.pointer = cpu->gpr[X86_RSP],
-		.user = cpu->cpl == 3,
+		.privilege = cpu->privilege,
 	};
 }
 
@@ -62,7 +62,7 @@ bool x86_inner_stack(struct x86_cpu *cpu, unsigned cpl, uint32_t ext, struct x86
 	struct x86_descriptor ss;
 	uint16_t selector;
 
-	ret_stack->user = cpl == 3;
+	ret_stack->privilege = HW_SUPERVISOR;
 	if (x86_long_mode(cpu)) { /* a null selector carries the privilege */
 		ret_stack->ss = (struct x86_segment){.selector = (uint16_t)cpl};
 		return x86_read_tss(cpu, TSS_64_RSP0 + cpl * TSS_64_STRIDE, 8, ext,
@@ -108,11 +108,10 @@ static bool store(struct x86_cpu *cpu, const struct x86_stack *stack, uint64_t o
 {
 	uint64_t linear = is_long(cpu, size) ? offset : (uint32_t)(stack->ss.base + offset);
 
-	for (unsigned i = 0; cpu->watch && stack->user && i < len; i += size)
+	for (unsigned i = 0; cpu->watch && stack->privilege == HW_USER && i < len; i += size)
 		if (!x86_watch(cpu, linear + i, size, true))
 			return false;
-	return stack->user ? x86_store_user(cpu, linear, len, bytes)
-			   : x86_store_system(cpu, linear, len, bytes);
+	return x86_store_linear(cpu, linear, len, bytes, (enum hw_privilege)stack->privilege);
 }
 
 /* A 16-bit stack whose pointer wraps within the frame: one value after the other. */

@@ -10,7 +10,7 @@
 struct x86_stack {
 	struct x86_segment ss;
 	uint64_t pointer;
-	bool user; /* its pushes have the rights of CPL 3 */
+	uint8_t privilege; /* enum hw_privilege of its pushes */
 };
 
 /* The one that SS and RSP name. */
