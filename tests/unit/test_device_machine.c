@@ -400,7 +400,7 @@ static void cr8_is_the_upper_half_of_the_task_priority(void **state)
 	assert_int_equal(machine_tpr(machine, 0), 7);
 }
 
-static void apic_base_reads_back_and_stays_where_it_is(void **state)
+static void apic_base_reads_back_and_moves_the_apic_of_one_cpu(void **state)
 {
 	uint64_t value;
 
@@ -414,7 +414,16 @@ static void apic_base_reads_back_and_stays_where_it_is(void **state)
 	assert_int_equal(value, 0x01050014);
 	assert_int_equal(mmio_read(0, LAPIC + 0x30, 0), 0xffffffff); /* no xAPIC any more */
 	assert_null(machine_end(machine));
-	machine_msr_write(machine, 1, 0x1b, 0xe0000800, 0);
+	assert_true(machine_msr_write(machine, 1, 0x1b, 0xe0000800, 0));
+	assert_null(machine_end(machine));
+	assert_int_equal(machine_apic_page(machine, 0), LAPIC);
+	assert_int_equal(machine_apic_page(machine, 1), 0xe0000000);
+	assert_int_equal(mmio_read(1, 0xe0000030, 0), 0x01050014);
+	assert_int_equal(mmio_read(1, LAPIC + 0x30, 0), 0xffffffff);
+	assert_int_equal(mmio_read(0, 0xe0000030, 0), 0xffffffff); /* another's */
+	assert_true(machine_is_device(machine, 0xe0000000));
+	assert_false(machine_is_device(machine, 0xe0001000));
+	machine_msr_write(machine, 1, 0x1b, 0x800, 0);
 	assert_int_equal(machine_end(machine)->reason, UMBRA_END_ERROR);
 }
 
@@ -555,7 +564,7 @@ int main(void)
 		RULE(init_and_startup_ipis_are_signals),
 		RULE(device_memory_takes_whole_registers),
 		RULE(cr8_is_the_upper_half_of_the_task_priority),
-		RULE(apic_base_reads_back_and_stays_where_it_is),
+		RULE(apic_base_reads_back_and_moves_the_apic_of_one_cpu),
 		RULE(apic_timer_is_an_event),
 		RULE(fw_cfg_tells_of_the_machine),
 		RULE(whatever_a_guest_does_the_next_event_lies_ahead),

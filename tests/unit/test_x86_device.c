@@ -199,6 +199,67 @@ static void test_a_read_only_mapping_faults_and_writes_nothing(void **state)
 	}
 }
 
+/* SDM 3A 10.4.5: the base in IA32_APIC_BASE can be changed; what was there before is forgotten. */
+static void test_the_apic_moves_to_where_its_base_msr_says(void **state)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct box box;
+
+		create(&box, modes[i]);
+		box_write64(&box, PT + ((APIC >> 12) + 1) * 8, 0xfed40000 | PTE_P | PTE_W | PTE_U);
+		box_code(&box, RBX_IS_APIC, 0x8b, 0xab, 0x30, 0x10, 0,
+			 0, /* mov ebp, [rbx + 1030h] */
+			 0xb9, 0x1b, 0, 0, 0, 0xb8, 0x00, 0x09, 0xd4, 0xfe, 0x31,
+			 0xd2,                                        /* EAX:EDX */
+			 0x0f, 0x30,                                  /* wrmsr */
+			 0x8b, 0x83, 0x30, 0x10, 0, 0,                /* mov eax, [rbx + 1030h] */
+			 0x8b, 0x73, 0x30,                            /* mov esi, [rbx + 30h] */
+			 0xc7, 0x83, 0x80, 0x10, 0, 0, 0x25, 0, 0, 0, /* mov [rbx + 1080h], 25h */
+			 0xf4);
+		box_run(&box, 100);
+		assert_true(box.cpu->halted);
+		assert_int_equal(box.cpu->gpr[X86_RBP], UINT32_MAX);
+		assert_int_equal(box.cpu->gpr[X86_RAX], 0x01050014);
+		assert_int_equal(box.cpu->gpr[X86_RSI], UINT32_MAX);
+		assert_int_equal(machine_tpr(box.machine, 0), 2);
+		box_destroy(&box);
+	}
+}
+
+/* The MMU has room for each APIC's page, not for all that they ever were in. */
+static void test_the_apic_can_be_moved_again_and_again(void **state)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct box box;
+
+		create(&box, modes[i]);
+		box.cpu->gpr[X86_RDI] = 100;
+		box_code(&box, 0xb9, 0x1b, 0, 0, 0, 0xb8, 0x00, 0x09, 0xd4, 0xfe, 0x31, 0xd2, 0x05,
+			 0x00, 0x10, 0x00, 0x00,                   /* add eax, 1000h */
+			 0x0f, 0x30, 0xff, 0xcf, 0x75, 0xf5,       /* wrmsr; dec edi; jnz */
+			 0xb8, 0x00, 0x09, 0xe0, 0xfe, 0x0f, 0x30, /* back */
+			 RBX_IS_APIC, 0x8b, 0x43, 0x30, 0xf4);
+		box_run(&box, 1000);
+		assert_true(box.cpu->halted);
+		assert_int_equal(box.cpu->gpr[X86_RAX], 0x01050014);
+		box_destroy(&box);
+	}
+}
+
+static void test_an_apic_over_ram_ends_the_guest(void **state)
+{
+	struct box box;
+
+	create(&box, UMBRA_MODE_EPT);
+	box_code(&box, 0xb9, 0x1b, 0, 0, 0, 0xb8, 0x00, 0x09, 0x01, 0x00, 0x31, 0xd2, 0x0f, 0x30);
+	box_run(&box, 100);
+	assert_int_equal(box.cpu->end.reason, UMBRA_END_ERROR);
+	assert_string_equal(box.cpu->end.text,
+			    "a local APIC at 0x10000 (IA32_APIC_BASE), over RAM, "
+			    "is not in this build");
+	box_destroy(&box);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +271,9 @@ int main(void)
 		cmocka_unit_test(test_an_operand_across_the_edge_has_a_part_of_each),
 		cmocka_unit_test(test_repeated_moves_step_through_registers),
 		cmocka_unit_test(test_a_read_only_mapping_faults_and_writes_nothing),
+		cmocka_unit_test(test_the_apic_moves_to_where_its_base_msr_says),
+		cmocka_unit_test(test_the_apic_can_be_moved_again_and_again),
+		cmocka_unit_test(test_an_apic_over_ram_ends_the_guest),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

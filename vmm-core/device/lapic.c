@@ -79,6 +79,11 @@ bool lapic_set_base(struct lapic *lapic, uint64_t value)
 	return true;
 }
 
+uint64_t lapic_page(const struct lapic *lapic)
+{
+	return lapic->base & LAPIC_BASE_ADDRESS;
+}
+
 bool lapic_has_mmio(const struct lapic *lapic)
 {
 	return enabled(lapic) && !x2apic(lapic);

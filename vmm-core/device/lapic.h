@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A local APIC (SDM 3A chapter 10), as xAPIC at its fixed place in memory or as x2APIC by MSRs. It
- * has six LVT entries, directed EOI and a read-only ID; SMIs are accepted and go nowhere.
+ * A local APIC (SDM 3A chapter 10), as xAPIC in memory, where IA32_APIC_BASE says, or as x2APIC by
+ * MSRs. It has six LVT entries, directed EOI and a read-only ID; SMIs are accepted and go nowhere.
  */
 #ifndef DEVICE_LAPIC_H
 #define DEVICE_LAPIC_H
@@ -11,7 +11,7 @@
 
 #include "device/lapic_timer.h"
 
-#define LAPIC_BASE 0xfee00000ull
+#define LAPIC_BASE 0xfee00000ull /* at power-up */
 #define LAPIC_SIZE 0x1000ull
 
 /* IA32_APIC_BASE */
@@ -51,6 +51,8 @@ void lapic_virtual_wire(struct lapic *lapic);
 /* IA32_APIC_BASE. False: #GP, for a reserved bit or a transition that there is not. */
 bool lapic_set_base(struct lapic *lapic, uint64_t value);
 
+/* The page in which its registers are, while lapic_has_mmio(). */
+uint64_t lapic_page(const struct lapic *lapic);
 /* xAPIC: @offset of an aligned 32-bit register. Only while lapic_has_mmio(). */
 bool lapic_has_mmio(const struct lapic *lapic);
 uint32_t lapic_read(struct lapic *lapic, uint32_t offset, uint64_t now);

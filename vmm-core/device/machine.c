@@ -122,8 +122,8 @@ static uint32_t register_read(struct machine *machine, unsigned cpu, uint64_t gp
 {
 	struct lapic *lapic = &machine->apics.lapic[cpu];
 
-	if (gpa - LAPIC_BASE < LAPIC_SIZE && lapic_has_mmio(lapic))
-		return lapic_read(lapic, (uint32_t)(gpa - LAPIC_BASE), now);
+	if (gpa - lapic_page(lapic) < LAPIC_SIZE && lapic_has_mmio(lapic))
+		return lapic_read(lapic, (uint32_t)(gpa - lapic_page(lapic)), now);
 	if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
 		return ioapic_read(&machine->apics.ioapic, (uint32_t)(gpa - IOAPIC_BASE));
 	return UINT32_MAX;
@@ -134,8 +134,8 @@ static void register_write(struct machine *machine, unsigned cpu, uint64_t gpa, 
 {
 	struct lapic *lapic = &machine->apics.lapic[cpu];
 
-	if (gpa - LAPIC_BASE < LAPIC_SIZE && lapic_has_mmio(lapic))
-		lapic_write(lapic, (uint32_t)(gpa - LAPIC_BASE), value, now);
+	if (gpa - lapic_page(lapic) < LAPIC_SIZE && lapic_has_mmio(lapic))
+		lapic_write(lapic, (uint32_t)(gpa - lapic_page(lapic)), value, now);
 	else if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
 		ioapic_write(&machine->apics.ioapic, (uint32_t)(gpa - IOAPIC_BASE), value);
 }
@@ -190,14 +190,27 @@ static bool set_apic_base(struct machine *machine, struct lapic *lapic, uint64_t
 
 	if (!lapic_set_base(lapic, value))
 		return false;
-	if ((value & LAPIC_BASE_ADDRESS) != LAPIC_BASE) {
+	if (lapic_page(lapic) < machine->memory_size) {
 		snprintf(text, sizeof(text),
-			 "a local APIC at 0x%llx (IA32_APIC_BASE) is not in this build; it is at "
-			 "0x%llx",
-			 (unsigned long long)(value & LAPIC_BASE_ADDRESS), LAPIC_BASE);
+			 "a local APIC at 0x%llx (IA32_APIC_BASE), over RAM, is not in this build",
+			 (unsigned long long)lapic_page(lapic));
 		machine_end_guest(machine, UMBRA_END_ERROR, 0, text);
 	}
 	return true;
+}
+
+uint64_t machine_apic_page(const struct machine *machine, unsigned cpu)
+{
+	return lapic_page(&machine->apics.lapic[cpu]);
+}
+
+bool machine_is_device(const struct machine *machine, uint64_t gpa)
+{
+	for (unsigned i = 0; i < machine->apics.nr_lapics; i++) {
+		if (gpa - lapic_page(&machine->apics.lapic[i]) < LAPIC_SIZE)
+			return true;
+	}
+	return gpa - IOAPIC_BASE < IOAPIC_SIZE;
 }
 
 bool machine_msr_write(struct machine *machine, unsigned cpu, uint32_t msr, uint64_t value,
@@ -311,6 +324,7 @@ int machine_create(const struct machine_config *config, struct machine **ret_mac
 	machine = calloc(1, sizeof(*machine));
 	if (!machine)
 		return -ENOMEM;
+	machine->memory_size = config->memory_size;
 	i8259_init(&machine->pic);
 	i8254_init(&machine->pit);
 	ns16550_init(&machine->uart, &config->console);

@@ -56,6 +56,10 @@ bool machine_msr_read(struct machine *machine, unsigned cpu, uint32_t msr, uint6
 		      uint64_t now);
 bool machine_msr_write(struct machine *machine, unsigned cpu, uint32_t msr, uint64_t value,
 		       uint64_t now);
+/* Where the registers of vCPU @cpu's local APIC are: of a page. */
+uint64_t machine_apic_page(const struct machine *machine, unsigned cpu);
+/* A local APIC or the I/O APIC is in the page at @gpa. */
+bool machine_is_device(const struct machine *machine, uint64_t gpa);
 /* The TSC of @cpu is guest time plus @offset from now on: the TSC-deadline timer compares it. */
 void machine_set_tsc_offset(struct machine *machine, unsigned cpu, uint64_t offset);
 

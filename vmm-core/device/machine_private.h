@@ -35,6 +35,7 @@ struct machine {
 	struct fw_cfg fw_cfg;
 	struct apic_bus apics;
 	uint8_t port_a, port_b, post_code, reset_control;
+	uint64_t memory_size;
 	uint64_t now; /* guest time of the last look at its clocks */
 	uint64_t next_event;
 	struct umbra_end end;

@@ -165,6 +165,16 @@ int memory_add_mmio(struct memory *memory, uint64_t gpa, uint64_t size)
 	return 0;
 }
 
+void memory_remove_mmio(struct memory *memory, uint64_t gpa)
+{
+	for (unsigned i = 0; i < memory->nr_mmio; i++) {
+		if (memory->mmio[i].gpa == gpa) {
+			memory->mmio[i] = memory->mmio[--memory->nr_mmio];
+			return;
+		}
+	}
+}
+
 static size_t span_length(uint64_t gpa, size_t len)
 {
 	size_t rest = PAGE_SIZE - (gpa & PAGE_MASK);

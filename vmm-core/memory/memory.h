@@ -33,10 +33,12 @@ const void *memory_span_read(const struct memory *memory, uint64_t gpa, size_t l
 
 /*
  * From now on the @size bytes at @gpa are a device's: the CPU's accesses there come back from the
- * MMU with mmio set (paging/hw.h). Whole pages beyond RAM, known before the guest first runs.
- * -EINVAL: not whole pages; -EEXIST: RAM or a device is there; -ENOSPC: too many.
+ * MMU with mmio set (paging/hw.h). Whole pages beyond RAM. Once the guest runs, hw_set_device()
+ * says it. -EINVAL: not whole pages; -EEXIST: RAM or a device is there; -ENOSPC: too many.
  */
 int memory_add_mmio(struct memory *memory, uint64_t gpa, uint64_t size);
+/* Nobody answers at @gpa any more, where memory_add_mmio() said that a device does. */
+void memory_remove_mmio(struct memory *memory, uint64_t gpa);
 
 /* Copies over page boundaries by spans; -EFAULT when any byte lies beyond RAM (nothing copied). */
 int memory_write(struct memory *memory, uint64_t gpa, const void *bytes, size_t len);

@@ -131,6 +131,12 @@ struct hw_paging {
 unsigned hw_maxphyaddr(const struct hw *hw);
 
 /*
+ * The page at @gpa, beyond RAM, becomes a device's or ceases to be one, for all vCPUs: what the VMM
+ * and the caches hold of it is dropped. To say what is so already changes nothing.
+ */
+void hw_set_device(struct hw *hw, uint64_t gpa, bool device);
+
+/*
  * The guest changed CR0, CR4 or EFER in a bit that matters to paging. Flushes what the manual says
  * (SDM 3A 4.10.4.1) and, where it demands that, loads the PDPTE registers (4.4.1). 0; -EINVAL: a
  * PDPTE has reserved bits set, nothing has changed, the CPU raises #GP(0). -EOPNOTSUPP: it has

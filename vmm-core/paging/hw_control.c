@@ -109,6 +109,17 @@ void hw_store_cr3(struct hw *hw)
 		hw_count_exit(hw, UMBRA_EXIT_cr_access);
 }
 
+void hw_set_device(struct hw *hw, uint64_t gpa, bool device)
+{
+	if (memory_is_mmio(hw->memory, gpa) == device)
+		return;
+	if (!device)
+		memory_remove_mmio(hw->memory, gpa);
+	else if (memory_add_mmio(hw->memory, gpa, PAGE_SIZE) < 0)
+		hw_fail(hw, "no room for the memory of another device");
+	hw->vmm.map_changed(hw->vmm.vmm);
+}
+
 void hw_invlpg(struct hw *hw, uint64_t gva)
 {
 	if (hw->intercepts & INTERCEPT_INVLPG) {

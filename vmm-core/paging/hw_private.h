@@ -48,6 +48,7 @@ struct hw_vmm_entry {
 	void (*invlpg)(void *vmm, struct hw *hw, uint64_t gva);
 	int (*paging_changed)(void *vmm, struct hw *hw);
 	void (*attend)(void *vmm, struct hw *hw);
+	void (*map_changed)(void *vmm);
 };
 
 /* One step of an explanation; hooks are there only while one is being made. */

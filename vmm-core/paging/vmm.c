@@ -50,6 +50,16 @@ static void on_attend(void *context, struct hw *hw)
 		vmm->ops->attend(vmm, hw);
 }
 
+/* Empty tables are filled from the new map; a table write that is under way is finished first. */
+static void on_map_changed(void *context)
+{
+	struct vmm *vmm = context;
+
+	for (unsigned i = 0; i < vmm->nr_hw; i++)
+		on_attend(vmm, vmm->hw[i]);
+	vmm->ops->empty(vmm);
+}
+
 int vmm_create(struct hw *const hw[], unsigned nr_hw, struct memory *memory, enum umbra_mode mode,
 	       struct vmm **ret_vmm, struct umbra_error *ret_error)
 {
@@ -74,6 +84,7 @@ int vmm_create(struct hw *const hw[], unsigned nr_hw, struct memory *memory, enu
 			.invlpg = on_invlpg,
 			.paging_changed = on_paging_changed,
 			.attend = on_attend,
+			.map_changed = on_map_changed,
 		};
 	error = vmm_check(vmm, mode, ret_error);
 	if (error) {

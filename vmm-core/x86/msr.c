@@ -174,6 +174,22 @@ static bool read_row(struct x86_cpu *cpu, const struct row *row, uint32_t msr, u
 	}
 }
 
+/* The MMU must know where the APIC answers (SDM 3A 10.4.5). */
+static bool write_apic_base(struct x86_cpu *cpu, uint64_t value)
+{
+	uint64_t old = machine_apic_page(cpu->machine, cpu->index), new;
+
+	if (value >> x86_maxphyaddr(cpu) ||
+	    !machine_msr_write(cpu->machine, cpu->index, MSR_APIC_BASE, value, x86_time(cpu)))
+		return false;
+	new = machine_apic_page(cpu->machine, cpu->index);
+	if (new != old && !machine_end(cpu->machine)) {
+		hw_set_device(cpu->hw, old, machine_is_device(cpu->machine, old));
+		hw_set_device(cpu->hw, new, true);
+	}
+	return true;
+}
+
 static bool write_row(struct x86_cpu *cpu, const struct row *row, uint32_t msr, uint64_t value)
 {
 	switch (row->kind) {
@@ -191,8 +207,8 @@ static bool write_row(struct x86_cpu *cpu, const struct row *row, uint32_t msr, 
 	case TRIGGER: return true;
 	case FUNCTION: return row->write(cpu, msr, value);
 	case MACHINE:
-		if (msr == MSR_APIC_BASE && value >> x86_maxphyaddr(cpu))
-			return false;
+		if (msr == MSR_APIC_BASE)
+			return write_apic_base(cpu, value);
 		return machine_msr_write(cpu->machine, cpu->index, msr, value, x86_time(cpu));
 	default: return false;
 	}
