@@ -415,6 +415,24 @@ static void nmi_wakes_and_waits_for_mov_ss(void **state)
 	assert_int_equal(saved_rip(b), CODE + 3);
 }
 
+/* SDM 2B STI: NMIs may be held back after an STI that began with IF = 0, as here, and only then. */
+static void nmi_does_not_part_sti_from_the_next_instruction(void **state)
+{
+	static const volatile bool stop = false;
+	struct x86_box *b = *state;
+
+	for (int i = 0; i < 2; i++) {
+		b->cpu->nmi_blocked = false;
+		b->cpu->gpr[X86_RSP] = STACK;
+		x86_set_flags(b->cpu, RFLAGS_ONE | (i ? RFLAGS_IF : 0));
+		RUN_ONE(b, "\xfb\x90");
+		x86_nmi(b->cpu);
+		x86_run(b->cpu, UINT64_MAX, UINT64_MAX, &stop);
+		assert_handler(b, X86_NMI);
+		assert_int_equal(saved_rip(b), i ? CODE + 1 : CODE + 2);
+	}
+}
+
 static void misaligned_operands_fault_at_cpl_3_with_am_and_ac(void **state)
 {
 	static const struct {
@@ -530,6 +548,7 @@ int main(void)
 		TEST(a_db_that_watches_its_own_frame_ends_the_guest),
 		TEST(nmi_is_blocked_until_iret),
 		TEST(nmi_wakes_and_waits_for_mov_ss),
+		TEST(nmi_does_not_part_sti_from_the_next_instruction),
 		TEST(misaligned_operands_fault_at_cpl_3_with_am_and_ac),
 		TEST(init_keeps_what_the_table_says),
 		TEST(another_processor_waits_for_its_sipi),

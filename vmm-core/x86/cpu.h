@@ -120,8 +120,8 @@ enum x86_code_mode {
 
 /* What the last instruction keeps from happening before the next one is done (SDM 3A 6.8.3). */
 enum x86_shadow {
-	X86_SHADOW_STI = 1, /* maskable interrupts */
-	X86_SHADOW_SS = 2,  /* NMI, breakpoints and single steps too */
+	X86_SHADOW_STI = 1, /* maskable interrupts and NMI */
+	X86_SHADOW_SS = 2,  /* breakpoints and single steps too */
 };
 
 /* What is due at the boundary of instructions, most urgent first (SDM 3A table 6-2). */

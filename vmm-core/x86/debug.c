@@ -192,7 +192,8 @@ bool x86_pending_due(const struct x86_cpu *cpu)
 		return false;
 	if (cpu->pending & X86_PENDING_TRAP)
 		return true;
-	return (cpu->pending & X86_PENDING_NMI) && !cpu->nmi_blocked;
+	/* SDM 2B STI lets a processor hold NMIs back too: STI and HLT then stay together. */
+	return (cpu->pending & X86_PENDING_NMI) && !cpu->nmi_blocked && !cpu->interrupt_shadow;
 }
 
 void x86_deliver_pending(struct x86_cpu *cpu)
