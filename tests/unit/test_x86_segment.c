@@ -309,6 +309,25 @@ static void iretq_goes_to_user_mode_and_drops_inner_segments(void **state)
 	assert_int_equal(x86_flags(b->cpu), RFLAGS_IF | RFLAGS_CF | RFLAGS_ONE);
 }
 
+static void iretq_to_user_mode_clears_the_rpl_of_null_selectors(void **state)
+{
+	struct x86_box *b = *state;
+	struct x86_segment *fs = &b->cpu->segment[X86_FS], *gs = &b->cpu->segment[X86_GS];
+
+	put_frame(b, CODE + 0x100, KERNEL_CODE_64, RFLAGS_ONE, STACK, KERNEL_DATA);
+	*fs = (struct x86_segment){.selector = 3, .base = DATA};
+	*gs = (struct x86_segment){.selector = 1};
+	RUN_ONE(b, "\x48\xcf"); /* to the same privilege: they stay */
+	assert_int_equal(fs->selector, 3);
+	assert_int_equal(gs->selector, 1);
+	put_frame(b, CODE + 0x100, USER_CODE_64, RFLAGS_ONE, STACK_USER, USER_DATA);
+	RUN_ONE(b, "\x48\xcf");
+	assert_int_equal(b->cpu->cpl, 3);
+	assert_int_equal(fs->selector, 0);
+	assert_int_equal(fs->base, DATA);
+	assert_int_equal(gs->selector, 0);
+}
+
 static void iretq_goes_to_compatibility_mode(void **state)
 {
 	struct x86_box *b = *state;
@@ -487,6 +506,7 @@ int main(void)
 		TEST_32(a_descriptor_table_wraps_at_4_gib),
 		TEST_64(iretq_goes_to_user_mode_and_drops_inner_segments),
 		TEST_64(iretq_goes_to_compatibility_mode),
+		TEST_64(iretq_to_user_mode_clears_the_rpl_of_null_selectors),
 		TEST_64(iretq_with_a_null_stack_stays_in_the_kernel),
 		TEST_64(bad_returns_fault_before_anything_changes),
 		TEST_64(user_mode_cannot_change_iopl_or_if_by_iret_or_popf),

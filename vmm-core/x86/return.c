@@ -51,7 +51,10 @@ static bool find_return_stack(struct x86_cpu *cpu, uint16_t selector, unsigned c
 	return true;
 }
 
-/* Data segments that the outer privilege may not see become null (SDM 3A 5.8.6). */
+/*
+ * Data segments that the outer privilege may not see become null (SDM 3A 5.8.6), and a null
+ * selector 0: its RPL is lost (SDM 2 IRET). Bases stay.
+ */
 static void drop_inner_segments(struct x86_cpu *cpu)
 {
 	static const uint8_t data[] = {X86_ES, X86_DS, X86_FS, X86_GS};
@@ -62,6 +65,8 @@ static void drop_inner_segments(struct x86_cpu *cpu)
 
 		if ((s->rights & SEG_P) && !conforming && segment_dpl(s->rights) < cpu->cpl)
 			*s = (struct x86_segment){.base = s->base};
+		else if (selector_is_null(s->selector))
+			s->selector = 0;
 	}
 }
 
