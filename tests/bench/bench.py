@@ -1,62 +1,66 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs the shipped workloads in every mode: what each costs the guest, and how fast Umbra is.
+"""Runs the shipped guests in every mode, and beside them in other emulators, in turns.
 
 Cycles, instructions and walks are the model's and the same in every run. Host speed is instructions
 over processor seconds (user and system) of the whole process, the median of several runs, so that
-others on the machine disturb it little. Prints one table and writes the same figures, and each
-run's, as JSON beside it.
+others on the machine disturb it little. Every emulator must print the same checksum. Prints tables
+and writes the same figures, and each run's, as JSON; docs/bench.md says what the keys mean.
 """
 import argparse
+import dataclasses
 import json
 import os
 import statistics
-import subprocess
 import sys
-import tempfile
+
+from emulators import Bochs, Failed, Guest, Qemu, Umbra
+from tables import print_growth, print_modes, print_peers
 
 MODES = ("bare", "shadow", "ept", "auto")
+SPEED_MODE = "ept"  # in which speed is promised, and others are compared
 
-# The guests' own sizes; phases of twenty intervals each.
+# All that Umbra ships, long enough that a start does not count; phases of twenty intervals each.
+# The last rows are what one processor without PCIDs does not show. shadow has neither PCIDs nor
+# several processors yet.
+NO_SHADOW = ("bare", "ept", "auto")
 GUESTS = (
-    ("gups", ""),
-    ("chase", ""),
-    ("churn", ""),
-    ("switcher", ""),
-    ("forker", ""),
-    ("scan", ""),
-    ("phases", "phases=4 tlb=5260000 table=308800 pages=4096"),
+    Guest("hello", "rounds=800 pages=4096"),
+    Guest("mov1234", "rounds=1000000"),
+    Guest("gups"),
+    Guest("chase"),
+    Guest("scan", "rounds=96"),
+    Guest("forker"),
+    Guest("smp", "rounds=48000"),
+    Guest("churn", "rounds=1200"),
+    Guest("switcher", "rounds=5000"),
+    Guest("phases", "phases=4 tlb=5260000 table=308800 pages=4096"),
+    Guest("switcher", "rounds=5000 pcid=1", modes=NO_SHADOW, in_median=False),
+    Guest("gups", cpus=4, modes=NO_SHADOW, in_median=False),
+    Guest("smp", cpus=4, modes=NO_SHADOW, in_median=False),
 )
 
-# Whose speed the project promises, in ept.
-SPEED_GUESTS = ("gups", "churn")
+GROWTH = (
+    *((cpus, 4096, Guest("gups", "rounds=24", cpus=cpus)) for cpus in (1, 2, 4, 8)),
+    *((1, pages, Guest("gups", f"rounds=24 pages={pages}", memory=512))
+      for pages in (1024, 4096, 16384, 65536)),
+)
 
 
-def run_once(umbra, image, append, mode, extra):
-    """One run: its JSON and the processor seconds it took."""
-    with tempfile.TemporaryDirectory() as place:
-        path = os.path.join(place, "run.json")
-        command = [umbra, "run", "--mode", mode, "--append", append, "--json", path, *extra, image]
-        with open(os.path.join(place, "errors"), "w+b") as errors:
-            with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                  stderr=errors) as child:
-                _, status, usage = os.wait4(child.pid, 0)
-                child.returncode = os.waitstatus_to_exitcode(status)
-            if child.returncode != 0:
-                errors.seek(0)
-                sys.stderr.write(errors.read().decode(errors="replace"))
-                raise SystemExit(f"bench: {' '.join(command)}: status {child.returncode}")
-        with open(path, encoding="utf-8") as file:
-            return json.load(file), usage.ru_utime + usage.ru_stime
+def median_of(runs):
+    return statistics.median(run.seconds for run in runs)
 
 
-def measure(umbra, image, append, mode, runs, extra):
-    results = [run_once(umbra, image, append, mode, extra) for _ in range(runs)]
-    run = results[0][0]
-    for other, _ in results[1:]:
-        if other["cycles"] != run["cycles"] or other["memory_hash"] != run["memory_hash"]:
-            raise SystemExit(f"bench: {image} in {mode}: two runs differ")
-    seconds = statistics.median(s for _, s in results)
+def mips(instructions, seconds):
+    return instructions / seconds / 1e6
+
+
+def mode_row(mode, guest, runs):
+    run = runs[0].result
+    for other in runs[1:]:
+        if other.result["cycles"] != run["cycles"] or \
+                other.result["memory_hash"] != run["memory_hash"]:
+            raise Failed(f"{guest.title()} in {mode}: two runs differ")
     walks = run["walks"]
     references = walks["references_guest"] + walks["references_nested"]
     return {
@@ -67,30 +71,108 @@ def measure(umbra, image, append, mode, runs, extra):
         "references_a_walk": references / walks["count"] if walks["count"] else 0,
         "exits": sum(run["exits"].values()),
         "switches": len(run["switches"]),
-        "host_cpu_seconds": [s for _, s in results],
-        "host_mips": run["instructions"] / seconds / 1e6,
+        "host_cpu_seconds": [run.seconds for run in runs],
+        "host_mips": mips(run["instructions"], median_of(runs)),
+        "host_rss_bytes": max(run.rss for run in runs),
     }
 
 
-def print_table(results):
-    print(f"{'guest':10} {'mode':7} {'instructions':>14} {'cycles':>16} {'to best':>8} "
-          f"{'in walks':>8} {'refs/walk':>9} {'exits':>10} {'switches':>8} {'host MIPS':>9}")
-    for guest in results:
-        for row in guest["modes"]:
-            print(f"{guest['guest']:10} {row['mode']:7} {row['instructions']:14,} "
-                  f"{row['cycles']:16,} {row['to_best']:8.3f} {row['walk_share']:8.1%} "
-                  f"{row['references_a_walk']:9.2f} {row['exits']:10,} {row['switches']:8} "
-                  f"{row['host_mips']:9.1f}")
-    for guest in results:
-        for row in guest["modes"]:
-            if guest["guest"] in SPEED_GUESTS and row["mode"] == "ept":
-                rates = (row["instructions"] / s / 1e6 for s in row["host_cpu_seconds"])
-                print(f"{guest['guest']} in ept: {row['host_mips']:.1f} million instructions a "
-                      f"processor second (median of {', '.join(f'{r:.1f}' for r in rates)})")
+def peer_row(guest, runs, ours):
+    """Of an emulator that ran beside Umbra's runs @ours. With one processor the instructions are
+    the same; with several the guest waits for itself as long as it takes, and only time compares."""
+    seconds = median_of(runs)
+    row = {
+        "state": "ok" if seconds > 0 else "not measured: the guest ends within the start-up's noise",
+        "host_cpu_seconds": [run.seconds for run in runs],
+        "start_up_cpu_seconds": [run.start_up for run in runs],
+    }
+    if seconds > 0:
+        row["umbra_times_as_fast"] = seconds / median_of(ours)
+        if guest.cpus == 1:
+            row["host_mips"] = mips(ours[0].result["instructions"], seconds)
+    said = [line for line in runs[0].said if line not in ours[0].said]
+    if said:
+        row["said"] = said
+    return row
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def check_checksums(guest, runs):
+    """All did the same: each run of each emulator, told by the guest's last line."""
+    expected = None
+    for name, their in runs.items():
+        for run in their:
+            expected = expected or run.checksum
+            if not run.checksum or run.checksum != expected:
+                raise Failed(f"{guest.title()}: checksum {run.checksum} in {name}, "
+                             f"{expected} before")
+    return expected
+
+
+def measure(guest, options, peers):
+    modes = [mode for mode in options.modes if mode in guest.modes]
+    ours = [Umbra(options.umbra, options.guests, mode, options.extra) for mode in modes]
+    beside = [p for p in peers if p.state == "ok" and not p.refuses(guest)] \
+        if SPEED_MODE in modes else []
+    runs = {emulator.name: [] for emulator in ours + beside}
+    for _ in range(options.runs):
+        for emulator in ours + beside:
+            runs[emulator.name].append(emulator.run(guest))
+    rows = [mode_row(mode, guest, runs[mode]) for mode in modes]
+    # bare has no VMM: it is the yardstick, not a choice.
+    best = min((r["cycles"] for r in rows if r["mode"] in ("shadow", "ept")), default=None)
+    for row in rows:
+        row["to_best"] = row["cycles"] / best if best else 1
+    result = {"guest": guest.name, "title": guest.title(), "append": guest.append,
+              "cpus": guest.cpus, "memory_bytes": guest.memory << 20,
+              "checksum": check_checksums(guest, runs), "modes": rows, "peers": {}}
+    for peer in peers if SPEED_MODE in modes else ():
+        reason = peer.refuses(guest)
+        result["peers"][peer.name] = \
+            peer_row(guest, runs[peer.name], runs[SPEED_MODE]) if peer in beside else \
+            {"state": f"not measured: {reason}" if reason else peer.state}
+    return result
+
+
+def median_over(guests, results, peers):
+    """Over the guests with one processor, each once."""
+    members = [r for g, r in zip(guests, results) if g.in_median]
+    median = {"mode": SPEED_MODE, "members": [r["guest"] for r in members], "peers": {}}
+    if not members:
+        return median
+    median["host_mips"] = statistics.median(
+        row["host_mips"] for r in members for row in r["modes"] if row["mode"] == SPEED_MODE)
+    for peer in peers:
+        rows = [r["peers"][peer.name] for r in members]
+        if all(row["state"] == "ok" for row in rows):
+            median["peers"][peer.name] = {key: statistics.median(row[key] for row in rows)
+                                          for key in ("host_mips", "umbra_times_as_fast")}
+    return median
+
+
+def measure_growth(options):
+    umbra = Umbra(options.umbra, options.guests, SPEED_MODE, options.extra)
+    runs = [[] for _ in GROWTH]
+    for _ in range(options.runs):
+        for i, (_, _, guest) in enumerate(GROWTH):
+            runs[i].append(umbra.run(guest))
+    return [{"guest": guest.name, "append": guest.append, "cpus": cpus, "pages": pages,
+             "memory_bytes": guest.memory << 20, "instructions": its[0].result["instructions"],
+             "host_cpu_seconds": [run.seconds for run in its],
+             "host_mips": mips(its[0].result["instructions"], median_of(its)),
+             "host_rss_bytes": max(run.rss for run in its)}
+            for (cpus, pages, guest), its in zip(GROWTH, runs)]
+
+
+def machine():
+    """The host's processor, by the name that it gives itself."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return {"processor": names[0] if names else "unknown", "processors": os.cpu_count(),
+            "load_average": os.getloadavg()[0]}
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--umbra", default="./umbra")
     parser.add_argument("--guests", default="guests", help="directory of the built guests")
     parser.add_argument("--runs", type=int, default=3)
@@ -98,32 +180,53 @@ def main():
     parser.add_argument("--modes", default=",".join(MODES))
     parser.add_argument("--append", help="parameters instead of the usual ones")
     parser.add_argument("--interval", help="passed on to umbra run")
+    parser.add_argument("--qemu", default="qemu-system-x86_64")
+    parser.add_argument("--bochs", default="bochs")
+    parser.add_argument("--against", metavar="UMBRA", help="another build, beside the others")
+    parser.add_argument("--growth", action="store_true",
+                        help="also speed and memory by processors and by pages")
     parser.add_argument("--json", default="bench.json")
     options = parser.parse_args()
+    options.modes = options.modes.split(",")
+    options.extra = ["--interval", options.interval] if options.interval else []
     if options.runs < 1:
         parser.error("--runs: at least 1")
-
-    extra = ["--interval", options.interval] if options.interval else []
-    results = []
-    for guest, append in GUESTS:
-        if options.only and guest != options.only:
-            continue
-        append = options.append if options.append is not None else append
-        image = os.path.join(options.guests, guest + ".elf")
-        rows = [measure(options.umbra, image, append, mode, options.runs, extra)
-                for mode in options.modes.split(",")]
-        # bare has no VMM: it is the yardstick, not a choice.
-        best = min((r["cycles"] for r in rows if r["mode"] in ("shadow", "ept")), default=None)
-        for row in rows:
-            row["to_best"] = row["cycles"] / best if best else 1
-        results.append({"guest": guest, "append": append, "modes": rows})
-    if not results:
+    if not set(options.modes) <= set(MODES):
+        parser.error(f"--modes: some of {','.join(MODES)}")
+    guests = [g for g in GUESTS if options.only in (None, g.name)]
+    if not guests:
         parser.error(f"--only {options.only}: no such guest")
-    print_table(results)
+    if options.append is not None:
+        guests = [dataclasses.replace(guests[0], append=options.append)]
+    return options, guests
+
+
+def main():
+    options, guests = parse()
+    peers = [Qemu(options.qemu, options.guests), Bochs(options.bochs, options.guests)]
+    if options.against:
+        peers.append(Umbra(options.against, options.guests, SPEED_MODE, options.extra, "against"))
+    bench = {"machine": machine(), "runs": options.runs,
+             "peers": {p.name: {"state": p.state} for p in peers}}
+    for peer in peers:
+        if peer.state == "ok":
+            bench["peers"][peer.name]["version"] = peer.version()
+    bench["guests"] = [measure(guest, options, peers) for guest in guests]
+    print_modes(bench["guests"])
+    if SPEED_MODE in options.modes:
+        bench["median"] = median_over(guests, bench["guests"], peers)
+        print_peers(bench)
+    if options.growth:
+        bench["growth"] = measure_growth(options)
+        print_growth(bench["growth"])
+    print(f"\nOn {bench['machine']['processor']}; medians of {options.runs} runs.")
     with open(options.json, "w", encoding="utf-8") as file:
-        json.dump({"runs": options.runs, "guests": results}, file, indent=2)
+        json.dump(bench, file, indent=2)
         file.write("\n")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Failed as failure:
+        sys.exit(f"bench: {failure}")

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The benchmark measures what it says, beside emulators that did the same work. Times are not judged."""
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from tap import Tap
+
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+BENCH = os.path.join(SOURCE, "tests", "bench", "bench.py")
+UMBRA = os.path.abspath("umbra")
+QEMU = "qemu-system-x86_64"
+NOWHERE = "/nonexistent/emulator"
+APPEND = "rounds=4 pages=2048"
+
+# QEMU as far as the benchmark sees it, but its guest computes something else.
+LIAR = """#!/bin/sh
+[ "$1" = --version ] && echo "emulator 0" && exit 0
+while [ $# -gt 0 ]; do
+	case $1 in file:*) echo "checksum 0123456789abcdef" >"${1#file:}" ;; esac
+	shift
+done
+exit 1
+"""
+
+
+def bench(folder, *arguments, qemu=NOWHERE, bochs=NOWHERE):
+    """The status, what it said, and the JSON or None."""
+    path = os.path.join(folder, "bench.json")
+    if os.path.exists(path):
+        os.remove(path)
+    done = subprocess.run(
+        [sys.executable, BENCH, "--umbra", UMBRA, "--qemu", qemu, "--bochs", bochs, "--json", path,
+         "--only", "gups", "--append", APPEND, *arguments], stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=300, check=False)
+    result = None
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            result = json.load(file)
+    return done.returncode, done.stdout + done.stderr, result
+
+
+def umbra_run(folder):
+    path = os.path.join(folder, "run.json")
+    done = subprocess.run(
+        [UMBRA, "run", "--mode", "ept", "--memory", "128M", "--append", APPEND, "--json", path,
+         "guests/gups.elf"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+        check=True)
+    with open(path, encoding="utf-8") as file:
+        return re.search(r"^checksum (\w+)$", done.stdout, re.M).group(1), json.load(file)
+
+
+def differences(pairs):
+    return [f"{what}: {has!r}, expected {must!r}" for what, has, must in pairs if has != must]
+
+
+def test_figures(tap, folder):
+    qemu = QEMU if shutil.which(QEMU) else NOWHERE
+    status, said, result = bench(folder, "--runs", "3", "--modes", "shadow,ept", "--against", UMBRA,
+                                 qemu=qemu)
+    if result is None:
+        tap.check("a run comes to its end", [f"status {status}", said])
+        return
+    guest, (checksum, run) = result["guests"][0], umbra_run(folder)
+    shadow, ept = guest["modes"]
+    seconds = statistics.median(ept["host_cpu_seconds"])
+    tap.check("figures of a guest are those of umbra run", differences((
+        ("status", status, 0),
+        ("guest", guest["guest"], "gups"),
+        ("append", guest["append"], APPEND),
+        ("checksum", guest["checksum"], checksum),
+        ("modes", [shadow["mode"], ept["mode"]], ["shadow", "ept"]),
+        ("instructions", ept["instructions"], run["instructions"]),
+        ("cycles", ept["cycles"], run["cycles"]),
+        ("exits", ept["exits"], sum(run["exits"].values())),
+        ("to best", min(shadow["to_best"], ept["to_best"]), 1),
+    )))
+    tap.check("speed is instructions over the median of the runs' seconds", differences((
+        ("runs", len(ept["host_cpu_seconds"]), 3),
+        ("MIPS", round(ept["host_mips"], 6), round(run["instructions"] / seconds / 1e6, 6)),
+        ("median's members", result["median"]["members"], ["gups"]),
+        ("median", result["median"]["host_mips"], ept["host_mips"]),
+        ("mode", result["median"]["mode"], "ept"),
+        ("RSS of at least its pages", ept["host_rss_bytes"] > 2048 * 4096, True),
+        ("processor", bool(result["machine"]["processor"]), True),
+    )))
+    for name in ("against", "qemu"):
+        if result["peers"][name]["state"] != "ok":
+            print(f"# {name}: {result['peers'][name]['state']}")
+            continue
+        peer = guest["peers"][name]
+        theirs = statistics.median(peer["host_cpu_seconds"])
+        tap.check(f"{name} ran the same guest as often, and time compares them", differences((
+            ("state", peer["state"], "ok"),
+            ("runs", len(peer["host_cpu_seconds"]), 3),
+            ("ratio", round(peer["umbra_times_as_fast"], 6), round(theirs / seconds, 6)),
+            ("MIPS", round(peer["host_mips"], 6), round(run["instructions"] / theirs / 1e6, 6)),
+            ("its median", result["median"]["peers"][name]["host_mips"], peer["host_mips"]),
+            ("its version", bool(result["peers"][name]["version"]), True),
+        )))
+
+
+def test_missing(tap, folder):
+    status, said, result = bench(folder, "--runs", "1", "--modes", "ept")
+    complaints = differences((("status", status, 0),))
+    for name, package in (("qemu", "qemu-system-x86"), ("bochs", "(bochs)")):
+        states = (result["peers"][name]["state"], result["guests"][0]["peers"][name]["state"]) \
+            if result else ("", "")
+        complaints += [f"{name}: {state!r}" for state in states
+                       if not state.startswith("not measured: ") or package not in state]
+        if f"{name}: not measured" not in said:
+            complaints.append(f"the table is silent about {name}")
+    tap.check("an emulator that is not there is named with its package, and stops nothing",
+              complaints)
+
+
+def test_liar(tap, folder):
+    liar = os.path.join(folder, "liar")
+    with open(liar, "w", encoding="utf-8") as file:
+        file.write(LIAR)
+    os.chmod(liar, 0o755)
+    status, said, result = bench(folder, "--runs", "1", "--modes", "ept", qemu=liar)
+    tap.check("an emulator whose guest computes something else is not measured", differences((
+        ("status", status, 1),
+        ("its checksum and name in the message",
+         "checksum 0123456789abcdef in qemu" in said, True),
+        ("JSON", result, None),
+    )))
+
+
+def main():
+    tap = Tap()
+    with tempfile.TemporaryDirectory() as folder:
+        test_figures(tap, folder)
+        test_missing(tap, folder)
+        test_liar(tap, folder)
+    print(f"1..{tap.count}")
+    return 1 if tap.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
