@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import statistics
 import sys
 
@@ -226,6 +227,8 @@ def main():
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does: no emulator is left running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: terminated"))
     try:
         main()
     except Failed as failure:
