@@ -235,12 +235,6 @@ static json_t *all_json(const struct column *columns, unsigned int nr)
 
 int client_compare(int argc, char **argv)
 {
-	static const struct mode_choice usual[] = {
-		{UMBRA_MODE_BARE, POLICY_PINNED},
-		{UMBRA_MODE_SHADOW, POLICY_PINNED},
-		{UMBRA_MODE_EPT, POLICY_PINNED},
-		{UMBRA_MODE_EPT, POLICY_AUTO},
-	};
 	struct column columns[MODE_CHOICES_MAX] = {0};
 	struct options options;
 	unsigned int nr = 0;
@@ -249,13 +243,6 @@ int client_compare(int argc, char **argv)
 
 	if (!options_parse(&options, VERB_COMPARE, argc, argv, &status))
 		return status;
-	if (!options.modes_given) {
-		options.nr_choices = 0;
-		for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
-			if (options.cpus == 1 || usual[i].mode != UMBRA_MODE_SHADOW)
-				options.choices[options.nr_choices++] = usual[i];
-		}
-	}
 	status = session_open_json(&options, &json);
 	if (status)
 		return status;

@@ -253,11 +253,6 @@ out:
 
 int client_explain(int argc, char **argv)
 {
-	static const struct mode_choice all[] = {
-		{UMBRA_MODE_BARE, POLICY_PINNED},
-		{UMBRA_MODE_SHADOW, POLICY_PINNED},
-		{UMBRA_MODE_EPT, POLICY_PINNED},
-	};
 	struct options options;
 	char path[PATH_MAX];
 	const char *image;
@@ -267,10 +262,6 @@ int client_explain(int argc, char **argv)
 
 	if (!options_parse(&options, VERB_EXPLAIN, argc, argv, &status))
 		return status;
-	if (!options.modes_given) {
-		options.nr_choices = sizeof(all) / sizeof(all[0]);
-		memcpy(options.choices, all, sizeof(all));
-	}
 	image = options.image;
 	if (!image) {
 		status = find_default(&options, path);

@@ -173,20 +173,13 @@ PARSER(modes)
 
 PARSER(explain_mode)
 {
-	static const char *const all[] = {"bare", "shadow", "ept"};
-	int status = 0;
-
-	options->nr_choices = 0;
-	options->modes_given = true;
 	if (!strcmp(value, "auto")) {
 		strcpy(complaint->text, "explains one mode or all; auto is a policy");
 		return MALFORMED;
 	}
-	if (strcmp(value, "all"))
-		return add_choice(options, value);
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && !status; i++)
-		status = add_choice(options, all[i]);
-	return status;
+	options->nr_choices = 0;
+	options->modes_given = strcmp(value, "all");
+	return options->modes_given ? add_choice(options, value) : 0;
 }
 
 PARSER(clock)
@@ -399,6 +392,20 @@ static int parse_row(struct options *options, const struct option_row *row, cons
 	return 0;
 }
 
+/* Without a choice of modes compare and explain take all that can run the guest. */
+static void choose_modes(struct options *options, unsigned int verb)
+{
+	static const char *const usual[] = {"bare", "shadow", "ept", "auto"};
+
+	options->nr_choices = 0;
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+		if ((options->cpus > 1 && !strcmp(usual[i], "shadow")) ||
+		    (verb == VERB_EXPLAIN && !strcmp(usual[i], "auto")))
+			continue;
+		add_choice(options, usual[i]);
+	}
+}
+
 /* What options may not be given together. */
 static int check(const struct options *options)
 {
@@ -417,6 +424,11 @@ static int check(const struct options *options)
 		return options_refuse(options, MALFORMED,
 				      "--switch-every: not with --mode %s; use shadow or ept",
 				      mode_choice_name(choice));
+	if (options->switch_every && options->cpus > 1)
+		return options_refuse(options, LACKING,
+				      "--switch-every: not with --cpus %u in this build; mode "
+				      "shadow has one",
+				      options->cpus);
 	/* 48 or 57 bits of linear address: the rest repeats the highest of them (SDM 1 3.3.7.1). */
 	unused = options->levels == 5 ? 64 - 57 : 64 - 48;
 	if ((int64_t)(options->gva << unused) >> unused != (int64_t)options->gva)
@@ -486,6 +498,8 @@ static int parse(struct options *ret_options, unsigned int verb, int argc, char 
 	if (argc - optind > 1)
 		return options_refuse(options, MALFORMED, "%s: one image at a time",
 				      argv[optind + 1]);
+	if (verb != VERB_RUN && !options->modes_given)
+		choose_modes(options, verb);
 	if (!options->memory) /* as much as that takes at least */
 		options->memory = options->backing == UMBRA_PAGE_1g ? 1ull << 30 : DEFAULT_MEMORY;
 	options->image = argv[optind];

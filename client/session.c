@@ -156,10 +156,11 @@ static int read_modules(const struct options *options, struct files *files,
 	return status;
 }
 
-/* Which of the command's parts is wrong, by what umbra_guest_load() says. */
-static int load_status(int err)
+/* Which of the command's parts is wrong, by what the core says. */
+static int core_status(int err)
 {
 	switch (err) {
+	case -EOPNOTSUPP: return EX_UNAVAILABLE;
 	case -ENOEXEC: return EX_DATAERR;
 	case -ENOSPC:
 	case -E2BIG:
@@ -186,7 +187,7 @@ static int load(struct session *session)
 	if (!status) {
 		err = umbra_guest_load(session->guest, &image, &error);
 		if (err)
-			status = complain(options, load_status(err), &error);
+			status = complain(options, core_status(err), &error);
 	}
 	for (unsigned int i = 0; i < UMBRA_MODULES_MAX + 2; i++)
 		free(files->data[i]);
@@ -229,7 +230,7 @@ int session_create(const struct session_config *config, struct session **ret_ses
 	err = umbra_guest_create(&guest_config, &session->counters, &session->guest, &error);
 	if (err) {
 		session_destroy(session);
-		return complain(options, err == -EINVAL ? EX_USAGE : EX_SOFTWARE, &error);
+		return complain(options, core_status(err), &error);
 	}
 	status = load(session);
 	if (status) {

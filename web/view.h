@@ -38,8 +38,10 @@ struct guest_view {
 	const struct umbra_registers *registers; /* of each vCPU; NULL: not read */
 };
 
-/* The guest object of a run's JSON and of the API; @lists: with switches, decisions, registers.
- * NULL: out of memory. */
+/*
+ * The guest object of a run's JSON and of the API; @lists: with switches, decisions, registers.
+ * NULL: out of memory.
+ */
 json_t *web_encode_guest(const struct guest_view *view, bool lists);
 json_t *web_encode_decision(const struct policy_decision *decision);
 json_t *web_encode_switch(const struct switch_record *record);

@@ -18,9 +18,8 @@ static void pair_create(struct pair *pair, enum umbra_mode mode)
 	box_create(box, mode);
 	vmm_destroy(box->vmm);
 	pair->hw[0] = box->hw;
-	assert_int_equal(hw_create(&box->memory, &umbra_cost_default, processor_find("skylake"),
-				   &pair->hw[1]),
-			 0);
+	assert_int_equal(
+		hw_create(&box->memory, &umbra_cost_default, processor_at(0), &pair->hw[1]), 0);
 	assert_int_equal(vmm_create(pair->hw, 2, &box->memory, mode, &box->vmm, NULL), 0);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(hw_paging_changed(pair->hw[i], &box->regs), 0);
@@ -144,14 +143,11 @@ static void a_guest_has_no_more_than_eight_vcpus(void **state)
 
 	assert_int_equal(memory_create(&memory, RAM_SIZE, false, 1, NULL), 0);
 	for (int i = 0; i < MEMORY_MAX_HW; i++)
-		assert_int_equal(
-			hw_create(&memory, &umbra_cost_default, processor_find("skylake"), &hw[i]),
-			0);
-	assert_int_equal(hw_create(&memory, &umbra_cost_default, processor_find("skylake"), &more),
-			 -E2BIG);
+		assert_int_equal(hw_create(&memory, &umbra_cost_default, processor_at(0), &hw[i]),
+				 0);
+	assert_int_equal(hw_create(&memory, &umbra_cost_default, processor_at(0), &more), -E2BIG);
 	hw_destroy(hw[3]);
-	assert_int_equal(hw_create(&memory, &umbra_cost_default, processor_find("skylake"), &hw[3]),
-			 0);
+	assert_int_equal(hw_create(&memory, &umbra_cost_default, processor_at(0), &hw[3]), 0);
 	for (int i = 0; i < MEMORY_MAX_HW; i++)
 		hw_destroy(hw[i]);
 	assert_int_equal(memory.nr_hw, 0);

@@ -92,9 +92,8 @@ static inline void box_create(struct box *box, enum umbra_mode mode, enum umbra_
 	assert_int_equal(memory_create(&box->memory, RAM_SIZE, mode == UMBRA_MODE_BARE, 1, NULL),
 			 0);
 	assert_int_equal(machine_map_devices(&box->memory), 0);
-	assert_int_equal(
-		hw_create(&box->memory, &umbra_cost_default, processor_find("skylake"), &box->hw),
-		0);
+	assert_int_equal(hw_create(&box->memory, &umbra_cost_default, processor_at(0), &box->hw),
+			 0);
 	assert_int_equal(vmm_create(&box->hw, 1, &box->memory, mode, &box->vmm, NULL), 0);
 	assert_int_equal(machine_create(&machine, &box->machine), 0);
 	assert_int_equal(x86_create(box->hw, box->machine, clock, &box->cpu), 0);

@@ -12,9 +12,8 @@
 #define TAG_PCID   (0xfffull << TAG_PCID_SHIFT)
 
 /*
- * Skylake: L1 and L2 from WikiChip; 2M and 1G entries of the first
- * level and the walk caches are general knowledge [M]: 32 PDE, 4 PDPTE, 4 PML4E. It has no PML5Es:
- * as many as PML4Es.
+ * Skylake: L1 and L2 from WikiChip; 2M and 1G entries of the first level and the walk caches are
+ * general knowledge [M]: 32 PDE, 4 PDPTE, 4 PML4E. It has no PML5Es: as many as PML4Es.
  */
 static const struct processor processors[] = {
 	{
@@ -61,15 +60,6 @@ static const struct processor processors[] = {
 const struct processor *processor_at(unsigned number)
 {
 	return number < sizeof(processors) / sizeof(processors[0]) ? &processors[number] : NULL;
-}
-
-const struct processor *processor_find(const char *name)
-{
-	for (size_t i = 0; i < sizeof(processors) / sizeof(processors[0]); i++) {
-		if (!strcmp(processors[i].name, name))
-			return &processors[i];
-	}
-	return NULL;
 }
 
 static void cache_empty(struct cache *cache)

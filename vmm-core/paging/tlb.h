@@ -87,10 +87,8 @@ struct processor {
 		l2, walk[WALK_CACHE_COUNT];
 };
 
-/* By number from 0; NULL: there are no more. */
+/* By number from 0, which is Skylake; NULL: there are no more. */
 const struct processor *processor_at(unsigned number);
-/* NULL: no such processor in this build. */
-const struct processor *processor_find(const char *name);
 
 int tlb_create(struct tlb *tlb, const struct processor *processor);
 void tlb_destroy(struct tlb *tlb);

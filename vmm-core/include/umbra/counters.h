@@ -57,6 +57,7 @@ void umbra_counters_publish(struct umbra_counters *shared, const struct umbra_co
 void umbra_counters_delta(const struct umbra_counters *now, const struct umbra_counters *before,
 			  struct umbra_counters *ret);
 
+/* The SDM's basic exit reason (3D appendix C) in lower snake case, a static string. */
 const char *umbra_exit_reason_name(enum umbra_exit_reason reason);
 
 #endif

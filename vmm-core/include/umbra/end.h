@@ -30,6 +30,7 @@ struct umbra_end {
 	char text[256];       /* for people; may be empty */
 };
 
+/* A static string: "debug_exit"; "none" for UMBRA_END_NONE. */
 const char *umbra_end_reason_name(enum umbra_end_reason reason);
 
 #endif

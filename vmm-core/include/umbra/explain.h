@@ -57,7 +57,8 @@ struct umbra_explanation {
 /*
  * Performs one supervisor or user access (as CPL is now) to @gva with empty TLB and walk caches.
  * The second step is in place, unless @first_touch empties it too. The guest must not be running.
- * The caller frees the result with umbra_explanation_free().
+ * The caller frees the result with umbra_explanation_free(). 0; -EINVAL: @gva is not canonical (SDM
+ * 1 3.3.7.1); -ENOMEM.
  */
 int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_explain_access access,
 			bool first_touch, struct umbra_explanation **ret_explanation,
@@ -69,6 +70,7 @@ int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_expl
  */
 int umbra_guest_explain_tables(struct umbra_guest *guest, uint64_t gva, enum umbra_page_size page,
 			       unsigned levels, struct umbra_error *ret_error);
+/* @explanation may be NULL. */
 void umbra_explanation_free(struct umbra_explanation *explanation);
 
 #endif

@@ -54,9 +54,14 @@ struct umbra_guest_config {
 	bool pace; /* HLT returns UMBRA_EVENT_IDLE so that the embedder can wait */
 };
 
-/* @counters: where the guest's counters are published; must outlive the guest. */
+/*
+ * A guest without an image. @counters: where its counters are published; must outlive it.
+ * *ret_guest is the caller's until umbra_guest_destroy(). 0; -EINVAL: a value out of its range;
+ * -EOPNOTSUPP: what this build, the host or the mode lacks; -ENOMEM; then *ret_guest is as it was.
+ */
 int umbra_guest_create(const struct umbra_guest_config *config, struct umbra_counters *counters,
 		       struct umbra_guest **ret_guest, struct umbra_error *ret_error);
+/* @guest may be NULL; it must not be running. */
 void umbra_guest_destroy(struct umbra_guest *guest);
 
 #define UMBRA_MODULES_MAX 64
@@ -139,15 +144,20 @@ int umbra_guest_switch(struct umbra_guest *guest, enum umbra_mode to,
 const struct umbra_switch *umbra_guest_last_switch(const struct umbra_guest *guest);
 
 enum umbra_mode umbra_guest_mode(const struct umbra_guest *guest);
+/* Its name, a static string. */
 const char *umbra_guest_processor(const struct umbra_guest *guest);
 /* The guest thread's own counters, of all vCPUs, up to date after umbra_guest_run() returned. */
 const struct umbra_counters *umbra_guest_counters(const struct umbra_guest *guest);
+/* Guest time, nominally nanoseconds since the start; what it counts is the clock's (mode.h). */
 uint64_t umbra_guest_time(const struct umbra_guest *guest);
-/* Guest time of the next timer event of an idle guest. */
+/* Guest time of the next timer event of an idle guest; UINT64_MAX: there is none. */
 uint64_t umbra_guest_wake_time(const struct umbra_guest *guest);
 /* NULL while the guest lives. */
 const struct umbra_end *umbra_guest_end(const struct umbra_guest *guest);
-/* Ends the guest from outside (limits); it keeps its state. */
+/*
+ * Ends the guest from outside (limits), unless it has ended already; it keeps its state. @text is
+ * copied, up to the size of umbra_end's.
+ */
 void umbra_guest_stop(struct umbra_guest *guest, enum umbra_end_reason reason, const char *text);
 
 struct umbra_registers {

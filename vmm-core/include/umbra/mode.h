@@ -17,6 +17,7 @@ enum umbra_clock {
 	UMBRA_CLOCK_COUNT,
 };
 
+/* Static strings, as in options, configuration and JSON. */
 const char *umbra_mode_name(enum umbra_mode mode);
 const char *umbra_clock_name(enum umbra_clock clock);
 
