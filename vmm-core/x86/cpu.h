@@ -143,7 +143,7 @@ enum x86_breakpoints {
 #define X86_NR_HINTS          (1u << 13)
 
 struct x86_model;  /* model.h */
-struct x86_blocks; /* block.c: the cache of decoded code */
+struct x86_blocks; /* block_private.h: the cache of decoded code */
 
 struct x86_cpu {
 	uint64_t gpr[X86_NR_REGISTERS];

@@ -89,7 +89,7 @@ static inline __attribute__((always_inline)) const struct x86_insn *x86_go_on(
 	return x86_next(cpu, insn);
 }
 
-/* block.c: threads that execute insn->exec, that set rip and go on with insn->behind, and the one
+/* run.c: threads that execute insn->exec, that set rip and go on with insn->behind, and the one
  * behind the last instruction of a block. */
 x86_thread x86_step, x86_step_last, x86_step_rip, x86_block_end;
 /* How the last instruction of a block ends when it retired: the next block may follow. */

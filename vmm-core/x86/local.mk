@@ -3,6 +3,7 @@
 libvmmcore_a_SOURCES += \
 	vmm-core/x86/block.c \
 	vmm-core/x86/block.h \
+	vmm-core/x86/block_private.h \
 	vmm-core/x86/control.h \
 	vmm-core/x86/cpu.h \
 	vmm-core/x86/decode.c \
@@ -56,6 +57,7 @@ libvmmcore_a_SOURCES += \
 	vmm-core/x86/real.h \
 	vmm-core/x86/reset.c \
 	vmm-core/x86/return.c \
+	vmm-core/x86/run.c \
 	vmm-core/x86/segment.c \
 	vmm-core/x86/segment.h \
 	vmm-core/x86/selector.c \
