@@ -64,6 +64,9 @@ struct paging_rules {
 	bool fetch_bit;                       /* error codes have I/D (SDM 3A 4.7) */
 	uint64_t large[MAX_LEVELS + 1];       /* [level] PTE_PS where a page can be that large */
 	uint64_t reserved[MAX_LEVELS + 1][2]; /* [level][maps a page] must be 0 if present */
+	/* [][enum hw_access]: a bit for each combination of TLB_RIGHTS (tlb.h), set where an entry
+	 * with these allows the access; but for protection keys. */
+	uint32_t allows[HW_PRIVILEGES][HW_FETCH + 1];
 };
 
 /* format.c */

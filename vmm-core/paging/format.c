@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Which bits the formats of paging-structure entries leave to software and which must be zero. */
 #include "paging/entry.h"
+#include "paging/tlb.h"
 
 #define BITS(high, low) (((2ull << (high)) - 1) & ~((1ull << (low)) - 1))
 
@@ -62,6 +63,27 @@ static void long_entries(bool nxe, unsigned maxphyaddr, struct paging_rules *rul
 	rules->reserved[5][false] |= PTE_PS;
 }
 
+/* What an entry with the bits @value of TLB_RIGHTS lets pass. */
+static bool value_allows(const struct paging_rules *rules, uint64_t value, enum hw_access access,
+			 enum hw_privilege privilege)
+{
+	const struct rights rights = {!!(value & TLB_WRITE), !!(value & TLB_USER),
+				      !!(value & TLB_EXECUTE), 0};
+
+	if (access != HW_FETCH && !(value & (access == HW_WRITE ? TLB_DIRTY : TLB_READ)))
+		return false;
+	return rights_allow(rules, rights, access, privilege);
+}
+
+static void tabulate_rights(struct paging_rules *rules)
+{
+	for (uint64_t value = 0; value <= TLB_RIGHTS; value++)
+		for (enum hw_privilege privilege = 0; privilege < HW_PRIVILEGES; privilege++)
+			for (enum hw_access access = HW_READ; access <= HW_FETCH; access++)
+				if (value_allows(rules, value, access, privilege))
+					rules->allows[privilege][access] |= 1u << value;
+}
+
 void paging_rules_of(const struct hw_paging *paging, unsigned maxphyaddr,
 		     struct paging_rules *ret_rules)
 {
@@ -80,6 +102,7 @@ void paging_rules_of(const struct hw_paging *paging, unsigned maxphyaddr,
 		two_level(paging->cr4 & CR4_PSE, maxphyaddr, ret_rules);
 	else if (ret_rules->format != FORMAT_UNPAGED)
 		long_entries(nxe, maxphyaddr, ret_rules);
+	tabulate_rights(ret_rules);
 }
 
 uint64_t pdpte_reserved(unsigned maxphyaddr)

@@ -251,16 +251,15 @@ static void drop(struct hw *hw, uint64_t gva, uint64_t value)
 	hw->public.attention = true;
 }
 
-static bool value_allows(const struct hw *hw, uint64_t value, enum hw_access access,
-			 enum hw_privilege privilege)
+static inline bool value_allows(const struct hw *hw, uint64_t value, enum hw_access access,
+				enum hw_privilege privilege)
 {
-	struct rights rights = {!!(value & TLB_WRITE), !!(value & TLB_USER),
-				!!(value & TLB_EXECUTE), entry_key(value)};
+	const struct rights rights = {!!(value & TLB_WRITE), !!(value & TLB_USER), false,
+				      entry_key(value)};
 
-	if (!(value & (access == HW_WRITE ? TLB_DIRTY : access == HW_READ ? TLB_READ : ~0ull)))
+	if (!(hw->rules.allows[privilege][access] >> (value & TLB_RIGHTS) & 1))
 		return false;
-	return rights_allow(&hw->rules, rights, access, privilege) &&
-	       !key_denies(&hw->rules, hw->guest.pkru, rights, access, privilege);
+	return !hw->rules.pke || !key_denies(&hw->rules, hw->guest.pkru, rights, access, privilege);
 }
 
 /* Nobody answers: reads see all ones, writes are lost. */

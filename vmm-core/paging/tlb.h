@@ -38,6 +38,7 @@ enum tlb_size { TLB_4K, TLB_2M, TLB_1G, TLB_SIZES };
 #define TLB_USER           (1ull << 2)
 #define TLB_EXECUTE        (1ull << 3)
 #define TLB_DIRTY          (1ull << 4) /* dirty bits of guest and EPT are known to be set */
+#define TLB_RIGHTS         31ull       /* all of these */
 #define TLB_GLOBAL         (1ull << 5)
 #define TLB_SIZE_SHIFT     6 /* enum tlb_size, 2 bits */
 #define TLB_FRAGMENT_SHIFT 8 /* the guest's page is larger than this entry: */
