@@ -606,6 +606,37 @@ static void test_an_endless_chain_of_faults_lets_the_caller_look_around(void **s
 	box_destroy(&box);
 }
 
+/* Each write to a frame that the walker reads as a table is counted, and is one look-up. */
+static void test_writes_to_a_table_are_counted_one_by_one(void **state)
+{
+	static const enum umbra_mode modes[] = {UMBRA_MODE_BARE, UMBRA_MODE_EPT};
+	static const uint64_t tables[] = {PT, PD};
+
+	for (unsigned i = 0; i < 4; i++) {
+		const struct umbra_counters *counters;
+		bool upper = tables[i / 2] == PD;
+		struct box box;
+
+		box_create(&box, modes[i % 2], UMBRA_CLOCK_INSTRUCTIONS);
+		box_code(&box, 0xf3, 0x48, 0xab,                 /* rep stosq */
+			 0x48, 0x89, 0x07,                       /* mov [rdi], rax */
+			 0x48, 0x89, 0x47, 0x08,                 /* mov [rdi+8], rax */
+			 0xf4);                                  /* hlt */
+		box.cpu->gpr[X86_RDI] = tables[i / 2] + 8 * 300; /* of what nobody uses */
+		box.cpu->gpr[X86_RCX] = 100;
+		box_run(&box, 100);
+		assert_true(box.cpu->halted);
+		counters = &hw_public(box.hw)->counters;
+		assert_int_equal(counters->guest_table_writes[0], 102);
+		assert_int_equal(counters->guest_table_writes_upper[0], upper ? 102 : 0);
+		assert_int_equal(counters->tlb_hits[UMBRA_TLB_l1_data] +
+					 counters->tlb_hits_l2[UMBRA_ACCESS_data] +
+					 counters->tlb_misses[UMBRA_ACCESS_data],
+				 102);
+		box_destroy(&box);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -639,6 +670,7 @@ int main(void)
 		cmocka_unit_test(test_code_where_nobody_answers_goes_on_in_the_next_page),
 		cmocka_unit_test(test_an_endless_chain_of_faults_lets_the_caller_look_around),
 		cmocka_unit_test(test_single_step_traps_after_each_instruction),
+		cmocka_unit_test(test_writes_to_a_table_are_counted_one_by_one),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -114,7 +114,7 @@ void hw_watch_frame(struct memory *memory, uint64_t hpa)
 
 		for (int n = HW_PRIVILEGES * HW_LOOKASIDE_SETS; n > 0; n--, slot++) {
 			if (slot->host == host)
-				slot->page[1] = HW_NO_PAGE;
+				slot->page[1] = slot->marked = HW_NO_PAGE;
 		}
 	}
 }
@@ -276,60 +276,94 @@ static uint8_t *to_device(struct hw *hw, uint64_t gpa)
 	return NULL;
 }
 
-/* The frame is marked: see to it, and say whether a later write may go by the lookaside. */
-static bool write_marked(struct hw *hw, uint64_t hpa)
+static void count_table_writes(struct hw *hw, uint8_t flags, uint64_t n)
+{
+	struct umbra_counters *counters = &hw->public.counters;
+
+	if (flags & FRAME_TABLE) {
+		counters->guest_table_writes[0] += n;
+		if (flags & FRAME_TABLE_UPPER)
+			counters->guest_table_writes_upper[0] += n;
+	}
+}
+
+/* A write to a frame that may be marked: sees to it. Returns the flags that are left. */
+static inline uint8_t frame_written(struct hw *hw, uint64_t hpa)
 {
 	struct frame *frame = &hw->memory->frames.frame[hpa >> 12];
 
-	if (frame->flags & FRAME_TABLE) {
-		hw->public.counters.guest_table_writes[0]++;
-		if (frame->flags & FRAME_TABLE_UPPER)
-			hw->public.counters.guest_table_writes_upper[0]++;
-	}
+	if (__builtin_expect(!frame->flags, 1))
+		return 0;
+	count_table_writes(hw, frame->flags, 1);
 	if (frame->flags & FRAME_CODE) {
 		frames_written(&hw->memory->frames, hpa);
 		hw_attention_all(hw->memory);
 	}
-	return !frame->flags;
+	return frame->flags;
+}
+
+bool hw_write_marked(struct hw *hw, const uint8_t *host, uint64_t n)
+{
+	const struct frames *frames = &hw->memory->frames;
+	uint8_t flags = frames->frame[(uint64_t)(host - frames->base) >> 12].flags;
+
+	if (flags & FRAME_CODE)
+		return false;
+	count_table_writes(hw, flags, n);
+	return true;
 }
 
 /* The translation is @value: gives the host byte, and lets the lookaside answer next time. */
-static uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access,
-		       enum hw_privilege privilege, uint64_t value)
+static inline uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access,
+			      enum hw_privilege privilege, uint64_t value)
 {
 	uint64_t offset = gva & ((1ull << tlb_shift[tlb_size(value)]) - 1);
-	uint64_t hpa = (value & TLB_ADDRESS) + offset;
-	uint64_t page = gva >> 12;
+	uint64_t hpa = (value & TLB_ADDRESS) + offset, frame = hpa >> 12;
+	uint64_t page = gva >> 12, set = page % HW_LOOKASIDE_SETS, writable;
 	struct frames *frames = &hw->memory->frames;
 	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS], *slot;
-	bool fetch = access == HW_FETCH, plain;
+	bool fetch = access == HW_FETCH;
+	uint8_t flags;
 
-	if (hpa >> 12 >= frames->count || hpa >> 12 == hw->memory->ones) {
+	if (__builtin_expect(frame >= frames->count || frame == hw->memory->ones, 0)) {
 		/* In bare: RAM is over. */
 		if (!fetch && memory_is_mmio(hw->memory, hpa))
 			return to_device(hw, hpa);
-		if (hpa >> 12 >= frames->count || access == HW_WRITE)
+		if (frame >= frames->count || access == HW_WRITE)
 			return open_bus(hw, gva);
 	}
 	memory_check_reach(hw->memory, hpa);
-	plain = access == HW_WRITE ? write_marked(hw, hpa) : !frames->frame[hpa >> 12].flags;
+	flags = access == HW_WRITE ? frame_written(hw, hpa) : frames->frame[frame].flags;
 
 	lookaside = fetch ? hw->public.fetch : hw->public.data;
-	slot = &lookaside[privilege][page % HW_LOOKASIDE_SETS];
+	/* All rights share the set: what is not its newest entry any more must be looked up. */
+	if (hw->lookaside_page[fetch][set] != page) {
+		hw->lookaside_page[fetch][set] = page;
+		for (int other = 0; other < HW_PRIVILEGES; other++)
+			hw_lookaside_forget(&lookaside[other][set]);
+	}
+	slot = &lookaside[privilege][set];
 	slot->host = frames_host(frames, hpa & ~PAGE_MASK);
 	slot->page[0] = fetch || value_allows(hw, value, HW_READ, privilege) ? page : HW_NO_PAGE;
-	slot->page[1] = !fetch && plain && hpa >> 12 != hw->memory->ones &&
-					value_allows(hw, value, HW_WRITE, privilege)
-				? page
-				: HW_NO_PAGE;
-	/* All rights share the set: what is not its newest entry any more must be looked up. */
-	for (int other = 0; other < HW_PRIVILEGES; other++) {
-		uint64_t *pages = lookaside[other][page % HW_LOOKASIDE_SETS].page;
+	writable =
+		!fetch && value_allows(hw, value, HW_WRITE, privilege) && frame != hw->memory->ones
+			? page
+			: HW_NO_PAGE;
+	slot->page[1] = flags ? HW_NO_PAGE : writable;
+	slot->marked = flags ? writable : HW_NO_PAGE;
+	return slot->host + (gva & PAGE_MASK);
+}
 
-		if (pages[0] != page)
-			pages[0] = HW_NO_PAGE;
-		if (pages[1] != page)
-			pages[1] = HW_NO_PAGE;
+/* The page is in the lookaside, but this write must be noticed. */
+static uint8_t *write_in_lookaside(struct hw *hw, struct hw_lookaside *slot, uint64_t gva)
+{
+	uint64_t hpa = (uint64_t)(slot->host - hw->memory->frames.base);
+
+	hw->public.mmio = false;
+	hw->public.counters.tlb_hits[UMBRA_TLB_l1_data]++;
+	if (!frame_written(hw, hpa)) {
+		slot->page[1] = slot->marked;
+		slot->marked = HW_NO_PAGE;
 	}
 	return slot->host + (gva & PAGE_MASK);
 }
@@ -338,10 +372,14 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
 			   enum hw_privilege privilege)
 {
 	struct umbra_counters *counters = &hw->public.counters;
+	struct hw_lookaside *slot = &hw->public.data[privilege][(gva >> 12) % HW_LOOKASIDE_SETS];
 	bool fetch = access == HW_FETCH;
 	enum umbra_tlb_level level;
-	uint64_t *value = look_up(hw, gva, fetch, &level);
+	uint64_t *value;
 
+	if (access == HW_WRITE && slot->marked == gva >> 12)
+		return write_in_lookaside(hw, slot, gva);
+	value = look_up(hw, gva, fetch, &level);
 	hw->public.mmio = false;
 	if (value) {
 		uint64_t found = *value;
@@ -398,7 +436,7 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
 			return NULL;
 		case HW_EMULATE:
 			memory_check_reach(hw->memory, hpa);
-			write_marked(hw, hpa);
+			frame_written(hw, hpa);
 			hw->public.attention = true;
 			return frames_host(&hw->memory->frames, hpa);
 		case HW_DISCARD: return open_bus(hw, gva);

@@ -43,6 +43,7 @@ enum hw_privilege { HW_SUPERVISOR, HW_USER, HW_SUPERVISOR_AC, HW_PRIVILEGES };
 struct hw_lookaside {
 	uint64_t page[2]; /* page number for which [0] reads or fetches, [1] writes are known to hit
 			   */
+	uint64_t marked;  /* the same as page[1], of a frame whose writes must be noticed */
 	uint8_t *host;    /* of the page's first byte */
 } __attribute__((aligned(32)));
 
@@ -66,6 +67,11 @@ struct hw_public {
 	uint64_t cycles; /* of the MMU and of exits, all that is not an instruction */
 	struct umbra_counters counters; /* this vCPU's own; published by the run loop */
 };
+
+static inline void hw_lookaside_forget(struct hw_lookaside *entry)
+{
+	entry->page[0] = entry->page[1] = entry->marked = HW_NO_PAGE;
+}
 
 struct hw;
 
@@ -108,6 +114,12 @@ static inline void hw_fetched_again(struct hw *hw, uint64_t n)
 {
 	hw_public(hw)->counters.tlb_hits[UMBRA_TLB_l1_instruction] += n;
 }
+
+/*
+ * @n more writes where the lookaside has a marked page, at @host; all within that page. False: code
+ * may be cached of it, each must be noticed by itself.
+ */
+bool hw_write_marked(struct hw *hw, const uint8_t *host, uint64_t n);
 
 /*
  * Code is cached by host frame. hw_frame_of(): the frame that holds a host byte that a translation

@@ -75,6 +75,9 @@ struct hw {
 	const struct processor *processor;
 	struct hw_vmm_entry vmm;
 
+	/* Whose slots these are in the lookaside, [fetches]: those of all rights have one page. */
+	uint64_t lookaside_page[2][HW_LOOKASIDE_SETS];
+
 	uint8_t *sink; /* a page for accesses that nobody answers */
 	bool failed;
 	char error_text[128];

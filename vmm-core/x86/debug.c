@@ -61,7 +61,7 @@ void x86_set_watch(struct x86_cpu *cpu, enum x86_watch bit, bool on)
 	cpu->watch |= (uint8_t)bit;
 	for (unsigned i = 0; i < sizeof(p->data) / sizeof(p->data[0]); i++)
 		for (unsigned j = 0; j < HW_LOOKASIDE_SETS; j++)
-			p->data[i][j].page[0] = p->data[i][j].page[1] = HW_NO_PAGE;
+			hw_lookaside_forget(&p->data[i][j]);
 }
 
 void x86_debug_changed(struct x86_cpu *cpu)

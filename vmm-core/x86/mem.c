@@ -88,12 +88,8 @@ static void forget_page(struct x86_cpu *cpu, uint64_t linear)
 {
 	struct hw_public *p = hw_public(cpu->hw);
 
-	for (unsigned i = 0; i < sizeof(p->data) / sizeof(p->data[0]); i++) {
-		struct hw_lookaside *entry =
-			&p->data[i][(linear >> PAGE_SHIFT) % HW_LOOKASIDE_SETS];
-
-		entry->page[0] = entry->page[1] = HW_NO_PAGE;
-	}
+	for (unsigned i = 0; i < sizeof(p->data) / sizeof(p->data[0]); i++)
+		hw_lookaside_forget(&p->data[i][(linear >> PAGE_SHIFT) % HW_LOOKASIDE_SETS]);
 }
 
 static bool find_part(struct x86_cpu *cpu, uint64_t linear, enum hw_access access,

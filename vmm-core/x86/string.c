@@ -5,7 +5,7 @@
  * Each iteration is a step of its own and makes its own TLB look-ups. Where both operands' pages
  * are in the lookaside, iterations that stay within them are done at once: a lookaside entry is the
  * most recently used one of its set, two that are both there do not disturb each other, and so each
- * iteration would only add a hit for each operand.
+ * iteration would only add a hit for each operand, and to a page table a write of one.
  *
  * In two things makes of processors differ. Intel's CMPS and SCAS set flags when the repetition is
  * over, not before: a fault leaves them as they were (SDM 2B REP); AMD's are those of the last
@@ -85,13 +85,10 @@ ALWAYS_INLINE uint64_t elements_in_page(uint64_t offset, unsigned size)
 }
 
 /* Looks without counting. */
-ALWAYS_INLINE uint8_t *peek(struct x86_cpu *cpu, uint64_t linear, bool write)
+ALWAYS_INLINE struct hw_lookaside *slot_of(struct x86_cpu *cpu, uint64_t linear)
 {
-	uint64_t page = linear >> PAGE_SHIFT;
-	struct hw_lookaside *entry =
-		&hw_public(cpu->hw)->data[cpu->privilege][page % HW_LOOKASIDE_SETS];
-
-	return entry->page[write] == page ? entry->host + (linear & PAGE_MASK) : NULL;
+	return &hw_public(cpu->hw)
+			->data[cpu->privilege][(linear >> PAGE_SHIFT) % HW_LOOKASIDE_SETS];
 }
 
 ALWAYS_INLINE void fill(uint8_t *to, uint64_t value, uint64_t n, unsigned size)
@@ -121,27 +118,32 @@ ALWAYS_INLINE uint64_t bulk(struct x86_cpu *cpu, const struct x86_insn *insn, en
 {
 	struct hw_public *p = hw_public(cpu->hw);
 	uint64_t from = cpu->gpr[X86_RSI], to = cpu->gpr[X86_RDI], n;
+	const struct hw_lookaside *slot_to, *slot_from;
 	uint8_t *host_from = NULL, *host_to;
 
 	if (cpu->code_mode != X86_CODE_64 || insn->address_size != 8 || (cpu->rflags & RFLAGS_DF))
 		return 0;
-	host_to = peek(cpu, to, true);
-	if (!host_to)
+	slot_to = slot_of(cpu, to);
+	if (slot_to->page[1] != to >> PAGE_SHIFT && slot_to->marked != to >> PAGE_SHIFT)
 		return 0;
+	host_to = slot_to->host + (to & PAGE_MASK);
 	n = elements_in_page(to, size);
 	if (op == STRING_MOVS) {
 		uint64_t linear = from;
 
 		if (insn->segment >= X86_FS)
 			linear += cpu->segment[insn->segment].base;
-		host_from = peek(cpu, linear, false);
-		if (!host_from)
+		slot_from = slot_of(cpu, linear);
+		if (slot_from->page[0] != linear >> PAGE_SHIFT)
 			return 0;
+		host_from = slot_from->host + (linear & PAGE_MASK);
 		if (n > elements_in_page(linear, size))
 			n = elements_in_page(linear, size);
 	}
 	if (n > limit)
 		n = limit;
+	if (slot_to->marked == to >> PAGE_SHIFT && !hw_write_marked(cpu->hw, host_to, n))
+		return 0;
 	if (op == STRING_MOVS) {
 		copy(host_to, host_from, n, size);
 		cpu->gpr[X86_RSI] += n * size;
