@@ -28,6 +28,7 @@
 #define EPT_X              (1ull << 2)
 #define EPT_RWX            (EPT_R | EPT_W | EPT_X)
 #define EPT_TYPE_SHIFT     3
+#define EPT_TYPE_MASK      7u
 #define EPT_MEMORY_TYPE_WB (6ull << EPT_TYPE_SHIFT)
 #define EPT_PS             (1ull << 7)
 #define EPT_A              (1ull << 8)
@@ -74,8 +75,12 @@ void paging_rules_of(const struct hw_paging *paging, unsigned maxphyaddr,
 		     struct paging_rules *ret_rules);
 /* Bits 2:1, 8:5 and those above MAXPHYADDR of a present PDPTE register (SDM 3A 4.4.1). */
 uint64_t pdpte_reserved(unsigned maxphyaddr);
-/* SDM 3C 28.3.3.1; @entry is present. */
-bool ept_misconfigured(uint64_t entry, unsigned level, unsigned maxphyaddr);
+/* Bits of EPT's entries that must be 0: [level][maps a page]. */
+struct ept_rules {
+	uint64_t reserved[MAX_LEVELS + 1][2];
+};
+
+void ept_rules_of(unsigned maxphyaddr, struct ept_rules *ret_rules);
 
 /* The index into a table of 512 entries. */
 static inline unsigned entry_index(uint64_t address, unsigned level)
@@ -84,19 +89,19 @@ static inline unsigned entry_index(uint64_t address, unsigned level)
 }
 
 /* What one entry of @level maps, as a power of 2. */
-static inline unsigned level_shift(const struct paging_rules *rules, unsigned level)
+static inline unsigned level_shift(unsigned index_bits, unsigned level)
 {
-	return 12 + rules->index_bits * (level - 1);
+	return 12 + index_bits * (level - 1);
 }
 
-static inline unsigned table_index(const struct paging_rules *rules, uint64_t gva, unsigned level)
+static inline unsigned table_index(unsigned index_bits, uint64_t gva, unsigned level)
 {
-	return gva >> level_shift(rules, level) & ((1u << rules->index_bits) - 1);
+	return gva >> level_shift(index_bits, level) & ((1u << index_bits) - 1);
 }
 
-static inline unsigned entry_size(const struct paging_rules *rules)
+static inline unsigned entry_size(unsigned index_bits)
 {
-	return rules->index_bits == 10 ? sizeof(uint32_t) : sizeof(uint64_t);
+	return index_bits == 10 ? sizeof(uint32_t) : sizeof(uint64_t);
 }
 
 static inline bool entry_is_leaf(const struct paging_rules *rules, uint64_t entry, unsigned level)
@@ -110,11 +115,28 @@ static inline uint64_t entry_reserved(const struct paging_rules *rules, uint64_t
 	return entry & rules->reserved[level][entry_is_leaf(rules, entry, level)];
 }
 
+static inline bool ept_is_leaf(uint64_t entry, unsigned level)
+{
+	return level == 1 || (level <= 3 && (entry & EPT_PS));
+}
+
+/* SDM 3C 28.3.3.1; @entry is present. */
+static inline bool ept_misconfigured(const struct ept_rules *rules, uint64_t entry, unsigned level)
+{
+	const unsigned bad_types = 1u << 2 | 1u << 3 | 1u << 7;
+	bool leaf = ept_is_leaf(entry, level);
+
+	if ((entry & rules->reserved[level][leaf]) || (entry & (EPT_R | EPT_W)) == EPT_W)
+		return true;
+	return leaf && (bad_types >> (entry >> EPT_TYPE_SHIFT & EPT_TYPE_MASK) & 1);
+}
+
 /* Where a page begins. */
 static inline uint64_t leaf_address(const struct paging_rules *rules, uint64_t entry,
 				    unsigned level)
 {
-	uint64_t address = entry & ENTRY_ADDRESS & ~((1ull << level_shift(rules, level)) - 1);
+	uint64_t address =
+		entry & ENTRY_ADDRESS & ~((1ull << level_shift(rules->index_bits, level)) - 1);
 
 	/* PSE-36: bits 20:13 are bits 39:32 of a 4M page's address. */
 	if (rules->format == FORMAT_2_LEVEL && level == 2)

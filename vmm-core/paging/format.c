@@ -10,7 +10,6 @@
 #define RESERVED_1G        BITS(29, 13)
 #define RESERVED_4M        BITS(21, 21)
 
-#define EPT_TYPE_MASK      7u
 #define EPT_RESERVED_UPPER BITS(7, 3) /* of PML5Es and PML4Es */
 #define EPT_RESERVED_TABLE BITS(6, 3)
 #define EPT_RESERVED_2M    BITS(20, 12)
@@ -110,21 +109,16 @@ uint64_t pdpte_reserved(unsigned maxphyaddr)
 	return BITS(2, 1) | BITS(8, 5) | BITS(63, maxphyaddr);
 }
 
-bool ept_misconfigured(uint64_t entry, unsigned level, unsigned maxphyaddr)
+void ept_rules_of(unsigned maxphyaddr, struct ept_rules *ret_rules)
 {
-	bool leaf = level == 1 || (level <= 3 && (entry & EPT_PS));
-	unsigned type = entry >> EPT_TYPE_SHIFT & EPT_TYPE_MASK;
-	uint64_t reserved = maxphyaddr < 52 ? BITS(51, maxphyaddr) : 0;
+	const uint64_t wide = maxphyaddr < 52 ? BITS(51, maxphyaddr) : 0;
 
-	if ((entry & (EPT_R | EPT_W)) == EPT_W)
-		return true;
-	if (level >= 4)
-		reserved |= EPT_RESERVED_UPPER;
-	else if (!leaf)
-		reserved |= EPT_RESERVED_TABLE;
-	else if (level == 3)
-		reserved |= EPT_RESERVED_1G;
-	else if (level == 2)
-		reserved |= EPT_RESERVED_2M;
-	return (entry & reserved) || (leaf && (type == 2 || type == 3 || type == 7));
+	*ret_rules = (struct ept_rules){{{0}}};
+	for (unsigned level = 1; level <= MAX_LEVELS; level++) {
+		ret_rules->reserved[level][false] =
+			wide | (level >= 4 ? EPT_RESERVED_UPPER : EPT_RESERVED_TABLE);
+		ret_rules->reserved[level][true] = wide;
+	}
+	ret_rules->reserved[3][true] |= EPT_RESERVED_1G;
+	ret_rules->reserved[2][true] |= EPT_RESERVED_2M;
 }

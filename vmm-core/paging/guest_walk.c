@@ -52,7 +52,7 @@ bool guest_walk(struct vmm *vmm, struct hw *hw, uint64_t gva, enum hw_access acc
 {
 	const struct paging_rules *rules = &hw->guest_rules;
 	uint64_t table = hw->guest.cr3 & ENTRY_ADDRESS, gpa[MAX_LEVELS], entry;
-	unsigned level = rules->levels, size = entry_size(rules);
+	unsigned level = rules->levels, size = entry_size(rules->index_bits);
 	uint32_t code = fault_code(rules, access, privilege);
 	struct rights *rights = &ret_walk->rights;
 	bool write = access == HW_WRITE, denied;
@@ -65,7 +65,7 @@ bool guest_walk(struct vmm *vmm, struct hw *hw, uint64_t gva, enum hw_access acc
 		table &= ENTRY_ADDRESS;
 	}
 	for (;; level--) {
-		unsigned index = table_index(rules, gva, level);
+		unsigned index = table_index(rules->index_bits, gva, level);
 
 		gpa[level - 1] = table + index * size;
 		entry = read_entry(vmm, gpa[level - 1], size);
@@ -95,9 +95,10 @@ bool guest_walk(struct vmm *vmm, struct hw *hw, uint64_t gva, enum hw_access acc
 	ret_walk->leaf = level;
 	for (unsigned l = rules->levels; l >= level; l--)
 		set_bits(vmm, hw, gpa[l - 1], ret_walk->entry[l - 1],
-			 PTE_A | (l == level && write ? PTE_D : 0), l, table_index(rules, gva, l));
+			 PTE_A | (l == level && write ? PTE_D : 0), l,
+			 table_index(rules->index_bits, gva, l));
 	ret_walk->dirty = write || (entry & PTE_D);
 	ret_walk->gpa = leaf_address(rules, entry, level) |
-			(gva & ((1ull << level_shift(rules, level)) - 1));
+			(gva & ((1ull << level_shift(rules->index_bits, level)) - 1));
 	return true;
 }

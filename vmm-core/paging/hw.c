@@ -21,7 +21,7 @@ int hw_create(struct memory *memory, const struct umbra_cost *cost,
 	hw->memory = memory;
 	hw->cost = *cost;
 	hw->processor = processor;
-	hw->maxphyaddr = processor->maxphyaddr;
+	hw_set_maxphyaddr(hw, processor->maxphyaddr);
 	hw->sink = aligned_alloc(PAGE_SIZE, PAGE_SIZE); /* in-page offsets hold for it too */
 	if (!hw->sink || tlb_create(&hw->tlb, processor) < 0) {
 		free(hw->sink);
@@ -53,7 +53,8 @@ void hw_destroy(struct hw *hw)
 
 void hw_set_maxphyaddr(struct hw *hw, unsigned bits)
 {
-	hw->maxphyaddr = bits;
+	hw->maxphyaddr = (uint8_t)bits;
+	ept_rules_of(bits, &hw->ept_rules);
 }
 
 unsigned hw_maxphyaddr(const struct hw *hw)

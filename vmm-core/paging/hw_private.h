@@ -63,6 +63,7 @@ struct hw {
 	struct paging_rules rules;
 	uint64_t pdpte[4]; /* PAE: read at MOV to CR3 (SDM 3A 4.4.1) */
 	uint8_t maxphyaddr;
+	struct ept_rules ept_rules; /* that follow from it */
 	uint32_t intercepts;
 
 	/* The guest's own values (VMCS guest-state area and read shadows). */

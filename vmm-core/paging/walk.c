@@ -127,7 +127,7 @@ static enum walk_status walk_nested(struct walker *walker, uint64_t gpa, uint64_
 	for (;; level--) {
 		uint64_t hpa = table + entry_index(gpa, level) * sizeof(uint64_t);
 		uint64_t entry = read_entry(hw, hpa, sizeof(uint64_t)), bits = EPT_A;
-		bool leaf = level == 1 || (level <= 3 && (entry & EPT_PS));
+		bool leaf = ept_is_leaf(entry, level);
 
 		walker->references_nested++;
 		if (hw->trace)
@@ -135,7 +135,7 @@ static enum walk_status walk_nested(struct walker *walker, uint64_t gpa, uint64_
 					entry, gpa);
 		if (!(entry & EPT_RWX))
 			return WALK_VIOLATION;
-		if (ept_misconfigured(entry, level, hw->maxphyaddr))
+		if (ept_misconfigured(&hw->ept_rules, entry, level))
 			return WALK_MISCONFIGURATION;
 		rights &= entry;
 		if (leaf && (need & EPT_W))
@@ -273,8 +273,10 @@ static enum walk_status fault(struct walk *walk, uint32_t code)
 	return WALK_FAULT;
 }
 
-static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw_access access,
-				    enum hw_privilege privilege, struct walk *ret)
+/* @index_bits is that of the rules, and a constant in the usual case. */
+static inline __attribute__((always_inline)) enum walk_status walk_tables_of(
+	struct walker *walker, uint64_t gva, enum hw_access access, enum hw_privilege privilege,
+	unsigned index_bits, struct walk *ret)
 {
 	struct hw *hw = walker->hw;
 	const struct paging_rules *rules = &hw->rules;
@@ -283,17 +285,17 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 	uint32_t code = fault_code(rules, access, privilege);
 	struct rights rights = RIGHTS_ALL;
 	uint64_t table_gpa = hw->cr3, entry, known, hpa;
-	unsigned level, size = entry_size(rules);
+	unsigned level, size = entry_size(index_bits);
 	enum walk_status status;
 	uint64_t flags;
 
-	known = find_cached(walker, hw->tlb.linear, hw->tlb.pcid, gva, rules->index_bits,
-			    rules->levels, &level);
+	known = find_cached(walker, hw->tlb.linear, hw->tlb.pcid, gva, index_bits, rules->levels,
+			    &level);
 	if (level < rules->levels) {
 		rights.write = known & TLB_WRITE;
 		rights.user = known & TLB_USER;
 		rights.execute = known & TLB_EXECUTE;
-		hpa = (known & ENTRY_ADDRESS) + table_index(rules, gva, level) * size;
+		hpa = (known & ENTRY_ADDRESS) + table_index(index_bits, gva, level) * size;
 	} else {
 		if (rules->format == FORMAT_PAE) {
 			table_gpa = hw->pdpte[gva >> 30 & 3];
@@ -301,13 +303,13 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 				return fault(ret, code);
 			table_gpa &= ENTRY_ADDRESS;
 		}
-		status = walk_table(walker, table_gpa + table_index(rules, gva, level) * size, ret,
-				    &hpa);
+		status = walk_table(walker, table_gpa + table_index(index_bits, gva, level) * size,
+				    ret, &hpa);
 		if (status != WALK_OK)
 			return status;
 	}
 	for (;; level--) {
-		unsigned index = table_index(rules, gva, level);
+		unsigned index = table_index(index_bits, gva, level);
 
 		entry = read_entry(hw, hpa, size);
 		walker->references_guest++;
@@ -326,12 +328,13 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 		ad_later(walker, hpa, entry, PTE_A, level, false);
 		table_gpa = entry & ENTRY_ADDRESS;
 		/* A combined mapping is cached (SDM 3C 28.4.1): it needs the table's HPA. */
-		status = walk_table(walker, table_gpa + table_index(rules, gva, level - 1) * size,
-				    ret, &hpa);
+		status = walk_table(walker,
+				    table_gpa + table_index(index_bits, gva, level - 1) * size, ret,
+				    &hpa);
 		if (status != WALK_OK)
 			return status;
 		fill_later(walker, hw->tlb.linear, level - 1,
-			   walk_tag(hw->tlb.pcid, gva, level_shift(rules, level)),
+			   walk_tag(hw->tlb.pcid, gva, level_shift(index_bits, level)),
 			   (hpa & ENTRY_ADDRESS) | rights_flags(rights));
 	}
 	rights.key = entry_key(entry);
@@ -349,8 +352,16 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 		(uint64_t)rights.key << TLB_KEY_SHIFT;
 	return finish_walk(walker,
 			   leaf_address(rules, entry, level) |
-				   (gva & ((1ull << level_shift(rules, level)) - 1)),
-			   access, level_shift(rules, level), flags, ret);
+				   (gva & ((1ull << level_shift(index_bits, level)) - 1)),
+			   access, level_shift(index_bits, level), flags, ret);
+}
+
+static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw_access access,
+				    enum hw_privilege privilege, struct walk *ret)
+{
+	if (__builtin_expect(walker->hw->rules.index_bits == 9, 1))
+		return walk_tables_of(walker, gva, access, privilege, 9, ret);
+	return walk_tables_of(walker, gva, access, privilege, 10, ret);
 }
 
 enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
@@ -376,7 +387,8 @@ enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
 		 */
 		for (unsigned level = 2; level <= hw->rules.levels; level++)
 			cache_remove(&hw->tlb.linear[level - 2],
-				     walk_tag(hw->tlb.pcid, gva, level_shift(&hw->rules, level)));
+				     walk_tag(hw->tlb.pcid, gva,
+					      level_shift(hw->rules.index_bits, level)));
 		walker.nr_fills = walker.nr_ad = 0;
 		status = walk_tables(&walker, gva, access, privilege, ret_walk);
 	}
