@@ -28,6 +28,7 @@ int hw_create(struct memory *memory, const struct umbra_cost *cost,
 		free(hw);
 		return -ENOMEM;
 	}
+	memset(hw->lookaside_used, true, sizeof(hw->lookaside_used));
 	hw_flush(hw);
 	hw->public.counters.tlb_flushes[0] = 0;
 	memory->hw[memory->nr_hw++] = hw;
@@ -83,20 +84,38 @@ const char *hw_error_text(const struct hw *hw)
 	return hw->error_text;
 }
 
-static void lookaside_flush(struct hw *hw,
-			    struct hw_lookaside lookaside[HW_PRIVILEGES][HW_LOOKASIDE_SETS])
+static void lookaside_flush(struct hw *hw, bool fetch)
 {
-	/* Page numbers have 52 bits at most: all ones is none. */
-	memset(lookaside, 0xff, HW_PRIVILEGES * sizeof(lookaside[0]));
+	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS] =
+		fetch ? hw->public.fetch : hw->public.data;
+
+	for (int privilege = 0; privilege < HW_PRIVILEGES; privilege++) {
+		if (!hw->lookaside_used[fetch][privilege])
+			continue;
+		/* Page numbers have 52 bits at most: all ones is none. */
+		memset(lookaside[privilege], 0xff, sizeof(lookaside[privilege]));
+		hw->lookaside_used[fetch][privilege] = false;
+	}
 	/* What the CPU fetched last may no longer hit without a look-up. */
-	if (lookaside == hw->public.fetch)
+	if (fetch)
 		hw->public.attention = true;
 }
 
 void hw_lookaside_flush(struct hw *hw)
 {
-	lookaside_flush(hw, hw->public.data);
-	lookaside_flush(hw, hw->public.fetch);
+	lookaside_flush(hw, false);
+	lookaside_flush(hw, true);
+}
+
+void hw_lookaside_drop(struct hw *hw, uint64_t gva)
+{
+	unsigned set = (gva >> 12) % HW_LOOKASIDE_SETS;
+
+	for (int privilege = 0; privilege < HW_PRIVILEGES; privilege++) {
+		hw_lookaside_forget(&hw->public.data[privilege][set]);
+		hw_lookaside_forget(&hw->public.fetch[privilege][set]);
+	}
+	hw->public.attention = true;
 }
 
 void hw_flush(struct hw *hw)
@@ -147,11 +166,10 @@ static uint64_t tag_of(const struct tlb *tlb, uint64_t gva, uint64_t value)
  * The newest entry of a set for 4K pages is another one. Where sets are fewer than slots of the
  * lookaside, a slot that the new one does not overwrite may hold the old one.
  */
-static void newest_changed(struct hw *hw, const struct cache *l1,
-			   struct hw_lookaside lookaside[HW_PRIVILEGES][HW_LOOKASIDE_SETS])
+static void newest_changed(struct hw *hw, const struct cache *l1, bool fetch)
 {
 	if (l1->sets < HW_LOOKASIDE_SETS)
-		lookaside_flush(hw, lookaside);
+		lookaside_flush(hw, fetch);
 }
 
 /*
@@ -162,8 +180,6 @@ static uint64_t *look_up(struct hw *hw, uint64_t gva, bool fetch, enum umbra_tlb
 {
 	struct tlb *tlb = &hw->tlb;
 	struct cache *l1 = fetch ? tlb->l1_instruction : tlb->l1_data;
-	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS] =
-		fetch ? hw->public.fetch : hw->public.data;
 	bool moved = false;
 	uint64_t *value;
 
@@ -171,7 +187,7 @@ static uint64_t *look_up(struct hw *hw, uint64_t gva, bool fetch, enum umbra_tlb
 	value = find(tlb, &l1[TLB_4K], gva, TLB_4K, &moved);
 	if (value) {
 		if (moved)
-			newest_changed(hw, &l1[TLB_4K], lookaside);
+			newest_changed(hw, &l1[TLB_4K], fetch);
 		return value;
 	}
 	value = tlb->has[TLB_2M] ? find(tlb, &l1[TLB_2M], gva, TLB_2M, &moved) : NULL;
@@ -180,20 +196,20 @@ static uint64_t *look_up(struct hw *hw, uint64_t gva, bool fetch, enum umbra_tlb
 	if (value) {
 		/* The lookaside has slots by 4K page: those of the entry that was the newest go. */
 		if (moved)
-			lookaside_flush(hw, lookaside);
+			lookaside_flush(hw, fetch);
 		return value;
 	}
 	*ret_level = UMBRA_TLB_l2;
 	value = find(tlb, &tlb->l2, gva, TLB_4K, NULL);
 	if (value) {
 		cache_insert(&l1[TLB_4K], tag_of(tlb, gva, *value), *value);
-		newest_changed(hw, &l1[TLB_4K], lookaside);
+		newest_changed(hw, &l1[TLB_4K], fetch);
 		return value;
 	}
 	value = tlb->has[TLB_2M] ? find(tlb, &tlb->l2, gva, TLB_2M, NULL) : NULL;
 	if (value) {
 		cache_insert(&l1[TLB_2M], tag_of(tlb, gva, *value), *value);
-		lookaside_flush(hw, lookaside);
+		lookaside_flush(hw, fetch);
 	}
 	return value;
 }
@@ -212,8 +228,6 @@ static void insert(struct hw *hw, uint64_t gva, bool fetch, uint64_t value)
 								UMBRA_PAGE_1g};
 	struct tlb *tlb = &hw->tlb;
 	struct cache *l1 = fetch ? tlb->l1_instruction : tlb->l1_data;
-	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS] =
-		fetch ? hw->public.fetch : hw->public.data;
 	enum tlb_size size;
 	uint64_t tag;
 
@@ -227,9 +241,9 @@ static void insert(struct hw *hw, uint64_t gva, bool fetch, uint64_t value)
 		tlb_note_fragment(tlb, gva, value);
 	cache_insert(&l1[size], tag, value);
 	if (size == TLB_4K)
-		newest_changed(hw, &l1[TLB_4K], lookaside);
+		newest_changed(hw, &l1[TLB_4K], fetch);
 	else
-		lookaside_flush(hw, lookaside);
+		lookaside_flush(hw, fetch);
 	if (size != TLB_1G)
 		cache_insert(&tlb->l2, tag, value);
 	hw->public.counters.tlb_fills[counted[size]]++;
@@ -243,13 +257,7 @@ static void drop(struct hw *hw, uint64_t gva, uint64_t value)
 		hw_lookaside_flush(hw);
 		return;
 	}
-	for (int privilege = 0; privilege < HW_PRIVILEGES; privilege++) {
-		unsigned set = (gva >> 12) % HW_LOOKASIDE_SETS;
-
-		memset(&hw->public.data[privilege][set], 0xff, sizeof(struct hw_lookaside));
-		memset(&hw->public.fetch[privilege][set], 0xff, sizeof(struct hw_lookaside));
-	}
-	hw->public.attention = true;
+	hw_lookaside_drop(hw, gva);
 }
 
 static inline bool value_allows(const struct hw *hw, uint64_t value, enum hw_access access,
@@ -343,6 +351,7 @@ static inline uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access
 		for (int other = 0; other < HW_PRIVILEGES; other++)
 			hw_lookaside_forget(&lookaside[other][set]);
 	}
+	hw->lookaside_used[fetch][privilege] = true;
 	slot = &lookaside[privilege][set];
 	slot->host = frames_host(frames, hpa & ~PAGE_MASK);
 	slot->page[0] = fetch || value_allows(hw, value, HW_READ, privilege) ? page : HW_NO_PAGE;

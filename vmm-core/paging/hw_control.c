@@ -127,8 +127,10 @@ void hw_invlpg(struct hw *hw, uint64_t gva)
 		hw->vmm.invlpg(hw->vmm.vmm, hw, gva);
 	}
 	hw_charge(hw, hw->cost.invlpg);
-	tlb_invalidate(&hw->tlb, hw->tlb.pcid, gva, true);
-	hw_lookaside_flush(hw);
+	if (tlb_invalidate(&hw->tlb, hw->tlb.pcid, gva, true))
+		hw_lookaside_flush(hw);
+	else
+		hw_lookaside_drop(hw, gva);
 }
 
 void hw_invpcid(struct hw *hw, enum hw_invpcid type, uint16_t pcid, uint64_t gva)

@@ -78,6 +78,7 @@ struct hw {
 
 	/* Whose slots these are in the lookaside, [fetches]: those of all rights have one page. */
 	uint64_t lookaside_page[2][HW_LOOKASIDE_SETS];
+	bool lookaside_used[2][HW_PRIVILEGES]; /* since they were last flushed */
 
 	uint8_t *sink; /* a page for accesses that nobody answers */
 	bool failed;
@@ -102,6 +103,8 @@ void hw_flush(struct hw *hw);
 void hw_set_registers(struct hw *hw);
 /* The CPU's look-aside of the TLB: of what changes rights or the newest entry of a set. */
 void hw_lookaside_flush(struct hw *hw);
+/* The same of one page. */
+void hw_lookaside_drop(struct hw *hw, uint64_t gva);
 /* The frame got a flag: every vCPU's writes to it must come by the slow path from now on. */
 void hw_watch_frame(struct memory *memory, uint64_t hpa);
 /* What was written may be code, and any vCPU may have it cached: each looks before it goes on. */

@@ -167,14 +167,23 @@ static void pick_from_arrays(struct tlb *tlb, uint64_t mask, uint64_t tag)
 		cache_pick(arrays[i], mask, tag | tlb->epoch << TAG_EPOCH_SHIFT);
 }
 
+static void flush_linear(struct tlb *tlb)
+{
+	if (tlb->linear_epoch++ < LAST_EPOCH)
+		return;
+	tlb->linear_epoch = 0;
+	for (int i = 0; i < WALK_CACHE_COUNT; i++)
+		cache_empty(&tlb->linear[i]);
+}
+
 static void flush_walk_caches(struct tlb *tlb, uint16_t pcid)
 {
-	for (int i = 0; i < WALK_CACHE_COUNT; i++) {
-		if (tlb->has_other_pcid)
-			cache_pick(&tlb->linear[i], TAG_PCID, (uint64_t)pcid << TAG_PCID_SHIFT);
-		else
-			cache_empty(&tlb->linear[i]);
+	if (!tlb->has_other_pcid) {
+		flush_linear(tlb);
+		return;
 	}
+	for (int i = 0; i < WALK_CACHE_COUNT; i++)
+		cache_pick(&tlb->linear[i], TAG_PCID, (uint64_t)pcid << TAG_PCID_SHIFT);
 }
 
 void tlb_flush(struct tlb *tlb)
@@ -192,8 +201,7 @@ void tlb_flush(struct tlb *tlb)
 		for (int i = 0; i < NR_ARRAYS; i++)
 			cache_empty(arrays[i]);
 	}
-	for (int i = 0; i < WALK_CACHE_COUNT; i++)
-		cache_empty(&tlb->linear[i]);
+	flush_linear(tlb);
 }
 
 void tlb_flush_pcid(struct tlb *tlb, uint16_t pcid)
@@ -214,8 +222,7 @@ void tlb_flush_not_global(struct tlb *tlb)
 		return;
 	}
 	pick_from_arrays(tlb, TAG_EPOCH | TAG_GLOBAL, 0);
-	for (int i = 0; i < WALK_CACHE_COUNT; i++)
-		cache_empty(&tlb->linear[i]);
+	flush_linear(tlb);
 }
 
 void tlb_flush_nested(struct tlb *tlb)
@@ -237,13 +244,14 @@ bool cache_remove(struct cache *cache, uint64_t tag)
 	return false;
 }
 
-void tlb_remove(struct tlb *tlb, uint64_t tag, enum tlb_size size)
+bool tlb_remove(struct tlb *tlb, uint64_t tag, enum tlb_size size)
 {
-	cache_remove(&tlb->l1_data[size], tag);
+	bool removed = cache_remove(&tlb->l1_data[size], tag);
+
 	if (size == TLB_1G)
-		return;
-	cache_remove(&tlb->l1_instruction[size], tag);
-	cache_remove(&tlb->l2, tag);
+		return removed;
+	removed |= cache_remove(&tlb->l1_instruction[size], tag);
+	return removed | cache_remove(&tlb->l2, tag);
 }
 
 /* [fragment code]: the size of the guest's page. */
@@ -308,16 +316,24 @@ static void remove_fragments(struct tlb *tlb, uint16_t pcid, uint64_t gva, bool 
 	}
 }
 
-void tlb_invalidate(struct tlb *tlb, uint16_t pcid, uint64_t gva, bool global)
+bool tlb_invalidate(struct tlb *tlb, uint16_t pcid, uint64_t gva, bool global)
 {
+	bool more = false;
+
 	for (enum tlb_size size = TLB_4K; size < TLB_SIZES; size++) {
+		bool removed;
+
 		if (!tlb->has[size])
 			continue;
-		tlb_remove(tlb, tlb_tag(tlb, pcid, gva, size), size);
+		removed = tlb_remove(tlb, tlb_tag(tlb, pcid, gva, size), size);
 		if (global && tlb->has_global)
-			tlb_remove(tlb, tlb_tag_global(tlb, gva, size), size);
+			removed |= tlb_remove(tlb, tlb_tag_global(tlb, gva, size), size);
+		more |= removed && size != TLB_4K;
 	}
-	if (may_have_fragments(tlb, gva))
+	if (may_have_fragments(tlb, gva)) {
 		remove_fragments(tlb, pcid, gva, global);
+		more = true;
+	}
 	flush_walk_caches(tlb, pcid);
+	return more;
 }

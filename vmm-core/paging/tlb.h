@@ -9,8 +9,8 @@
  * alone; fetches keep pieces of 2M. Walk caches are filled when the walk has succeeded.
  *
  * Entries are tagged with the PCID, or as global. A flush of everything starts a new epoch, which
- * is part of every tag of the TLB. Entries of older epochs sink to the end of their sets as empty
- * ways would. What a flush has to pick is looked for.
+ * is part of every tag of the TLB; walk caches have an epoch of their own. Entries of older epochs
+ * sink to the end of their sets as empty ways would. What a flush has to pick is looked for.
  */
 #ifndef PAGING_TLB_H
 #define PAGING_TLB_H
@@ -65,11 +65,11 @@ struct tlb {
 	struct cache
 		linear[WALK_CACHE_COUNT]; /* by linear address: the tables that CR3 points at */
 	struct cache nested[WALK_CACHE_COUNT]; /* by guest-physical address: EPT tables */
-	uint64_t epoch;
-	uint16_t pcid;       /* the present one */
-	bool has[TLB_SIZES]; /* there may be such entries in this epoch */
-	bool has_global;     /* ... and global ones */
-	bool has_other_pcid; /* ... and ones of another PCID than 0 */
+	uint64_t epoch, linear_epoch;          /* of the arrays and of linear[] */
+	uint16_t pcid;                         /* the present one */
+	bool has[TLB_SIZES];                   /* there may be such entries in this epoch */
+	bool has_global;                       /* ... and global ones */
+	bool has_other_pcid;                   /* ... and ones of another PCID than 0 */
 	/* Which large pages of the guest may be here in pieces, and of which sizes: a filter by a
 	 * hash. */
 	uint64_t fragments[(1u << FRAGMENT_FILTER_BITS) / 64];
@@ -101,12 +101,15 @@ void tlb_flush(struct tlb *tlb);
 void tlb_flush_pcid(struct tlb *tlb, uint16_t pcid);
 /* All PCIDs; global entries stay. */
 void tlb_flush_not_global(struct tlb *tlb);
-/* The page of an address, and all walk caches of the PCID; @global: its global entries too. */
-void tlb_invalidate(struct tlb *tlb, uint16_t pcid, uint64_t gva, bool global);
+/*
+ * The page of an address, and all walk caches of the PCID; @global: its global entries too. Returns
+ * whether more than one page of 4K may have gone.
+ */
+bool tlb_invalidate(struct tlb *tlb, uint16_t pcid, uint64_t gva, bool global);
 /* Forgets guest-physical mappings (INVEPT). */
 void tlb_flush_nested(struct tlb *tlb);
-/* Takes one entry out of all levels: @tag of that size. */
-void tlb_remove(struct tlb *tlb, uint64_t tag, enum tlb_size size);
+/* Takes one entry out of all levels: @tag of that size. Returns whether it was in any. */
+bool tlb_remove(struct tlb *tlb, uint64_t tag, enum tlb_size size);
 /* The entry is a piece of a larger page of the guest. */
 void tlb_note_fragment(struct tlb *tlb, uint64_t gva, uint64_t value);
 
@@ -124,16 +127,23 @@ static inline enum tlb_size tlb_size(uint64_t value)
 }
 
 /* Of a walk cache: what one of its entries maps has the size 1 << @shift. */
-static inline uint64_t walk_tag(uint16_t pcid, uint64_t address, unsigned shift)
+static inline uint64_t walk_tag(uint64_t context, uint64_t address, unsigned shift)
 {
-	return (address & ((1ull << LINEAR_BITS) - 1)) >> shift | (uint64_t)pcid << TAG_PCID_SHIFT;
+	return (address & ((1ull << LINEAR_BITS) - 1)) >> shift | context;
+}
+
+/* What marks entries of linear[] as those of the present PCID and epoch. */
+static inline uint64_t linear_context(const struct tlb *tlb)
+{
+	return (uint64_t)tlb->pcid << TAG_PCID_SHIFT | tlb->linear_epoch << TAG_EPOCH_SHIFT;
 }
 
 static inline uint64_t tlb_tag(const struct tlb *tlb, uint16_t pcid, uint64_t gva,
 			       enum tlb_size size)
 {
-	return walk_tag(pcid, gva, tlb_shift[size]) | (uint64_t)size << TAG_SIZE_SHIFT |
-	       tlb->epoch << TAG_EPOCH_SHIFT;
+	return walk_tag((uint64_t)pcid << TAG_PCID_SHIFT | tlb->epoch << TAG_EPOCH_SHIFT, gva,
+			tlb_shift[size]) |
+	       (uint64_t)size << TAG_SIZE_SHIFT;
 }
 
 static inline uint64_t tlb_tag_global(const struct tlb *tlb, uint64_t gva, enum tlb_size size)

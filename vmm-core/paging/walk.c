@@ -79,11 +79,11 @@ static void trace_reference(struct hw *hw, enum umbra_table table, unsigned leve
  * Looks for the lowest level whose entry is cached: *level becomes the level of the table that the
  * returned value points at; @levels: nothing cached.
  */
-static uint64_t find_cached(struct walker *walker, struct cache *caches, uint16_t pcid,
+static uint64_t find_cached(struct walker *walker, struct cache *caches, uint64_t context,
 			    uint64_t address, unsigned bits, unsigned levels, unsigned *level)
 {
 	for (unsigned i = 0; i + 1 < levels; i++) {
-		uint64_t tag = walk_tag(pcid, address, 12 + bits * (i + 1));
+		uint64_t tag = walk_tag(context, address, 12 + bits * (i + 1));
 		uint64_t *value = cache_find(&caches[i], tag, NULL);
 
 		if (value) {
@@ -289,8 +289,8 @@ static inline __attribute__((always_inline)) enum walk_status walk_tables_of(
 	enum walk_status status;
 	uint64_t flags;
 
-	known = find_cached(walker, hw->tlb.linear, hw->tlb.pcid, gva, index_bits, rules->levels,
-			    &level);
+	known = find_cached(walker, hw->tlb.linear, linear_context(&hw->tlb), gva, index_bits,
+			    rules->levels, &level);
 	if (level < rules->levels) {
 		rights.write = known & TLB_WRITE;
 		rights.user = known & TLB_USER;
@@ -334,7 +334,7 @@ static inline __attribute__((always_inline)) enum walk_status walk_tables_of(
 		if (status != WALK_OK)
 			return status;
 		fill_later(walker, hw->tlb.linear, level - 1,
-			   walk_tag(hw->tlb.pcid, gva, level_shift(index_bits, level)),
+			   walk_tag(linear_context(&hw->tlb), gva, level_shift(index_bits, level)),
 			   (hpa & ENTRY_ADDRESS) | rights_flags(rights));
 	}
 	rights.key = entry_key(entry);
@@ -387,7 +387,7 @@ enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
 		 */
 		for (unsigned level = 2; level <= hw->rules.levels; level++)
 			cache_remove(&hw->tlb.linear[level - 2],
-				     walk_tag(hw->tlb.pcid, gva,
+				     walk_tag(linear_context(&hw->tlb), gva,
 					      level_shift(hw->rules.index_bits, level)));
 		walker.nr_fills = walker.nr_ad = 0;
 		status = walk_tables(&walker, gva, access, privilege, ret_walk);
