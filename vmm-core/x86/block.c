@@ -34,7 +34,7 @@ void x86_blocks_destroy(struct x86_blocks *blocks)
 
 const uint8_t *x86_blocks_fetched(const struct x86_blocks *blocks)
 {
-	return blocks->fetched;
+	return blocks->running ? blocks->running->host : blocks->fetched;
 }
 
 /* Decoding. */

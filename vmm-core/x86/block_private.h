@@ -49,9 +49,10 @@ struct x86_blocks {
 	bool window; /* an interrupt waited for IF */
 
 	/* The block that is executed as a whole, NULL while single instructions are; until when
-	 * others may follow it, and how many. */
+	 * others may follow it (steps, and where they are time: cycles), and how many. */
 	struct block *running;
-	uint64_t until_time, until_instruction;
+	uint64_t until_steps, until_instruction;
+	uint64_t cycles_mask;
 	unsigned follow;
 };
 

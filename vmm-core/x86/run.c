@@ -90,16 +90,18 @@ static void place_of_end(struct x86_cpu *cpu, uint64_t rip, unsigned length)
 
 /* Executes @block, whose page is looked up and which is not longer than @room. */
 static inline __attribute__((always_inline)) const struct x86_insn *start(struct x86_cpu *cpu,
+									  struct x86_blocks *blocks,
 									  struct block *block,
-									  const uint8_t *host,
+									  uint64_t rip,
 									  uint64_t room)
 {
-	cpu->blocks->running = block;
-	cpu->blocks->fetched = host;
+	const struct x86_insn *first = block->insns;
+
+	blocks->running = block;
 	/* A repeated string instruction is the last of its block. */
 	cpu->rep_room = room - block->nr + 1;
-	cpu->block_rip = cpu->gpr[X86_RIP];
-	return block->insns->thread(cpu, block->insns);
+	cpu->block_rip = rip;
+	return first->thread(cpu, first);
 }
 
 const struct x86_insn *x86_step(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -140,35 +142,40 @@ const struct x86_insn *x86_follow(struct x86_cpu *cpu, const struct x86_insn *in
 	struct hw_lookaside *entry = &p->fetch[cpu->privilege][page % HW_LOOKASIDE_SETS];
 	const uint8_t *host;
 
-	cpu->result = X86_DONE;
-	if (!block)
+	if (__builtin_expect(!block, 0)) {
+		cpu->result = X86_DONE;
 		return insn;
-	p->counters.tlb_hits[UMBRA_TLB_l1_instruction] += block->nr - 1u;
-	cpu->steps += block->nr;
-	cpu->instructions += block->nr;
+	}
+	now = cpu->steps += block->nr;
+	room = blocks->until_instruction - (cpu->instructions += block->nr);
+	/* With the look-up of the next block, which is taken back where it does not follow. */
+	p->counters.tlb_hits[UMBRA_TLB_l1_instruction] += block->nr;
 
 	if (__builtin_expect(p->attention || entry->page[0] != page ||
 				     cpu->code_mode != X86_CODE_64 || !blocks->follow,
 			     0))
-		return insn;
+		goto stop;
 	host = entry->host + (rip & PAGE_MASK);
 	block = slot_of(blocks, host);
-	now = x86_time(cpu);
 	if (__builtin_expect(block->host != host || block->mode != X86_CODE_64 ||
-				     block->epoch != blocks->epoch || !block->nr ||
-				     now >= blocks->until_time ||
-				     cpu->instructions >= blocks->until_instruction,
+				     block->epoch != blocks->epoch,
 			     0))
-		return insn;
-	room = blocks->until_time - now;
-	if (room > blocks->until_instruction - cpu->instructions)
-		room = blocks->until_instruction - cpu->instructions;
-	if (__builtin_expect(block->nr > room, 0))
-		return insn;
-
+		goto stop;
+	now += p->cycles & blocks->cycles_mask;
+	if (__builtin_expect(now >= blocks->until_steps, 0))
+		goto stop;
+	if (room > blocks->until_steps - now)
+		room = blocks->until_steps - now;
+	/* Nor one with no instruction of its own. */
+	if (__builtin_expect(block->nr - 1ull >= room, 0))
+		goto stop;
 	blocks->follow--;
-	p->counters.tlb_hits[UMBRA_TLB_l1_instruction]++;
-	return start(cpu, block, host, room);
+	return start(cpu, blocks, block, rip, room);
+
+stop:
+	p->counters.tlb_hits[UMBRA_TLB_l1_instruction]--;
+	cpu->result = X86_DONE;
+	return insn;
 }
 
 enum x86_result x86_execute_one(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -333,9 +340,10 @@ static enum x86_result run_block(struct x86_cpu *cpu, uint64_t room)
 		return run_insns(cpu, block->insns, block->nr, room);
 	}
 	blocks->follow = FOLLOW;
-	last = start(cpu, block, host, room);
+	last = start(cpu, blocks, block, cpu->gpr[X86_RIP], room);
 	block = blocks->running;
 	blocks->running = NULL;
+	blocks->fetched = block->host;
 	if (cpu->result != X86_DONE)
 		settle(cpu, block->insns, last + 1, cpu->block_rip + last->end, cpu->result);
 	return cpu->result;
@@ -361,7 +369,9 @@ static void run_blocks(struct x86_cpu *cpu, uint64_t deadline, uint64_t until_in
 	uint64_t now, room;
 
 	cpu->device_accessed = false;
-	cpu->blocks->until_time = deadline;
+	/* What HLT jumped over does not change while blocks execute. */
+	cpu->blocks->cycles_mask = cpu->clock == UMBRA_CLOCK_CYCLES ? UINT64_MAX : 0;
+	cpu->blocks->until_steps = deadline > cpu->idle_time ? deadline - cpu->idle_time : 0;
 	cpu->blocks->until_instruction = until_instruction;
 	do {
 		now = x86_time(cpu);
@@ -396,7 +406,7 @@ static void run_one(struct x86_cpu *cpu, unsigned shadow)
 	/* RF is of one instruction only; IRET may set it for the next one (SDM 3B 17.3.1.1). */
 	cpu->rflags &= ~(uint64_t)RFLAGS_RF;
 	cpu->single_step = cpu->rflags & RFLAGS_TF;
-	cpu->blocks->until_instruction = 0; /* nothing follows */
+	cpu->blocks->until_instruction = cpu->instructions + 1; /* nothing follows */
 	result = cpu->blocks->in_rep ? run_rep(cpu, 1) : run_block(cpu, 1);
 	if (result != X86_FAULT)
 		x86_debug_retired(cpu);
