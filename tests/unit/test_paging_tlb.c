@@ -231,6 +231,55 @@ static void each_access_is_one_look_up(void **state)
 	}
 }
 
+static void ignore(void *context, const struct umbra_step *step)
+{
+}
+
+/* While a walk is explained it takes each step by itself. */
+static void walks_cost_the_same_whether_they_are_explained_or_not(void **state)
+{
+	static const enum umbra_mode modes[] = {UMBRA_MODE_BARE, UMBRA_MODE_EPT, UMBRA_MODE_SHADOW};
+	const uint64_t flags = PTE_W | PTE_U | PTE_A | PTE_D | PTE_NX;
+	const unsigned pages = 2048;
+
+	for (unsigned m = 0; m < 3; m++) {
+		struct box box[2];
+		unsigned faults = 0;
+
+		for (int b = 0; b < 2; b++) {
+			srandom(m + 1);
+			box_create(&box[b], modes[m]);
+			for (unsigned i = 0; i < pages; i++)
+				box_map(&box[b], BASE + i * PAGE_SIZE,
+					(4ull << 20) + i % 512 * PAGE_SIZE,
+					(random() % 16 ? PTE_P | PTE_U : 0) |
+						(random() % 4 ? flags & ~PTE_NX
+							      : random() & flags));
+		}
+		box[1].hw->trace = ignore;
+		for (int n = 0; n < 100000; n++) {
+			uint64_t gva = BASE + (uint64_t)(random() % pages) * PAGE_SIZE;
+			enum hw_access access = random() % 3;
+			enum hw_privilege privilege = random() % 2;
+			struct outcome outcome = box_access(&box[0], gva, access, privilege);
+			struct outcome other = box_access(&box[1], gva, access, privilege);
+
+			assert_int_equal(outcome.fault, other.fault);
+			assert_int_equal(outcome.code, other.code);
+			assert_int_equal(outcome.gpa, other.gpa);
+			faults += outcome.fault;
+			for (int b = 0; b < 2 && n % 1000 == 0; b++)
+				assert_int_equal(hw_load_cr3(box[b].hw, box[b].regs.cr3, false), 0);
+		}
+		assert_true(faults > 1000 && faults < 90000);
+		assert_memory_equal(&hw_public(box[0].hw)->counters,
+				    &hw_public(box[1].hw)->counters, sizeof(struct umbra_counters));
+		assert_int_equal(hw_public(box[0].hw)->cycles, hw_public(box[1].hw)->cycles);
+		for (int b = 0; b < 2; b++)
+			box_destroy(&box[b]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +292,7 @@ int main(void)
 		cmocka_unit_test(cr3_loads_keep_guest_physical_mappings),
 		cmocka_unit_test(dirty_bits_are_written_once_by_a_walk_of_their_own),
 		cmocka_unit_test(each_access_is_one_look_up),
+		cmocka_unit_test(walks_cost_the_same_whether_they_are_explained_or_not),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

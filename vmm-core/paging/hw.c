@@ -260,17 +260,6 @@ static void drop(struct hw *hw, uint64_t gva, uint64_t value)
 	hw_lookaside_drop(hw, gva);
 }
 
-static inline bool value_allows(const struct hw *hw, uint64_t value, enum hw_access access,
-				enum hw_privilege privilege)
-{
-	const struct rights rights = {!!(value & TLB_WRITE), !!(value & TLB_USER), false,
-				      entry_key(value)};
-
-	if (!(hw->rules.allows[privilege][access] >> (value & TLB_RIGHTS) & 1))
-		return false;
-	return !hw->rules.pke || !key_denies(&hw->rules, hw->guest.pkru, rights, access, privilege);
-}
-
 /* Nobody answers: reads see all ones, writes are lost. */
 static uint8_t *open_bus(struct hw *hw, uint64_t gva)
 {
@@ -354,11 +343,11 @@ static inline uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access
 	hw->lookaside_used[fetch][privilege] = true;
 	slot = &lookaside[privilege][set];
 	slot->host = frames_host(frames, hpa & ~PAGE_MASK);
-	slot->page[0] = fetch || value_allows(hw, value, HW_READ, privilege) ? page : HW_NO_PAGE;
-	writable =
-		!fetch && value_allows(hw, value, HW_WRITE, privilege) && frame != hw->memory->ones
-			? page
-			: HW_NO_PAGE;
+	slot->page[0] = fetch || hw_value_allows(hw, value, HW_READ, privilege) ? page : HW_NO_PAGE;
+	writable = !fetch && hw_value_allows(hw, value, HW_WRITE, privilege) &&
+				   frame != hw->memory->ones
+			   ? page
+			   : HW_NO_PAGE;
 	slot->page[1] = flags ? HW_NO_PAGE : writable;
 	slot->marked = flags ? writable : HW_NO_PAGE;
 	return slot->host + (gva & PAGE_MASK);
@@ -394,7 +383,7 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
 	if (value) {
 		uint64_t found = *value;
 
-		if (value_allows(hw, found, access, privilege)) {
+		if (hw_value_allows(hw, found, access, privilege)) {
 			if (level == UMBRA_TLB_l2) {
 				counters->tlb_hits_l2[fetch ? UMBRA_ACCESS_instruction
 							    : UMBRA_ACCESS_data]++;

@@ -110,6 +110,18 @@ void hw_watch_frame(struct memory *memory, uint64_t hpa);
 /* What was written may be code, and any vCPU may have it cached: each looks before it goes on. */
 void hw_attention_all(struct memory *memory);
 
+/* Whether a TLB entry with this @value allows the access. */
+static inline bool hw_value_allows(const struct hw *hw, uint64_t value, enum hw_access access,
+				   enum hw_privilege privilege)
+{
+	const struct rights rights = {!!(value & TLB_WRITE), !!(value & TLB_USER), false,
+				      entry_key(value)};
+
+	if (!(hw->rules.allows[privilege][access] >> (value & TLB_RIGHTS) & 1))
+		return false;
+	return !hw->rules.pke || !key_denies(&hw->rules, hw->guest.pkru, rights, access, privilege);
+}
+
 /* Charges @cycles that are no instruction's. */
 static inline void hw_charge(struct hw *hw, uint64_t cycles)
 {

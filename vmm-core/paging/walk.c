@@ -43,6 +43,9 @@ struct nested {
 	bool dirty;      /* its dirty bit is set when this walk is over */
 };
 
+/* [enum hw_access]: the right that it takes. */
+static const uint64_t ept_need[] = {[HW_READ] = EPT_R, [HW_WRITE] = EPT_W, [HW_FETCH] = EPT_X};
+
 static bool in_pool(const struct hw *hw, uint64_t hpa)
 {
 	return hpa < (uint64_t)hw->memory->frames.count * PAGE_SIZE;
@@ -235,7 +238,6 @@ static uint64_t rights_flags(struct rights rights)
 static enum walk_status finish_walk(struct walker *walker, uint64_t gpa, enum hw_access access,
 				    unsigned shift, uint64_t flags, struct walk *ret)
 {
-	static const uint64_t need[] = {[HW_READ] = EPT_R, [HW_WRITE] = EPT_W, [HW_FETCH] = EPT_X};
 	static const uint64_t fragments[] = {
 		[21] = TLB_FRAGMENT_2M, [22] = TLB_FRAGMENT_4M, [30] = TLB_FRAGMENT_1G};
 	struct nested nested = {
@@ -244,7 +246,7 @@ static enum walk_status finish_walk(struct walker *walker, uint64_t gpa, enum hw
 	unsigned smaller;
 
 	if (walker->hw->eptp) {
-		enum walk_status status = walk_nested(walker, gpa, need[access], &nested);
+		enum walk_status status = walk_nested(walker, gpa, ept_need[access], &nested);
 
 		if (status != WALK_OK) {
 			ret->gpa = gpa;
@@ -364,14 +366,87 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 	return walk_tables_of(walker, gva, access, privilege, 10, ret);
 }
 
+static void count_walk(struct hw *hw, uint32_t guest, uint32_t nested, uint32_t cache_hits)
+{
+	struct umbra_counters *counters = &hw->public.counters;
+	uint64_t cycles = (uint64_t)(guest + nested) * hw->cost.walk_reference +
+			  (uint64_t)cache_hits * hw->cost.walk_cache_hit;
+
+	counters->walks[0]++;
+	counters->walk_references_guest[0] += guest;
+	counters->walk_references_nested[0] += nested;
+	counters->walk_cache_hits[0] += cache_hits;
+	counters->walk_cycles[0] += cycles;
+	hw_charge(hw, cycles);
+}
+
+/*
+ * The usual walk does not take the loops above: both walk caches know the last tables, the entries
+ * map 4K pages, allow the access and have their accessed and dirty bits. It does the same with less
+ * ado. False: it is another one; nothing has been counted.
+ */
+static bool walk_usual(struct hw *hw, uint64_t gva, enum hw_access access,
+		       enum hw_privilege privilege, uint64_t *ret_value)
+{
+	const struct paging_rules *rules = &hw->rules;
+	uint64_t bits = PTE_P | PTE_A | (access == HW_WRITE ? PTE_D : 0), hpa, entry, flags, *table;
+
+	if (rules->index_bits != 9 || hw->trace)
+		return false;
+	table = cache_find(&hw->tlb.linear[WALK_CACHE_PDE],
+			   walk_tag(linear_context(&hw->tlb), gva, SHIFT_2M), NULL);
+	if (!table)
+		return false;
+	hpa = (*table & ENTRY_ADDRESS) + entry_index(gva, 1) * sizeof(entry);
+	entry = read_entry(hw, hpa, sizeof(entry));
+	if ((entry & bits) != bits || (entry & rules->reserved[1][true]))
+		return false;
+	if (!(hw->intercepts & INTERCEPT_CR3) &&
+	    (!in_pool(hw, hpa) || !(hw->memory->frames.frame[hpa >> 12].flags & FRAME_TABLE)))
+		return false;
+
+	/* W and U have the same bits in both. */
+	flags = *table & (entry | TLB_EXECUTE) & (TLB_WRITE | TLB_USER | TLB_EXECUTE);
+	if (entry & PTE_NX)
+		flags &= ~TLB_EXECUTE;
+	flags |= entry & ((uint64_t)PTE_KEYS << PTE_KEY_SHIFT);
+	flags |= entry & PTE_D ? TLB_DIRTY : 0;
+	flags |= rules->global && (entry & PTE_G) ? TLB_GLOBAL : 0;
+	if (!hw_value_allows(hw, flags | TLB_READ, access, privilege))
+		return false;
+	hpa = entry & ENTRY_ADDRESS;
+	if (!hw->eptp) {
+		count_walk(hw, 1, 0, 1);
+		*ret_value = hpa | flags | TLB_READ;
+		return true;
+	}
+
+	table = cache_find(&hw->tlb.nested[WALK_CACHE_PDE], walk_tag(0, hpa, SHIFT_2M), NULL);
+	if (!table)
+		return false;
+	entry = read_entry(hw, (*table & ENTRY_ADDRESS) + entry_index(hpa, 1) * sizeof(entry),
+			   sizeof(entry));
+	bits = EPT_A | (access == HW_WRITE ? EPT_D : 0) | ept_need[access];
+	if ((entry & (bits | EPT_R)) != (bits | EPT_R) || (*table & EPT_RWX) != EPT_RWX ||
+	    ept_misconfigured(&hw->ept_rules, entry, 1))
+		return false;
+	if (!(entry & EPT_X))
+		flags &= ~TLB_EXECUTE;
+	if (!(entry & EPT_W) || !(entry & EPT_D))
+		flags &= ~TLB_DIRTY;
+	count_walk(hw, 1, 1, 2);
+	*ret_value = (entry & ENTRY_ADDRESS) | flags | TLB_READ;
+	return true;
+}
+
 enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
 			 enum hw_privilege privilege, struct walk *ret_walk)
 {
 	struct walker walker;
-	struct umbra_counters *counters = &hw->public.counters;
 	enum walk_status status;
-	uint64_t cycles;
 
+	if (__builtin_expect(walk_usual(hw, gva, access, privilege, &ret_walk->value), 1))
+		return WALK_OK;
 	walker.hw = hw;
 	walker.nr_fills = walker.nr_ad = 0;
 	walker.references_guest = walker.references_nested = walker.cache_hits = 0;
@@ -407,14 +482,6 @@ enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
 		}
 		hw->tlb.has_other_pcid |= hw->tlb.pcid != 0;
 	}
-	cycles = (uint64_t)(walker.references_guest + walker.references_nested) *
-			 hw->cost.walk_reference +
-		 (uint64_t)walker.cache_hits * hw->cost.walk_cache_hit;
-	counters->walks[0]++;
-	counters->walk_references_guest[0] += walker.references_guest;
-	counters->walk_references_nested[0] += walker.references_nested;
-	counters->walk_cache_hits[0] += walker.cache_hits;
-	counters->walk_cycles[0] += cycles;
-	hw_charge(hw, cycles);
+	count_walk(hw, walker.references_guest, walker.references_nested, walker.cache_hits);
 	return status;
 }
