@@ -238,14 +238,11 @@ struct x86_cpu {
 	struct umbra_end end;
 
 	/*
-	 * Where pages were last found, by the low bits of their number; may be stale. What misses
-	 * the lookaside mostly misses the host's caches too: fetching the bytes while the MMU is
-	 * being modelled hides much of that. Nothing else may rely on it.
+	 * The host's pages of guest pages, by the low bits of their number; may be stale or another
+	 * page's. What misses the lookaside mostly misses the host's caches too: fetching the bytes
+	 * while the MMU is being modelled hides much of that. Nothing else may rely on it.
 	 */
-	struct x86_hint {
-		uint64_t page;
-		const uint8_t *host;
-	} hints[X86_NR_HINTS];
+	const uint8_t *hints[X86_NR_HINTS];
 };
 
 int x86_create(struct hw *hw, struct machine *machine, enum umbra_clock clock,

@@ -164,7 +164,7 @@ static uint8_t *bounce(struct x86_cpu *cpu, const struct span *span, unsigned si
 uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, unsigned size,
 		     enum hw_access access)
 {
-	struct x86_hint *hint;
+	const uint8_t **hint;
 	uint64_t linear = offset;
 	struct span span;
 	uint8_t *host;
@@ -181,9 +181,7 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 	}
 	if (__builtin_expect((linear & PAGE_MASK) <= PAGE_SIZE - size && !cpu->watch, 1)) {
 		hint = &cpu->hints[(linear >> PAGE_SHIFT) % X86_NR_HINTS];
-		if (hint->page == linear >> PAGE_SHIFT)
-			__builtin_prefetch(
-				(const void *)((uintptr_t)hint->host + (linear & PAGE_MASK)));
+		__builtin_prefetch((const void *)((uintptr_t)*hint + (linear & PAGE_MASK)));
 		host = hw_translate(cpu->hw, linear, access, cpu->privilege);
 		if (__builtin_expect(!host, 0)) {
 			if (hw_public(cpu->hw)->mmio) {
@@ -193,7 +191,7 @@ uint8_t *x86_operand(struct x86_cpu *cpu, unsigned segment, uint64_t offset, uns
 			x86_raise_memory_fault(cpu);
 			return NULL;
 		}
-		*hint = (struct x86_hint){linear >> PAGE_SHIFT, host - (linear & PAGE_MASK)};
+		*hint = host - (linear & PAGE_MASK);
 		return host;
 	}
 	if (!translate(cpu, linear, size, access, cpu->privilege, &span))
