@@ -23,7 +23,7 @@ ALWAYS_INLINE void set_shift_flags(struct x86_cpu *cpu, unsigned size, uint64_t 
 				   bool overflow)
 {
 	set_cc_explicit(cpu, sign_extend(result, size),
-			(carry ? RFLAGS_CF : 0) | (overflow ? RFLAGS_OF : 0));
+			(uint64_t)carry * RFLAGS_CF + (uint64_t)overflow * RFLAGS_OF);
 }
 
 /* Rotates leave SF, ZF, AF and PF alone. */
