@@ -145,14 +145,22 @@ void hw_attention_all(struct memory *memory)
 		memory->hw[i]->public.attention = true;
 }
 
+static __attribute__((noinline)) uint64_t *find_global(struct tlb *tlb, struct cache *cache,
+						       uint64_t gva, enum tlb_size size,
+						       bool *ret_moved)
+{
+	return cache_find(cache, tlb_tag_global(tlb, gva, size), ret_moved);
+}
+
 /* The entry for @gva with the present PCID, or a global one. */
-static uint64_t *find(struct tlb *tlb, struct cache *cache, uint64_t gva, enum tlb_size size,
-		      bool *ret_moved)
+static inline __attribute__((always_inline)) uint64_t *find(struct tlb *tlb, struct cache *cache,
+							    uint64_t gva, enum tlb_size size,
+							    bool *ret_moved)
 {
 	uint64_t *value = cache_find(cache, tlb_tag(tlb, tlb->pcid, gva, size), ret_moved);
 
-	if (!value && tlb->has_global)
-		value = cache_find(cache, tlb_tag_global(tlb, gva, size), ret_moved);
+	if (!value && __builtin_expect(tlb->has_global, 0))
+		value = find_global(tlb, cache, gva, size, ret_moved);
 	return value;
 }
 

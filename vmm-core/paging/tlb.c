@@ -64,18 +64,35 @@ const struct processor *processor_at(unsigned number)
 
 static void cache_empty(struct cache *cache)
 {
-	for (uint32_t i = 0; i < cache->sets * cache->ways; i++)
+	for (uint32_t i = 0; i < cache->sets * cache->stride; i++)
 		cache->tag[i] = TAG_EMPTY;
 }
 
 static int cache_create(struct cache *cache, struct geometry geometry)
 {
+	uint32_t count;
+
 	cache->sets = geometry.sets;
 	cache->ways = geometry.ways;
-	cache->tag = calloc(geometry.sets * geometry.ways, sizeof(*cache->tag));
-	cache->value = calloc(geometry.sets * geometry.ways, sizeof(*cache->value));
-	if (!cache->tag || !cache->value)
+	cache->stride = 1;
+	while (cache->stride < cache->ways)
+		cache->stride *= 2;
+	count = cache->sets * cache->stride;
+	cache->tag = calloc(count, sizeof(*cache->tag));
+	cache->value = calloc(count, sizeof(*cache->value));
+	cache->mark = calloc(count + 16, sizeof(*cache->mark)); /* read by 16 */
+	cache->older = calloc(count, sizeof(*cache->older));
+	cache->newer = calloc(count, sizeof(*cache->newer));
+	cache->newest = calloc(cache->sets, sizeof(*cache->newest));
+	if (!cache->tag || !cache->value || !cache->mark || !cache->older || !cache->newer ||
+	    !cache->newest)
 		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t way = i % cache->stride, ways = cache->ways;
+
+		cache->older[i] = (uint8_t)((way + 1) % ways);
+		cache->newer[i] = (uint8_t)((way + ways - 1) % ways);
+	}
 	cache_empty(cache);
 	return 0;
 }
@@ -84,6 +101,10 @@ static void cache_destroy(struct cache *cache)
 {
 	free(cache->tag);
 	free(cache->value);
+	free(cache->mark);
+	free(cache->older);
+	free(cache->newer);
+	free(cache->newest);
 }
 
 /* The arrays of TLB entries. */
@@ -136,25 +157,27 @@ void tlb_destroy(struct tlb *tlb)
 	}
 }
 
-static void remove_way(struct cache *cache, uint32_t set, uint32_t way)
+/* The way in @slot becomes empty, and the oldest of its set. */
+static void remove_slot(struct cache *cache, uint32_t slot)
 {
-	uint64_t *tags = &cache->tag[set * cache->ways], *values = &cache->value[set * cache->ways];
+	uint32_t set = slot / cache->stride, first = set * cache->stride;
+	uint8_t way = (uint8_t)(slot - first), *newest = &cache->newest[set];
 
-	for (; way + 1 < cache->ways; way++) {
-		tags[way] = tags[way + 1];
-		values[way] = values[way + 1];
+	cache->tag[slot] = TAG_EMPTY;
+	if (way == *newest) {
+		*newest = cache->older[slot];
+	} else {
+		cache_unlink(cache, first, way);
+		cache_link(cache, first, way, *newest);
 	}
-	tags[way] = TAG_EMPTY;
 }
 
 /* Takes out every entry whose tag has the bits of @mask as in @tag. */
 static void cache_pick(struct cache *cache, uint64_t mask, uint64_t tag)
 {
-	for (uint32_t slot = 0; slot < cache->sets * cache->ways;) {
+	for (uint32_t slot = 0; slot < cache->sets * cache->stride; slot++) {
 		if (!((cache->tag[slot] ^ tag) & mask) && cache->tag[slot] != TAG_EMPTY)
-			remove_way(cache, slot / cache->ways, slot % cache->ways);
-		else
-			slot++;
+			remove_slot(cache, slot);
 	}
 }
 
@@ -233,15 +256,13 @@ void tlb_flush_nested(struct tlb *tlb)
 
 bool cache_remove(struct cache *cache, uint64_t tag)
 {
-	uint32_t set = tag & (cache->sets - 1);
+	uint32_t first = cache_set(cache, tag);
+	int way = cache_way(cache, first, tag);
 
-	for (uint32_t way = 0; way < cache->ways; way++) {
-		if (cache->tag[set * cache->ways + way] == tag) {
-			remove_way(cache, set, way);
-			return true;
-		}
-	}
-	return false;
+	if (way < 0)
+		return false;
+	remove_slot(cache, first + (uint32_t)way);
+	return true;
 }
 
 bool tlb_remove(struct tlb *tlb, uint64_t tag, enum tlb_size size)
@@ -298,7 +319,7 @@ static void remove_fragments(struct tlb *tlb, uint16_t pcid, uint64_t gva, bool 
 	for (int i = 0; i < NR_ARRAYS; i++) {
 		struct cache *cache = arrays[i];
 
-		for (uint32_t slot = 0; slot < cache->sets * cache->ways;) {
+		for (uint32_t slot = 0; slot < cache->sets * cache->stride; slot++) {
 			uint64_t tag = cache->tag[slot];
 			unsigned code = cache->value[slot] >> TLB_FRAGMENT_SHIFT & 3;
 			unsigned shift = tlb_shift[tlb_size(cache->value[slot])];
@@ -309,9 +330,7 @@ static void remove_fragments(struct tlb *tlb, uint16_t pcid, uint64_t gva, bool 
 
 			if (mine && code &&
 			    !(((page << shift) ^ walk_tag(0, gva, 0)) >> fragment_shift[code]))
-				remove_way(cache, slot / cache->ways, slot % cache->ways);
-			else
-				slot++;
+				remove_slot(cache, slot);
 		}
 	}
 }

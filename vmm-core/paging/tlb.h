@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * TLB and walk caches of one logical processor (SDM 3A 4.10). Sets are chosen by the low bits of
- * the page number; replacement is true LRU: the ways of a set are kept in the order of their use.
+ * the page number; replacement is true LRU: the ways of a set are a ring in the order of their use.
  *
  * Insertion policy: a walk that succeeds fills the first level of its kind of access and the
  * shared second level; a second-level hit fills the first. The levels are neither inclusive nor
@@ -15,16 +15,26 @@
 #ifndef PAGING_TLB_H
 #define PAGING_TLB_H
 
+#include <emmintrin.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #define FRAGMENT_FILTER_BITS 12
 
-/* A set-associative cache from tags to 64-bit values. */
+/*
+ * A set-associative cache from tags to 64-bit values. Its arrays have an element for each way of
+ * each set, sets being @stride apart: a power of 2.
+ */
 struct cache {
-	uint64_t *tag; /* [sets * ways], newest first in each set */
-	uint64_t *value;
-	uint32_t sets, ways;
+	uint64_t *tag, *value;
+	/* A byte of a hash of the tag: those of 16 ways are compared at once, and few need a look
+	 * at the tag. */
+	uint8_t *mark;
+	/* The ring of a set's ways: from its newest on the next older ones, and after the oldest
+	 * the newest again. */
+	uint8_t *older, *newer;
+	uint8_t *newest; /* [sets] */
+	uint32_t sets, ways, stride;
 };
 
 struct processor; /* geometry */
@@ -151,51 +161,98 @@ static inline uint64_t tlb_tag_global(const struct tlb *tlb, uint64_t gva, enum 
 	return tlb_tag(tlb, 0, gva, size) | TAG_GLOBAL;
 }
 
+static inline uint8_t cache_mark(uint64_t tag)
+{
+	/* Fibonacci hashing: all bits that tags of one set differ in matter. */
+	return (uint8_t)(tag * 0x9e3779b97f4a7c15ull >> 56);
+}
+
+/* Where the set of @tag begins in the arrays. */
+static inline uint32_t cache_set(const struct cache *cache, uint64_t tag)
+{
+	return (uint32_t)(tag & (cache->sets - 1)) * cache->stride;
+}
+
+/* The way of @tag in the set that begins at @first, or a negative number. */
+static inline int cache_way(const struct cache *cache, uint32_t first, uint64_t tag)
+{
+	__m128i mark = _mm_set1_epi8((char)cache_mark(tag));
+
+	for (uint32_t group = 0; group < cache->ways; group += 16) {
+		__m128i marks =
+			_mm_loadu_si128((const __m128i *)(const void *)&cache->mark[first + group]);
+		uint32_t same = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(marks, mark));
+
+		for (; same; same &= same - 1) {
+			uint32_t way = group + (uint32_t)__builtin_ctz(same);
+
+			/* In a small set the marks behind it are those of other sets. */
+			if (way >= cache->ways)
+				break;
+			if (cache->tag[first + way] == tag)
+				return (int)way;
+		}
+	}
+	return -1;
+}
+
+/* Takes a way out of the ring; the rest closes up. */
+static inline void cache_unlink(struct cache *cache, uint32_t first, uint8_t way)
+{
+	uint8_t *older = &cache->older[first], *newer = &cache->newer[first];
+
+	older[newer[way]] = older[way];
+	newer[older[way]] = newer[way];
+}
+
+/* Puts it back between the oldest and the newest: it is either, as the set's newest says. */
+static inline void cache_link(struct cache *cache, uint32_t first, uint8_t way, uint8_t newest)
+{
+	uint8_t *older = &cache->older[first], *newer = &cache->newer[first];
+	uint8_t oldest = newer[newest];
+
+	older[way] = newest;
+	newer[way] = oldest;
+	older[oldest] = newer[newest] = way;
+}
+
 /*
  * The value of @tag, made the newest of its set, or NULL. *ret_moved (may be NULL): it was not the
  * newest before.
  */
 static inline uint64_t *cache_find(struct cache *cache, uint64_t tag, bool *ret_moved)
 {
-	uint32_t first = (tag & (cache->sets - 1)) * cache->ways;
-	uint64_t *tags = &cache->tag[first], *values = &cache->value[first];
+	uint32_t first = cache_set(cache, tag);
+	uint8_t *newest = &cache->newest[tag & (cache->sets - 1)];
+	int way;
 
-	if (tags[0] == tag)
-		return values;
-	for (uint32_t way = 1; way < cache->ways; way++) {
-		uint64_t value;
-
-		if (tags[way] != tag)
-			continue;
-		value = values[way];
-		for (; way > 0; way--) {
-			tags[way] = tags[way - 1];
-			values[way] = values[way - 1];
-		}
-		tags[0] = tag;
-		values[0] = value;
-		if (ret_moved)
-			*ret_moved = true;
-		return values;
-	}
-	return 0;
+	if (cache->tag[first + *newest] == tag)
+		return &cache->value[first + *newest];
+	way = cache_way(cache, first, tag);
+	if (way < 0)
+		return NULL;
+	cache_unlink(cache, first, (uint8_t)way);
+	cache_link(cache, first, (uint8_t)way, *newest);
+	*newest = (uint8_t)way;
+	if (ret_moved)
+		*ret_moved = true;
+	return &cache->value[first + (uint32_t)way];
 }
 
 /* Makes @tag (not in the cache) the newest of its set; the oldest goes. */
 static inline void cache_insert(struct cache *cache, uint64_t tag, uint64_t value)
 {
-	uint32_t first = (tag & (cache->sets - 1)) * cache->ways;
-	uint64_t *tags = &cache->tag[first], *values = &cache->value[first];
+	uint32_t first = cache_set(cache, tag);
+	uint8_t *newest = &cache->newest[tag & (cache->sets - 1)];
+	uint8_t way = cache->newer[first + *newest];
 
-	for (uint32_t way = cache->ways - 1; way > 0; way--) {
-		tags[way] = tags[way - 1];
-		values[way] = values[way - 1];
-	}
-	tags[0] = tag;
-	values[0] = value;
+	cache->tag[first + way] = tag;
+	cache->mark[first + way] = cache_mark(tag);
+	cache->value[first + way] = value;
+	*newest = way;
 }
 
-/* Takes @tag out if it is there; the ways behind it move up. */
+/* Takes @tag out if it is there; its way is then the oldest. */
 bool cache_remove(struct cache *cache, uint64_t tag);
 
 #endif
