@@ -288,6 +288,25 @@ static void a_sipi_starts_a_vcpu_and_an_init_stops_it(void **state)
 	umbra_guest_destroy(guest);
 }
 
+static void pause_keeps_the_turn_while_nobody_else_can_run(void **state)
+{
+	struct umbra_guest *guest = create(2, UMBRA_MODE_EPT, UMBRA_CLOCK_INSTRUCTIONS);
+	uint64_t end;
+
+	START(guest, 0, COUNT_AND_PAUSE);
+	assert_int_equal(memory_write(&guest->memory, 0x9000, COUNT_IN_REAL_MODE, 6), 0);
+	assert_int_equal(umbra_guest_run(guest, 100), UMBRA_EVENT_INSTRUCTION);
+	end = guest->turn_end;
+	assert_int_equal(umbra_guest_run(guest, 10000), UMBRA_EVENT_INSTRUCTION);
+	assert_int_equal(guest->turn_end, end);
+	send(guest, 1, 0x4500);
+	send(guest, 1, 0x4609);
+	assert_int_equal(umbra_guest_run(guest, 20000), UMBRA_EVENT_INSTRUCTION);
+	assert_true(guest->cpu[0]->instructions < 10010);
+	assert_true(guest->cpu[1]->instructions > 9990);
+	umbra_guest_destroy(guest);
+}
+
 static void an_nmi_wakes_a_vcpu_that_no_interrupt_may(void **state)
 {
 	static const uint64_t gate[2] = {0x00008e0000080000 | ((CODE + 0x800) & 0xffff) |
@@ -392,6 +411,7 @@ int main(void)
 		cmocka_unit_test(the_guest_is_halted_when_the_last_vcpu_is),
 		cmocka_unit_test(a_vcpu_that_was_not_started_does_not_run),
 		cmocka_unit_test(a_sipi_starts_a_vcpu_and_an_init_stops_it),
+		cmocka_unit_test(pause_keeps_the_turn_while_nobody_else_can_run),
 		cmocka_unit_test(an_nmi_wakes_a_vcpu_that_no_interrupt_may),
 		cmocka_unit_test(faults_without_an_instruction_end_the_guest),
 		cmocka_unit_test(timer_events_that_wake_nobody_end_the_guest),

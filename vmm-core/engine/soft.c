@@ -95,7 +95,8 @@ static int create_cpus(struct umbra_guest *guest, const struct umbra_guest_confi
 		if (error)
 			break;
 		guest->cpu[i]->index = (uint8_t)i;
-		guest->cpu[i]->shares = guest->nr_cpus > 1;
+		guest->cpu[i]->cpus = guest->cpu;
+		guest->cpu[i]->nr_cpus = guest->nr_cpus;
 		error = x86_reset(guest->cpu[i]);
 	}
 	return error;

@@ -168,9 +168,10 @@ struct x86_cpu {
 	bool nmi_blocked;         /* until the next IRET (SDM 3A 6.7.1) */
 	bool new_task;            /* a task switch has got as far as the new task (task.h) */
 	bool halted;
-	bool wait_for_sipi; /* halted since reset or INIT, and deaf to all but a SIPI */
-	bool shares;        /* with other vCPUs, by turns: PAUSE gives the rest of a turn away */
-	bool paused;        /* it did */
+	bool wait_for_sipi;          /* halted since reset or INIT, and deaf to all but a SIPI */
+	bool paused;                 /* it gives the rest of its turn away */
+	struct x86_cpu *const *cpus; /* all of the guest, of which one at a time has its turn */
+	unsigned nr_cpus;
 
 	/* What stops the block: */
 	bool ended;    /* the guest ended; see end */
@@ -278,6 +279,8 @@ void x86_run(struct x86_cpu *cpu, uint64_t until_time, uint64_t until_instructio
 
 /* Not halted, or something is there that ends the HLT. */
 bool x86_can_run(const struct x86_cpu *cpu);
+/* Whether another vCPU could use the rest of this one's turn. */
+bool x86_others_can_run(const struct x86_cpu *cpu);
 
 /* Guest time now, in the middle of a block too. */
 uint64_t x86_time(const struct x86_cpu *cpu);

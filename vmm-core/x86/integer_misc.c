@@ -12,8 +12,8 @@ static enum x86_result exec_nothing(struct x86_cpu *cpu, const struct x86_insn *
 /* A vCPU that waits for another one lets it go on (SDM 2B PAUSE: a hint of a spin-wait loop). */
 static enum x86_result exec_pause(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-	cpu->paused = cpu->shares;
-	return cpu->shares ? X86_LEAVE : X86_DONE;
+	cpu->paused = x86_others_can_run(cpu);
+	return cpu->paused ? X86_LEAVE : X86_DONE;
 }
 
 /* There is no cache to flush, but the address is looked up as for a load of a byte. */

@@ -54,7 +54,7 @@ static void count_barren(struct x86_cpu *cpu)
 	}
 	if (++cpu->barren_faults % BARREN_TURN)
 		return;
-	cpu->paused = cpu->shares;
+	cpu->paused = x86_others_can_run(cpu);
 	if (cpu->barren_faults >= BARREN_END)
 		x86_end(cpu, UMBRA_END_ERROR, "%u faults in a row and no instruction between them",
 			BARREN_END);
@@ -470,6 +470,15 @@ bool x86_can_run(const struct x86_cpu *cpu)
 		return false;
 	return !cpu->halted || x86_pending_due(cpu) ||
 	       ((cpu->rflags & RFLAGS_IF) && machine_interrupt_pending(cpu->machine, cpu->index));
+}
+
+bool x86_others_can_run(const struct x86_cpu *cpu)
+{
+	for (unsigned i = 0; i < cpu->nr_cpus; i++) {
+		if (cpu->cpus[i] != cpu && x86_can_run(cpu->cpus[i]))
+			return true;
+	}
+	return false;
 }
 
 /* NMI, INIT or SIPI came. What INIT leaves of the boot processor would go on in the firmware. */
