@@ -48,12 +48,13 @@ INTEGRATION_TESTS = \
 	tests/integration/test_explain.py \
 	tests/integration/test_law.py \
 	tests/integration/test_linux.py \
+	tests/integration/test_linux_selftests.py \
 	tests/integration/test_memtest.py \
 	tests/qemu/test_qemu.py \
 	tests/style/test_style.sh
 TESTS += $(INTEGRATION_TESTS)
 EXTRA_DIST += $(INTEGRATION_TESTS) tests/qemu/cases.c tests/integration/debian.py \
-	tests/integration/images.py tests/integration/tap.py
+	tests/integration/images.py tests/integration/linux_guest.py tests/integration/tap.py
 
 # A few law runs and all unit and property tests: what runs under the sanitizers in every run.
 print-sanitizer-tests:

@@ -6,35 +6,22 @@ Its initramfs is busybox and two scripts. The commands come on standard input, w
 console. Under --clock instructions all that the guest can see is the same in bare and in ept, and
 in a second run.
 """
-import glob
-import gzip
 import hashlib
-import json
 import os
 import shutil
-import stat
-import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
-import debian
+import linux_guest
 from tap import Tap
 
-UMBRA = os.path.abspath("umbra")
 FULL = bool(os.environ.get("UMBRA_FULL"))
 # The self-tests of the kernel's cryptography are half of a boot.
-APPEND = "console=ttyS0,115200 quiet" + ("" if FULL else " cryptomgr.notests")
+APPEND = "" if FULL else "cryptomgr.notests"
 LIMIT = 20_000_000_000
 
-INIT = """#!/bin/busybox sh
-/bin/busybox mkdir -p /proc /sys /dev
-/bin/busybox --install -s /bin
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs dev /dev
-exec sh
-"""
+INIT = linux_guest.INIT + "exec sh\n"
 
 # Processes, pipes, files, integers and floating point; what it prints is known beforehand.
 SCRIPT = """
@@ -49,31 +36,9 @@ dd if=/dev/zero bs=64k count=16 2>/dev/null | gzip -c | gunzip -c | wc -c
 COMMANDS = "\n\nsh /script\necho $((6 * 7)) is the answer\npoweroff -f\n"
 
 
-def cpio(files):
-    """An archive in the format newc: (name, mode, bytes) each."""
-    archive = b""
-    for number, (name, mode, content) in enumerate([*files, ("TRAILER!!!", 0, b"")], 1):
-        fields = (number, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0)
-        entry = b"070701" + b"".join(b"%08x" % field for field in fields)
-        entry += name.encode() + b"\0"
-        entry += bytes(-len(entry) % 4) + content
-        archive += entry + bytes(-len(entry) % 4)
-    return archive
-
-
 def make(folder):
     """The kernel, an initramfs, the commands, and the lines that they print."""
-    debian.unpack(folder, debian.depends("linux-image-cloud-amd64"))
-    debian.unpack(folder, "busybox-static")
-    kernel, = glob.glob(os.path.join(folder, "boot", "vmlinuz-*"))
-    with open(os.path.join(folder, "bin", "busybox"), "rb") as file:
-        busybox = file.read()
-    files = [("bin", stat.S_IFDIR | 0o755, b""), ("bin/busybox", stat.S_IFREG | 0o755, busybox),
-             ("init", stat.S_IFREG | 0o755, INIT.encode()),
-             ("script", stat.S_IFREG | 0o644, SCRIPT.encode())]
-    initrd = os.path.join(folder, "initrd")
-    with open(initrd, "wb") as file:
-        file.write(gzip.compress(cpio(files), 6, mtime=0))
+    kernel, initrd, busybox = linux_guest.make(folder, INIT, {"script": SCRIPT.encode()})
     commands = os.path.join(folder, "commands")
     with open(commands, "w", encoding="ascii") as file:
         file.write(COMMANDS)
@@ -92,46 +57,30 @@ RUNS = (
 )
 
 
-def boot(folder, made, name, mode, cpus):
+def boot(made, name, mode, cpus):
     kernel, initrd, commands, _ = made
-    result = os.path.join(folder, name + ".json")
+    options = ["--mode", mode, "--cpus", str(cpus), "--max-instructions", str(LIMIT)]
     with open(commands, "rb") as console:
-        done = subprocess.run(
-            [UMBRA, "run", "--mode", mode, "--cpus", str(cpus), "--memory", "256M", "--clock",
-             "instructions", "--max-instructions", str(LIMIT), "--initrd", initrd, "--append",
-             APPEND, "--json", result, kernel],
-            stdin=console, capture_output=True, timeout=1500, check=False)
-    try:
-        with open(result, encoding="utf-8") as file:
-            return done, json.load(file)
-    except (OSError, ValueError):
-        return done, {}
+        return linux_guest.boot(kernel, initrd, name, APPEND, options, console)
 
 
-def check_run(tap, name, cpus, lines, done, report):
-    output = done.stdout.decode(errors="replace").replace("\r", "")
-    end = report.get("end", {})
-    complaints = []
-    if done.returncode != 0 or end.get("reason") != "power_off":
-        complaints.append(f"status {done.returncode}, wanted 0 after power_off: {end}")
-    if "/ # " not in output:
+def check_run(tap, name, cpus, wanted, done, report):
+    output = linux_guest.lines(done)
+    complaints = linux_guest.ending(done, report)
+    if "/ # " not in "\n".join(output):
         complaints.append("no prompt of a shell on the serial console")
-    for line in [*lines, f"cpus {cpus}"]:
-        if line not in output.splitlines():
+    for line in [*wanted, f"cpus {cpus}"]:
+        if line not in output:
             complaints.append(f"the serial console lacks the line {line!r}")
     if complaints:
-        complaints += output.splitlines()[-25:] + done.stderr.decode().splitlines()[:3]
+        complaints += output[-25:] + done.stderr.decode().splitlines()[:3]
     tap.check(f"Linux reaches a shell, runs a script and powers off: {name}", complaints)
     print(f"# {report.get('instructions')} instructions")
 
 
 def check_same(tap, name, first, second):
-    complaints = [f"{key}: {first[1].get(key)} and {second[1].get(key)}"
-                  for key in ("instructions", "time", "memory_hash", "registers")
-                  if first[1].get(key) != second[1].get(key) or key not in first[1]]
-    if first[0].stdout != second[0].stdout:
-        complaints.append("the output differs")
-    tap.check(f"nothing that Linux sees differs between {name}", complaints)
+    tap.check(f"nothing that Linux sees differs between {name}",
+              linux_guest.differences(first, second))
 
 
 def main():
@@ -139,7 +88,7 @@ def main():
     try:
         made = make(folder)
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            results = list(pool.map(lambda run: boot(folder, made, *run), RUNS))
+            results = list(pool.map(lambda run: boot(made, *run), RUNS))
     finally:
         shutil.rmtree(folder)
     tap = Tap()
