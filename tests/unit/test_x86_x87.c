@@ -124,6 +124,42 @@ static void without_ne_a_pending_exception_waits_for_an_interrupt(void **state)
 	b->cpu->cr0 |= CR0_NE;
 }
 
+/* SDM 1 D.2.1: FERR# is IRQ 13; port 0xf0 lowers it and asserts IGNNE# until FERR# ends. */
+static void without_ne_an_exception_is_irq_13(void **state)
+{
+	static const volatile bool stop = false;
+	static const uint8_t icw[4] = {0x11, 0x70, 0x02, 0x01};
+	struct x86_box *b = *state;
+
+	for (unsigned i = 0; i < 4; i++)
+		machine_out(b->machine, i ? 0xa1 : 0xa0, 1, icw[i], 0);
+	machine_out(b->machine, 0xa1, 1, 0xdf, 0);
+	machine_out(b->machine, 0x21, 1, 0xfb, 0);
+	b->cpu->cr0 &= ~CR0_NE;
+	b->cpu->gpr[X86_RBX] = DATA;
+	put64(b, DATA, 0x037b);
+	for (int i = 0; i < 2; i++) {
+		b->cpu->gpr[X86_RSP] = STACK;
+		x86_set_flags(b->cpu, RFLAGS_ONE | RFLAGS_IF);
+		/* fninit; fldcw [rbx]; fld1; fldz; fdivp; nop; fnop */
+		RUN(b, "\xdb\xe3\xd9\x2b\xd9\xe8\xd9\xee\xde\xf9\x90\xd9\xd0");
+		assert_handler(b, 0x75);
+		assert_int_equal(get64(b, b->cpu->gpr[X86_RSP]),
+				 CODE + 11); /* the fnop has not happened */
+		machine_out(b->machine, 0xf0, 1, 0, x86_time(b->cpu));
+		machine_out(b->machine, 0xa0, 1, 0x20, x86_time(b->cpu));
+		machine_out(b->machine, 0x20, 1, 0x20, x86_time(b->cpu));
+		x86_set_flags(b->cpu, RFLAGS_ONE | RFLAGS_IF);
+		RUN(b, "\xd9\xd0\x9b\xd9\xe8"); /* fnop; fwait; fld1: ignored */
+		assert_completed(b, "\xd9\xd0\x9b\xd9\xe8");
+		if (i == 0) { /* fnclex ends FERR#, with it IGNNE# */
+			RUN(b, "\xdb\xe2");
+			x86_run(b->cpu, x86_time(b->cpu) + 50, UINT64_MAX, &stop);
+		}
+	}
+	b->cpu->cr0 |= CR0_NE;
+}
+
 static void the_environment_has_the_manuals_layouts(void **state)
 {
 	struct x86_box *b = *state;
@@ -228,6 +264,7 @@ int main(void)
 		TEST(a_pending_exception_faults_at_the_next_waiting_instruction),
 		TEST(fldcw_makes_a_masked_flag_pending),
 		TEST(without_ne_a_pending_exception_waits_for_an_interrupt),
+		TEST(without_ne_an_exception_is_irq_13),
 		TEST(the_environment_has_the_manuals_layouts),
 		TEST(frstor_restores_what_fnsave_stored),
 		TEST(a_faulting_store_changes_no_x87_state),

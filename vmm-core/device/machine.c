@@ -45,6 +45,7 @@ static void set_lines(struct machine *machine)
 	acpi_pm_set_rtc(&machine->pm, mc146818_interrupt(&machine->rtc));
 	machine_set_irq(machine, IRQ_SCI, acpi_pm_interrupt(&machine->pm));
 	machine_set_irq(machine, IRQ_MOUSE, i8042_interrupt(&machine->kbc, true));
+	machine_set_irq(machine, IRQ_FERR, machine->ferr_latch);
 }
 
 static void run_timers(struct machine *machine, uint64_t now)
@@ -246,6 +247,19 @@ uint8_t machine_tpr(const struct machine *machine, unsigned cpu)
 void machine_set_tpr(struct machine *machine, unsigned cpu, uint8_t cr8)
 {
 	lapic_set_tpr(&machine->apics.lapic[cpu], (uint8_t)(cr8 << 4));
+}
+
+void machine_coprocessor_error(struct machine *machine, uint64_t now)
+{
+	run_timers(machine, now);
+	machine->ferr_latch = true;
+	machine->ignne = false;
+	settle(machine);
+}
+
+bool machine_ignores_coprocessor_error(const struct machine *machine)
+{
+	return machine->ignne;
 }
 
 const struct umbra_end *machine_end(const struct machine *machine)

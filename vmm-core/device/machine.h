@@ -68,6 +68,13 @@ uint8_t machine_tpr(const struct machine *machine, unsigned cpu);
 void machine_set_tpr(struct machine *machine, unsigned cpu, uint8_t cr8);
 
 /*
+ * A vCPU asserts FERR#: IRQ 13, as in PCs since the AT, whose handler writes to port 0xf0. That
+ * lowers the interrupt and asserts IGNNE#, until the next call.
+ */
+void machine_coprocessor_error(struct machine *machine, uint64_t now);
+bool machine_ignores_coprocessor_error(const struct machine *machine);
+
+/*
  * Not NULL once a device ended the guest (debug exit, power-off, reset): asked after each
  * machine_out() and machine_msr_write().
  */

@@ -166,6 +166,13 @@ static void port_a_out(struct machine *machine, uint16_t port, uint32_t value, u
 		machine_end_guest(machine, UMBRA_END_RESET, 0, "reset by port 0x92");
 }
 
+/* SDM 1 D.2.1.2: with FERR# asserted IGNNE# is too, so that the handler can use the x87. */
+static void ferr_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
+{
+	machine->ignne |= machine->ferr_latch;
+	machine->ferr_latch = false;
+}
+
 static void debug_exit_out(struct machine *machine, uint16_t port, uint32_t value, uint64_t now)
 {
 	machine_end_guest(machine, UMBRA_END_DEBUG_EXIT, value, "");
@@ -215,6 +222,7 @@ static const struct port_range port_ranges[] = {
 	{0x070, 0x071, 1, rtc_in, rtc_out},
 	{0x080, 0x080, 1, post_in, post_out},
 	{0x092, 0x092, 1, port_a_in, port_a_out},
+	{0x0f0, 0x0f0, 1, NULL, ferr_out},
 	{VGA_FIRST_PORT, VGA_LAST_PORT, 1, vga_port_in, vga_port_out},
 	{0x4d0, 0x4d1, 1, elcr_in, elcr_out},
 	{FW_CFG_PORT, FW_CFG_PORT, 2, NULL, fw_cfg_select_out},

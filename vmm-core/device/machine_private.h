@@ -22,6 +22,7 @@
 #define IRQ_RTC      8
 #define IRQ_SCI      9
 #define IRQ_MOUSE    12
+#define IRQ_FERR     13
 
 struct machine {
 	struct i8259 pic;
@@ -35,6 +36,8 @@ struct machine {
 	struct fw_cfg fw_cfg;
 	struct apic_bus apics;
 	uint8_t port_a, port_b, post_code, reset_control;
+	bool ferr_latch; /* drives IRQ 13 from FERR# until port 0xf0 is written */
+	bool ignne;      /* from then on, until the next FERR# */
 	uint64_t memory_size;
 	uint64_t now; /* guest time of the last look at its clocks */
 	uint64_t next_event;

@@ -80,6 +80,7 @@ struct x86_x87 {
 	uint16_t opcode; /* FOP, of the last instruction with an unmasked exception */
 	uint16_t cs, ds; /* FCS, FDS */
 	uint64_t ip, dp; /* FIP, FDP: offsets */
+	bool ferr;       /* FERR# is asserted; not while ES is clear */
 };
 
 /* SDM 3A 6.3.1 */

@@ -13,8 +13,7 @@ static unsigned piece(uint64_t gpa, unsigned left)
 	return size;
 }
 
-/* Its interrupt lines and timers may have changed. */
-static void look_again(struct x86_cpu *cpu)
+void x86_look_at_machine(struct x86_cpu *cpu)
 {
 	cpu->device_accessed = true;
 	hw_public(cpu->hw)->attention = true;
@@ -31,7 +30,7 @@ void x86_device_read(struct x86_cpu *cpu, uint64_t gpa, unsigned size, void *ret
 		value = machine_mmio_read(cpu->machine, cpu->index, gpa, n, now);
 		memcpy(to, &value, n);
 	}
-	look_again(cpu);
+	x86_look_at_machine(cpu);
 }
 
 void x86_device_write(struct x86_cpu *cpu, uint64_t gpa, unsigned size, const void *bytes)
@@ -45,5 +44,5 @@ void x86_device_write(struct x86_cpu *cpu, uint64_t gpa, unsigned size, const vo
 		memcpy(&value, from, n);
 		machine_mmio_write(cpu->machine, cpu->index, gpa, n, value, now);
 	}
-	look_again(cpu);
+	x86_look_at_machine(cpu);
 }

@@ -126,6 +126,8 @@ void x86_split_write(struct x86_cpu *cpu);
  * device.c: @size bytes of device memory, in aligned pieces of at most 8. The run loop looks at the
  * machine before the next instruction.
  */
+/* The machine's interrupt lines and timers may have changed within an instruction. */
+void x86_look_at_machine(struct x86_cpu *cpu);
 void x86_device_read(struct x86_cpu *cpu, uint64_t gpa, unsigned size, void *ret);
 void x86_device_write(struct x86_cpu *cpu, uint64_t gpa, unsigned size, const void *bytes);
 

@@ -17,6 +17,7 @@ void x86_x87_init(struct x86_x87 *x87)
 {
 	x87->control = X87_CONTROL_AT_INIT;
 	x87->status = 0;
+	x87->ferr = false;
 	x87->top = 0;
 	x87->used = 0;
 	x87->opcode = 0;
@@ -30,6 +31,8 @@ static void summarize(struct x86_x87 *x87)
 	x87->status &= (uint16_t) ~(X87_ES | X87_BUSY);
 	if (x87->status & ~x87->control & X87_FLAGS)
 		x87->status |= X87_ES | X87_BUSY;
+	else
+		x87->ferr = false;
 }
 
 uint16_t x86_x87_status(const struct x86_x87 *x87)
@@ -99,11 +102,18 @@ uint16_t x87_report(struct x86_cpu *cpu, const struct x86_insn *insn, uint16_t s
 }
 
 /*
- * A pending exception with CR0.NE clear asserts FERR#, and the processor waits for an interrupt
- * before the instruction (SDM 1 8.7.2).
+ * With CR0.NE clear a pending exception asserts FERR#, and unless the machine answers with IGNNE#
+ * the processor waits for an interrupt before the instruction (SDM 1 8.7.2, D.2.1).
  */
 static enum x86_result wait_for_interrupt(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
+	if (!cpu->x87.ferr) {
+		cpu->x87.ferr = true;
+		machine_coprocessor_error(cpu->machine, x86_time(cpu));
+		x86_look_at_machine(cpu);
+	}
+	if (machine_ignores_coprocessor_error(cpu->machine))
+		return X86_DONE;
 	cpu->gpr[X86_RIP] -= insn->length;
 	return X86_AGAIN;
 }

@@ -59,7 +59,8 @@ void x86_x87_set_tags(struct x86_x87 *x87, uint16_t tags);
 
 /*
  * Why an instruction that waits cannot execute: CR0.EM or TS (#NM), a pending unmasked exception
- * (#MF). The caller returns what this does.
+ * (#MF, or with CR0.NE clear a wait). The caller returns what this does, unless it is X86_DONE: the
+ * machine has the exception ignored.
  */
 enum x86_result x86_x87_unavailable(struct x86_cpu *cpu, const struct x86_insn *insn);
 
@@ -70,8 +71,12 @@ static inline bool x87_is_available(const struct x86_cpu *cpu)
 
 #define X87_CHECK(cpu, insn)                                                                       \
 	do {                                                                                       \
-		if (!x87_is_available(cpu))                                                        \
-			return x86_x87_unavailable(cpu, insn);                                     \
+		if (!x87_is_available(cpu)) {                                                      \
+			enum x86_result why_ = x86_x87_unavailable(cpu, insn);                     \
+                                                                                                   \
+			if (why_ != X86_DONE)                                                      \
+				return why_;                                                       \
+		}                                                                                  \
 	} while (0)
 
 /* CR0.EM and TS alone: for what does not wait for exceptions. */

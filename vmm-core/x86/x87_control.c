@@ -43,10 +43,12 @@ enum x86_result x87_exec_stsw(struct x86_cpu *cpu, const struct x86_insn *insn)
 enum x86_result x87_exec_misc(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
 	X87_CHECK_NO_WAIT(cpu);
-	if (insn->rm == 2)
+	if (insn->rm == 2) {
 		cpu->x87.status &= X87_CONDITIONS;
-	else if (insn->rm == 3)
+		cpu->x87.ferr = false;
+	} else if (insn->rm == 3) {
 		x86_x87_init(&cpu->x87);
+	}
 	return X86_DONE;
 }
 
