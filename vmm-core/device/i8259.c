@@ -79,8 +79,9 @@ static void set_input(struct i8259_chip *chip, unsigned input, bool level)
 {
 	uint8_t bit = 1u << input;
 
-	if (!level) {
+	if (!level) { /* an input that falls before INTA has asked for nothing */
 		chip->lines &= ~bit;
+		chip->latch &= ~bit;
 	} else {
 		if (!(chip->lines & bit))
 			chip->latch |= bit;
