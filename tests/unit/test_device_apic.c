@@ -434,6 +434,13 @@ static void lint_entries_deliver_as_they_say(void **state)
 	wr(2, EOI, 0);
 	assert_int_equal(rd(2, LINT0), 0x8045);
 	assert_false(bus.lapic[2].requested);
+	/* Unmasked, an edge is over and a level is still there. */
+	wr(3, LINT0, 0x10046);
+	lapic_set_lint(&bus.lapic[3], 0, true);
+	wr(3, LINT0, 0x46);
+	assert_false(bus.lapic[3].requested);
+	wr(3, LINT0, 0x8046);
+	assert_true(requested(3, 0x46));
 }
 
 static void modes_and_the_ways_between_them(void **state)

@@ -195,6 +195,15 @@ void lapic_set_lint(struct lapic *lapic, unsigned pin, bool level)
 		lapic->nmi = true;
 }
 
+void lapic_lint_changed(struct lapic *lapic, enum lapic_lvt entry)
+{
+	const uint32_t fixed_level = APIC_FIXED << LVT_DELIVERY | LVT_LEVEL;
+
+	if (lapic->lint[entry - LVT_LINT0] &&
+	    (lapic->lvt[entry] & (LVT_DELIVERY_MASK | LVT_LEVEL)) == fixed_level)
+		local_interrupt(lapic, entry);
+}
+
 bool lapic_extint_pending(const struct lapic *lapic)
 {
 	uint32_t lvt = lapic->lvt[LVT_LINT0];

@@ -142,6 +142,8 @@ static void set_lvt(struct lapic *lapic, unsigned entry, uint32_t value)
 		*lvt |= LVT_MASKED;
 	if (!(*lvt & LVT_LEVEL))
 		*lvt &= ~LVT_REMOTE_IRR;
+	if (entry == LVT_LINT0 || entry == LVT_LINT1)
+		lapic_lint_changed(lapic, entry);
 	if (entry == LVT_TIMER)
 		lapic_timer_set_mode(&lapic->timer, *lvt >> LVT_TIMER_MODE & 3);
 }

@@ -3,6 +3,8 @@
 #ifndef DEVICE_LAPIC_REGISTERS_H
 #define DEVICE_LAPIC_REGISTERS_H
 
+#include "device/lapic.h"
+
 enum lapic_register {
 	LAPIC_ID = 0x02,
 	LAPIC_VERSION = 0x03,
@@ -47,9 +49,10 @@ enum lapic_register {
 /* Vectors below are the exceptions' (SDM 3A 10.5.2). */
 #define LAPIC_FIRST_VECTOR 16
 
-struct lapic;
 /* An error happened: it shows in ESR once software writes there, and may interrupt. */
 void lapic_error(struct lapic *lapic, unsigned error);
+/* The entry of LINT0 or LINT1 was written: a level that is there asks now. */
+void lapic_lint_changed(struct lapic *lapic, enum lapic_lvt entry);
 /* Ends the interrupt of highest priority that is in service. */
 void lapic_eoi(struct lapic *lapic);
 
