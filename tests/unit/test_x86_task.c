@@ -467,6 +467,18 @@ static void long_mode_has_no_task_switches(void **state)
 #define TEST_32(f) cmocka_unit_test_setup_teardown(f, prepare_32, teardown)
 #define TEST_64(f) cmocka_unit_test_setup_teardown(f, prepare_64, teardown)
 
+/* SDM 3C 25.2: in VMX non-root operation every task switch exits, one that fails its checks not. */
+static void a_task_switch_exits(void **state)
+{
+	struct x86_box *b = *state;
+	const uint64_t *exits = hw_public(b->box.hw)->counters.exits;
+
+	RUN(b, CALL_TASK);
+	assert_int_equal(exits[UMBRA_EXIT_task_switch], 1);
+	RUN(b, CALL_TASK); /* it is busy now */
+	assert_int_equal(exits[UMBRA_EXIT_task_switch], 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -477,6 +489,7 @@ int main(void)
 		TEST_32(code_of_16_bits_runs_in_protected_mode),
 		TEST_32(jmp_switches_tasks_and_saves_the_old_one),
 		TEST_32(call_nests_and_iret_comes_back),
+		TEST_32(a_task_switch_exits),
 		TEST_32(task_gates_of_the_idt_push_the_code_in_the_new_task),
 		TEST_32(a_task_gate_of_the_gdt_has_its_own_privilege),
 		TEST_32(a_16_bit_task_has_words),

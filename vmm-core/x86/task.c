@@ -235,6 +235,7 @@ static bool switch_task(struct x86_cpu *cpu, uint16_t selector, const struct x86
 	cpu->new_task = false;
 	if (d->limit < (wide ? sizeof(struct tss_32) : sizeof(struct tss_16)) - 1)
 		return fail(cpu, X86_TS, selector_error(selector) | ext);
+	hw_event(cpu->hw, UMBRA_EXIT_task_switch); /* not to be avoided: SDM 3C 25.2 */
 	if (!load_task(cpu, d, &task) || !leave_task(cpu, selector, d, how, (uint32_t)flags))
 		return false;
 
