@@ -269,19 +269,23 @@ static void explain(struct run *run, uint64_t *random)
 	}
 }
 
-/* Whether the next instruction is one that invalidates, or takes CR3 to do so. */
+/*
+ * Whether the next instruction is INVLPG, or a move from or to CR3 that does the same: others of
+ * their groups are not, such as an LGDT that the guest has made of its INVLPG.
+ */
 static bool invalidates(const struct run *run)
 {
-	static const uint8_t ways[][2] = {{0x0f, 0x20}, {0x0f, 0x22}, {0x0f, 0x01}};
-	uint8_t bytes[2] = {0};
+	uint8_t bytes[3] = {0};
+	unsigned reg;
 
 	/* Code of these guests is mapped to itself. */
-	umbra_guest_memory_read(run->guest, run->guest->cpu[0]->gpr[X86_RIP], bytes, 2);
-	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-		if (!memcmp(bytes, ways[i], 2))
-			return true;
-	}
-	return false;
+	umbra_guest_memory_read(run->guest, run->guest->cpu[0]->gpr[X86_RIP], bytes, 3);
+	reg = bytes[2] >> 3 & 7;
+	if (bytes[0] != 0x0f)
+		return false;
+	if (bytes[1] == 0x01)
+		return reg == 7 && bytes[2] < 0xc0;
+	return (bytes[1] == 0x20 || bytes[1] == 0x22) && reg == 3;
 }
 
 static void print_registers(const char *name, const struct run *run)
