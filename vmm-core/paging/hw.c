@@ -311,7 +311,7 @@ static inline uint8_t frame_written(struct hw *hw, uint64_t hpa)
 bool hw_write_marked(struct hw *hw, const uint8_t *host, uint64_t n)
 {
 	const struct frames *frames = &hw->memory->frames;
-	uint8_t flags = frames->frame[(uint64_t)(host - frames->base) >> 12].flags;
+	uint8_t flags = frames->frame[frames_hpa(frames, host) >> 12].flags;
 
 	if (flags & FRAME_CODE)
 		return false;
@@ -364,7 +364,7 @@ static inline uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access
 /* The page is in the lookaside, but this write must be noticed. */
 static uint8_t *write_in_lookaside(struct hw *hw, struct hw_lookaside *slot, uint64_t gva)
 {
-	uint64_t hpa = (uint64_t)(slot->host - hw->memory->frames.base);
+	uint64_t hpa = frames_hpa(&hw->memory->frames, slot->host);
 
 	hw->public.mmio = false;
 	hw->public.counters.tlb_hits[UMBRA_TLB_l1_data]++;
