@@ -48,12 +48,13 @@ INTEGRATION_TESTS = \
 	tests/integration/test_explain.py \
 	tests/integration/test_law.py \
 	tests/integration/test_linux.py \
-	tests/integration/test_linux_selftests.py \
 	tests/integration/test_memtest.py \
 	tests/qemu/test_qemu.py \
 	tests/style/test_style.sh
 TESTS += $(INTEGRATION_TESTS)
-EXTRA_DIST += $(INTEGRATION_TESTS) tests/qemu/cases.c tests/integration/debian.py \
+# Takes minutes and the packages of packaging/packages-full.
+FULL_TESTS = tests/integration/test_linux_selftests.py
+EXTRA_DIST += $(INTEGRATION_TESTS) $(FULL_TESTS) tests/qemu/cases.c tests/integration/debian.py \
 	tests/integration/images.py tests/integration/linux_guest.py tests/integration/tap.py
 
 # A few law runs and all unit and property tests: what runs under the sanitizers in every run.
@@ -63,11 +64,15 @@ print-sanitizer-tests:
 	done; \
 	echo tests/integration/test_boot_images.py tests/integration/test_explain.py tests/integration/test_client_status.py
 
+# What ./runtests --full runs.
+print-full-tests:
+	@echo $(TESTS) $(FULL_TESTS)
+
 # What needs a machine of its own: quickstart in a fresh Debian root. Root, debootstrap, a mirror.
 lab:
 	$(srcdir)/tests/lab/quickstart_debootstrap.sh
 
-.PHONY: lab print-sanitizer-tests
+.PHONY: lab print-full-tests print-sanitizer-tests
 
 include tests/fuzz/local.mk
 include tests/native/local.mk

@@ -255,7 +255,9 @@ def test_signals(tap, place):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         started = subprocess.Popen(
             [UMBRA, "run", "--json", path, "--append", "rounds=0", HELLO],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            # A shell starts what it puts into the background with SIGINT ignored.
+            preexec_fn=lambda number=number: signal.signal(number, signal.SIG_DFL))
         started.stdout.readline()  # it runs
         if number == signal.SIGPIPE:
             started.stdout.close()
