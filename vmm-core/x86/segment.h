@@ -138,7 +138,7 @@ static inline unsigned x86_iopl(const struct x86_cpu *cpu)
  */
 static inline unsigned x86_far_offset_size(const struct x86_cpu *cpu, unsigned operand_size)
 {
-	return cpu->model->vendor == X86_VENDOR_AMD && operand_size == 8 ? 4 : operand_size;
+	return x86_is_amd(cpu) && operand_size == 8 ? 4 : operand_size;
 }
 
 /* interrupt.c: the bits of RFLAGS that the present privilege may write (SDM 2 POPF, IRET). */
