@@ -102,10 +102,13 @@ static void count_charges(const struct umbra_counters *c, enum umbra_mode mode,
 		{"exit", exits},
 		{"shadow_fill", c->shadow_fills[0]},
 		{"table_write", c->shadow_table_writes[0]},
+		{"table_read", 0},   /* brute's */
+		{"locate_table", 0}, /* brute's */
 		{"ept_violation", c->exits[UMBRA_EXIT_ept_violation]},
 		{"reflect_fault", c->shadow_reflected[0]},
 		{"shadow_unsync", c->shadow_unsyncs[0]},
 		{"shadow_sync", c->shadow_syncs[0]},
+		{"remote_flush", 0}, /* one vCPU */
 		{"shadow_teardown", 0},
 		{"switch_pause", 0},
 	};
