@@ -191,8 +191,6 @@ static void print_table(const struct options *options, const struct column *colu
 		printf("%s ended: %s\n", columns[i].name, columns[i].end);
 		print_decisions(&columns[i]);
 	}
-	if (options->cpus > 1)
-		printf("%u vCPUs: shadow has but one in this build\n", options->cpus);
 	for (unsigned int i = 1; i < nr; i++) {
 		if (strcmp(columns[i].hash, columns[0].hash))
 			printf("memory at the end differs between %s and %s\n", columns[0].name,

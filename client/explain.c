@@ -220,16 +220,10 @@ static int explain(const struct options *options, const struct mode_choice *choi
 	if (options->own_tables) {
 		err = umbra_guest_explain_tables(session_guest(session), options->gva,
 						 options->guest_page, options->levels, &error);
-		if (err == -EOPNOTSUPP && options->nr_choices > 1) {
-			/* Of several modes: the others can. */
-			printf("%s: %s\n", umbra_mode_name(choice->mode), error.text);
-			status = 0;
-			goto out;
-		}
 		if (err) {
-			status = options_refuse(
-				options, err == -EOPNOTSUPP ? EX_UNAVAILABLE : EX_USAGE, "%s: %s",
-				umbra_mode_name(choice->mode), error.text);
+			status =
+				options_refuse(options, err == -EINVAL ? EX_USAGE : EX_SOFTWARE,
+					       "%s: %s", umbra_mode_name(choice->mode), error.text);
 			goto out;
 		}
 	}

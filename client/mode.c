@@ -14,22 +14,17 @@ static int make_request(const char *word, json_t **ret_request)
 {
 	enum policy_kind kind;
 	enum umbra_mode mode;
-	int code;
 
 	if (!policy_kind_parse(word, &kind)) {
 		*ret_request = json_pack("{s:s}", "policy", word);
 		return 0;
 	}
-	code = umbra_mode_parse(word, &mode);
-	if (!code) {
+	if (!umbra_mode_parse(word, &mode)) {
 		*ret_request = json_pack("{s:s}", "mode", word);
 		return 0;
 	}
-	fprintf(stderr,
-		code == -EOPNOTSUPP ? "umbra: mode %s is not in this build\n"
-				    : "umbra: %s is neither a mode nor a policy\n",
-		word);
-	return code == -EOPNOTSUPP ? CLIENT_UNAVAILABLE : CLIENT_USAGE;
+	fprintf(stderr, "umbra: %s is neither a mode nor a policy\n", word);
+	return CLIENT_USAGE;
 }
 
 int client_mode(int argc, char **argv)

@@ -142,7 +142,7 @@ static int add_choice(struct options *options, const char *name)
 	int err = mode_choice_parse(name, &choice);
 
 	if (err)
-		return err == -EOPNOTSUPP ? LACKING : MALFORMED;
+		return MALFORMED;
 	if (options->nr_choices == MODE_CHOICES_MAX)
 		return MALFORMED;
 	options->choices[options->nr_choices++] = choice;
@@ -392,17 +392,15 @@ static int parse_row(struct options *options, const struct option_row *row, cons
 	return 0;
 }
 
-/* Without a choice of modes compare and explain take all that can run the guest. */
+/* Without a choice of modes compare and explain take all. */
 static void choose_modes(struct options *options, unsigned int verb)
 {
-	static const char *const usual[] = {"bare", "shadow", "ept", "auto"};
+	static const char *const all[] = {"bare", "brute", "shadow", "ept", "auto"};
 
 	options->nr_choices = 0;
-	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
-		if ((options->cpus > 1 && !strcmp(usual[i], "shadow")) ||
-		    (verb == VERB_EXPLAIN && !strcmp(usual[i], "auto")))
-			continue;
-		add_choice(options, usual[i]);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (verb != VERB_EXPLAIN || strcmp(all[i], "auto"))
+			add_choice(options, all[i]);
 	}
 }
 
@@ -412,23 +410,12 @@ static int check(const struct options *options)
 	const struct mode_choice *choice = &options->choices[0];
 	unsigned int unused;
 
-	for (unsigned int i = 0; options->cpus > 1 && i < options->nr_choices; i++) {
-		if (options->choices[i].mode == UMBRA_MODE_SHADOW)
-			return options_refuse(options, LACKING,
-					      "--cpus %u: not with mode shadow in this build; use "
-					      "bare, ept or auto",
-					      options->cpus);
-	}
 	if (options->switch_every &&
 	    (choice->policy == POLICY_AUTO || choice->mode == UMBRA_MODE_BARE))
-		return options_refuse(options, MALFORMED,
-				      "--switch-every: not with --mode %s; use shadow or ept",
-				      mode_choice_name(choice));
-	if (options->switch_every && options->cpus > 1)
-		return options_refuse(options, LACKING,
-				      "--switch-every: not with --cpus %u in this build; mode "
-				      "shadow has one",
-				      options->cpus);
+		return options_refuse(
+			options, MALFORMED,
+			"--switch-every: not with --mode %s; use brute, shadow or ept",
+			mode_choice_name(choice));
 	/* 48 or 57 bits of linear address: the rest repeats the highest of them (SDM 1 3.3.7.1). */
 	unused = options->levels == 5 ? 64 - 57 : 64 - 48;
 	if ((int64_t)(options->gva << unused) >> unused != (int64_t)options->gva)

@@ -285,39 +285,25 @@ static void schedule_next(struct session *session)
 /* Returns 0, or the exit status. */
 static int scheduled_switch(struct session *session)
 {
-	static const enum umbra_mode modes[] = {UMBRA_MODE_EPT, UMBRA_MODE_SHADOW};
-	enum umbra_mode possible[sizeof(modes) / sizeof(modes[0])];
+	static const enum umbra_mode modes[] = {UMBRA_MODE_EPT, UMBRA_MODE_SHADOW,
+						UMBRA_MODE_BRUTE};
+	const unsigned int nr = sizeof(modes) / sizeof(modes[0]);
 	enum umbra_mode on = umbra_guest_mode(session->guest);
 	struct umbra_error error = {0};
-	unsigned int nr = 0, next = 0;
+	unsigned int next = 0;
 
-	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
-		if (modes[i] == on || !umbra_guest_can_switch(session->guest, modes[i], NULL))
-			possible[nr++] = modes[i];
-	}
 	if (session->config.options->seeded) {
 		next = random_next(session) % nr;
 	} else {
-		while (possible[next] != on)
+		while (modes[next] != on)
 			next++;
 		next = (next + 1) % nr;
 	}
 	/* The target may be the mode that is on: then nothing happens this time. */
-	if (possible[next] != on &&
-	    pilot_switch(session->pilot, possible[next], "schedule", &error))
+	if (modes[next] != on && pilot_switch(session->pilot, modes[next], "schedule", &error))
 		return complain(session->config.options, EX_SOFTWARE, &error);
 	schedule_next(session);
 	return 0;
-}
-
-/* A guest under a schedule turned on what its mode lacks. Returns 0, or the exit status. */
-static int leave_mode(struct session *session)
-{
-	struct umbra_error error = {0};
-
-	if (!pilot_switch(session->pilot, UMBRA_MODE_EPT, "impossible", &error))
-		return 0;
-	return complain(session->config.options, EX_SOFTWARE, &error);
 }
 
 /* --- the run ------------------------------------------------------------------------------ */
@@ -422,8 +408,6 @@ int session_run(struct session *session)
 		else if (retired >= options->max_instructions)
 			umbra_guest_stop(session->guest, UMBRA_END_LIMIT_INSTRUCTIONS,
 					 "as many instructions as were asked for");
-		else if (event == UMBRA_EVENT_UNSUPPORTED && options->switch_every)
-			status = leave_mode(session);
 		else if (retired >= session->next_switch)
 			status = scheduled_switch(session);
 	}

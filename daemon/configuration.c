@@ -282,10 +282,6 @@ int config_check(const struct config *config, struct umbra_error *ret_error)
 		if (guest->mode == UMBRA_MODE_BARE && guest->policy != POLICY_PINNED)
 			return umbra_error_set(ret_error, -EINVAL, "configuration", guest->name,
 					       "a bare guest can only be pinned");
-		if (guest->mode == UMBRA_MODE_SHADOW && guest->cpus > 1)
-			return umbra_error_set(ret_error, -EINVAL, "configuration", guest->name,
-					       "mode = shadow has cpus = 1 in this build, not %u",
-					       guest->cpus);
 	}
 	return 0;
 }

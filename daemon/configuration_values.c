@@ -122,18 +122,12 @@ static int parse_engine(const struct config_place *place, const char *value, cha
 
 static int parse_mode(const struct config_place *place, const char *value, char *why, size_t size)
 {
-	int code;
-
 	if (!strcmp(value, "auto")) {
 		place->guest->mode = UMBRA_MODE_EPT;
 		place->guest->policy = POLICY_AUTO;
 		return 0;
 	}
-	code = umbra_mode_parse(value, &place->guest->mode);
-	if (code == -EOPNOTSUPP)
-		snprintf(why, size,
-			 "this mode is not in this build; bare, shadow, ept or auto was expected");
-	if (code)
+	if (umbra_mode_parse(value, &place->guest->mode))
 		return -EINVAL;
 	place->guest->policy = POLICY_PINNED;
 	return 0;
@@ -240,7 +234,7 @@ const struct config_key config_policy_keys[] = {
 const struct config_key config_guest_keys[] = {
 	{"image", parse_image, "the path of an image was expected"},
 	{"engine", parse_engine, "soft was expected"},
-	{"mode", parse_mode, "bare, shadow, ept or auto was expected"},
+	{"mode", parse_mode, "bare, brute, shadow, ept or auto was expected"},
 	{"memory", parse_memory, "1M to 2G, a multiple of 4096 bytes, was expected"},
 	{"cpus", parse_cpus, "1 to 8 was expected"},
 	{"append", parse_append, "a command line was expected"},

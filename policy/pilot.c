@@ -165,9 +165,6 @@ static void interval(struct pilot *pilot)
 	pilot->before = *now;
 	refresh_last_switch(pilot);
 	policy_inputs_fill(&delta, mode, !pilot->config.no_model, inputs);
-	for (int i = 0; i < UMBRA_MODE_COUNT; i++)
-		policy_set_possible(pilot->policy, i,
-				    !umbra_guest_can_switch(pilot->guest, i, NULL));
 	decision = policy_decide(pilot->policy, umbra_guest_time(pilot->guest),
 				 now->instructions[0], mode, inputs);
 	records_add(&pilot->decisions, decision);
@@ -175,7 +172,7 @@ static void interval(struct pilot *pilot)
 		amend(pilot, amended);
 	if (pilot->config.decision)
 		pilot->config.decision(pilot->config.context, decision);
-	/* The switch is possible, so this fails only where the guest cannot go on anyhow. */
+	/* This fails only where the guest cannot go on anyhow. */
 	if (decision->action != POLICY_STAY)
 		pilot_switch(pilot, decision->target,
 			     decision->action == POLICY_ROLLBACK ? "rollback" : "policy", NULL);
@@ -187,8 +184,6 @@ enum umbra_event pilot_run(struct pilot *pilot, uint64_t until_instruction)
 
 	if (event == UMBRA_EVENT_INTERVAL)
 		interval(pilot);
-	else if (event == UMBRA_EVENT_UNSUPPORTED && pilot_policy(pilot) == POLICY_AUTO)
-		pilot_switch(pilot, UMBRA_MODE_EPT, "impossible", NULL);
 	else if (event == UMBRA_EVENT_ENDED)
 		refresh_last_switch(pilot);
 	return event;

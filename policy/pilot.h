@@ -44,15 +44,14 @@ void pilot_destroy(struct pilot *pilot);
 
 /*
  * umbra_guest_run() once. When the event is UMBRA_EVENT_INTERVAL the decision has been made and
- * carried out on return; when it is UMBRA_EVENT_UNSUPPORTED, policy auto has gone to ept; when it
- * is UMBRA_EVENT_ENDED the last switch's refill has been brought up to date. What else an event
- * asks for is the caller's: call again to go on.
+ * carried out on return; when it is UMBRA_EVENT_ENDED the last switch's refill has been
+ * brought up to date. What else an event asks for is the caller's: call again to go on.
  */
 enum umbra_event pilot_run(struct pilot *pilot, uint64_t until_instruction);
 
 /*
- * A switch that the policy did not ask for; @reason is a static string ("operator", "schedule",
- * "impossible"). Errors as of umbra_guest_switch(). Does not change the policy's kind: an
+ * A switch that the policy did not ask for; @reason is a static string ("operator", "schedule").
+ * Errors as of umbra_guest_switch(). Does not change the policy's kind: an
  * operator's switch pins with pilot_set_policy(pilot, POLICY_PINNED) as well.
  */
 int pilot_switch(struct pilot *pilot, enum umbra_mode to, const char *reason,

@@ -62,7 +62,6 @@ struct span {
 
 struct policy {
 	enum policy_kind kind;
-	bool impossible[UMBRA_MODE_COUNT]; /* modes that this guest cannot be in */
 	struct estimator estimator;
 	uint64_t next_id;
 	enum umbra_mode mode; /* in the last interval; UMBRA_MODE_COUNT before the first */
@@ -137,11 +136,6 @@ void policy_set_kind(struct policy *policy, enum policy_kind kind)
 {
 	policy->kind = kind;
 	policy->advantage = 0;
-}
-
-void policy_set_possible(struct policy *policy, enum umbra_mode mode, bool possible)
-{
-	policy->impossible[mode] = !possible;
 }
 
 enum policy_kind policy_kind(const struct policy *policy)
@@ -378,10 +372,6 @@ const struct policy_decision *policy_decide(struct policy *p, uint64_t time, uin
 		enter_mode(p, mode);
 	p->dwell++;
 	estimator_interval(&p->estimator, mode, inputs, &estimate);
-	for (int i = 0; i < UMBRA_MODE_COUNT; i++) {
-		if (p->impossible[i])
-			estimate.cost[i].known = false;
-	}
 	span_add(&now, inputs, estimate.cost[mode].cycles);
 	finish_stay(p, mode, &estimate, &now);
 	if (p->after_open) {
@@ -398,8 +388,6 @@ const struct policy_decision *policy_decide(struct policy *p, uint64_t time, uin
 	d.after.cycles_per_instruction_before = per_instruction(now.cycles, &now);
 	if (mode == UMBRA_MODE_BARE)
 		d.reason = "bare";
-	else if (p->impossible[other_mode(mode)] && p->kind != POLICY_PINNED)
-		d.reason = "impossible";
 	else
 		decide(p, &d, &estimate, &now);
 	p->asked = d.action != POLICY_STAY;

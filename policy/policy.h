@@ -76,12 +76,6 @@ void policy_set_kind(struct policy *policy, enum policy_kind kind);
 enum policy_kind policy_kind(const struct policy *policy);
 
 /*
- * Whether the guest as it is now can be in @mode; all modes are possible until told otherwise. What
- * is not possible is not weighed: the policy stays, and its decisions say so.
- */
-void policy_set_possible(struct policy *policy, enum umbra_mode mode, bool possible);
-
-/*
  * One interval is over, all of it spent in @mode. Returns the decision (valid until the next call;
  * the embedder copies it). A switch that it asks for (action switch or rollback) is expected to
  * have happened before the next call; when it did not, or when @mode is another for other reasons,

@@ -5,8 +5,7 @@
 #include "umbra/guest.h"
 
 /*
- * A switch with why it was made ("policy", "rollback", "operator", "schedule"; "impossible": the
- * guest turned on what the mode before it lacks).
+ * A switch with why it was made: "policy", "rollback", "operator", "schedule".
  */
 struct switch_record {
 	struct umbra_switch record;

@@ -110,12 +110,13 @@ static const struct field end_fields[] = {
 		FIELD("pause_ns", COUNT, required,                                                 \
 		      "Wall time the guest stood still, in nanoseconds"),                          \
 		FIELD("zapped", COUNT, required, "Shadow pages dropped"),                          \
+		FIELD("built", COUNT, required,                                                    \
+		      "Tables of the mode after that were built at once"),                         \
 		FIELD("refill_fills", COUNT, required, "Fills that it caused so far, in entries"), \
 		FIELD("refill_cycles", COUNT, required,                                            \
 		      "Cycles of these fills, their exits included"),                              \
 		FIELD("reason", STRING, required,                                                  \
-		      "Who asked: policy, rollback, operator, schedule; "                          \
-		      "impossible: the guest turned on what the mode lacks")
+		      "Who asked: policy, rollback, operator, schedule")
 
 static const struct field switch_fields[] = {
 	SWITCH_FIELDS(true),

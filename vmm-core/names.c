@@ -11,6 +11,7 @@
 
 static const char *const mode_names[UMBRA_MODE_COUNT] = {
 	[UMBRA_MODE_BARE] = "bare",
+	[UMBRA_MODE_BRUTE] = "brute",
 	[UMBRA_MODE_SHADOW] = "shadow",
 	[UMBRA_MODE_EPT] = "ept",
 };
@@ -72,7 +73,7 @@ int umbra_mode_parse(const char *name, enum umbra_mode *ret_mode)
 	int mode = find_name(mode_names, UMBRA_MODE_COUNT, name);
 
 	if (mode < 0)
-		return strcmp(name, "brute") ? -EINVAL : -EOPNOTSUPP;
+		return mode;
 	*ret_mode = mode;
 	return 0;
 }

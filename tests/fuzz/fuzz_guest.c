@@ -194,10 +194,6 @@ static bool advance(struct run *run, uint64_t until)
 	stalled_ticks = 0;
 	watched = run;
 	event = umbra_guest_run(run->guest, until);
-	if (event == UMBRA_EVENT_UNSUPPORTED) {
-		umbra_guest_switch(run->guest, UMBRA_MODE_EPT, NULL, NULL);
-		event = umbra_guest_run(run->guest, until);
-	}
 	watched = NULL;
 	return event == UMBRA_EVENT_INSTRUCTION;
 }

@@ -93,9 +93,8 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 		{"[umbrad]\nnonsense\n", "line 2", "key = value"},
 		{"[guest a]\nimage = x\nengine = kvm\n", "line 3, [guest a] engine",
 		 "not in this build"},
-		{"[guest a]\nimage = x\nmode = brute\n", "[guest a] mode", "not in this build"},
 		{"[guest a]\nimage = x\nmode = fast\n", "[guest a] mode",
-		 "bare, shadow, ept or auto"},
+		 "bare, brute, shadow, ept or auto"},
 		{"[guest a]\nimage = x\ncpus = 9\n", "[guest a] cpus", "1 to 8"},
 		{"[guest a]\nimage = x\ninitrd =\n", "[guest a] initrd", "path of an initrd"},
 		{"[guest a]\nimage = x\nrestart = always\n", "[guest a] restart",
@@ -142,22 +141,6 @@ static void long_lines_and_names_are_refused_not_cut(void **state)
 	config_free(&config);
 }
 
-static void shadow_with_several_vcpus_is_refused(void **state)
-{
-	struct umbra_error error;
-	struct config config;
-
-	assert_int_equal(
-		read_text("[guest a]\nimage = x\nmode = shadow\ncpus = 2\n", &config, &error),
-		-EINVAL);
-	assert_non_null(strstr(error.text, "shadow"));
-	config_free(&config);
-	assert_int_equal(
-		read_text("[guest a]\nimage = x\nmode = auto\ncpus = 8\n", &config, &error), 0);
-	assert_int_equal(config.guests[0].cpus, 8);
-	config_free(&config);
-}
-
 static void missing_file_is_told_apart(void **state)
 {
 	struct umbra_error error;
@@ -194,7 +177,6 @@ int main(void)
 		cmocka_unit_test(every_key_reaches_its_guest),
 		cmocka_unit_test(what_is_wrong_is_named_with_its_line),
 		cmocka_unit_test(long_lines_and_names_are_refused_not_cut),
-		cmocka_unit_test(shadow_with_several_vcpus_is_refused),
 		cmocka_unit_test(missing_file_is_told_apart),
 		cmocka_unit_test(listen_address_is_numeric_with_a_port),
 	};

@@ -241,11 +241,13 @@ static void check_lists(const struct shadow *shadow)
 	uint64_t references = 0, entries = 0;
 
 	for (uint64_t gfn = 0; gfn < RAM_SIZE / PAGE_SIZE; gfn++)
-		references += shadow->rmap[gfn].count;
+		references += shadow->rmap[gfn].generation == shadow->generation
+				      ? shadow->rmap[gfn].count
+				      : 0;
 	for (uint32_t number = 0; number < shadow->max_pages; number++) {
 		const struct shadow_page *page = &shadow->page[number];
 
-		references += page->parents.count;
+		references += page->used ? page->parents.count : 0;
 		for (unsigned index = 0; page->used && index < ENTRIES; index++) {
 			const struct ref_list *list;
 			uint32_t to;
@@ -257,8 +259,9 @@ static void check_lists(const struct shadow *shadow)
 				continue;
 			list = page->role.level == 1 ? &shadow->rmap[to]
 						     : &shadow->page[to].parents;
-			assert_true(page->place[index] < list->count);
-			assert_int_equal(list->ref[page->place[index]], SPTE_REF(number, index));
+			assert_true(shadow->place[number][index] < list->count);
+			assert_int_equal(list->ref[shadow->place[number][index]],
+					 SPTE_REF(number, index));
 			entries++;
 		}
 	}
@@ -294,10 +297,13 @@ static void run_law(enum umbra_mode mode, bool switching, uint64_t seed)
 		else if (dice < 204)
 			load_cr3(&law);
 		else if (dice < 207 && switching) {
-			enum umbra_mode to = law.box.vmm->mode == UMBRA_MODE_EPT ? UMBRA_MODE_SHADOW
-										 : UMBRA_MODE_EPT;
+			static const enum umbra_mode modes[] = {UMBRA_MODE_EPT, UMBRA_MODE_SHADOW,
+								UMBRA_MODE_BRUTE};
+			enum umbra_mode to = modes[random_below(3)];
 
-			if (to == UMBRA_MODE_EPT)
+			if (to == law.box.vmm->mode)
+				continue;
+			if (law.box.vmm->mode != UMBRA_MODE_EPT)
 				filled += counters->shadow_fills[0] > fills_before;
 			fills_before = counters->shadow_fills[0];
 			assert_int_equal(vmm_switch(law.box.vmm, to, step, step, NULL), 0);
@@ -343,6 +349,12 @@ static void shadow_follows_the_manual(void **state)
 {
 	for (uint64_t seed = 1; seed <= 4; seed++)
 		run_law(UMBRA_MODE_SHADOW, false, seed);
+}
+
+static void brute_follows_the_manual(void **state)
+{
+	for (uint64_t seed = 1; seed <= 4; seed++)
+		run_law(UMBRA_MODE_BRUTE, false, seed);
 }
 
 static void switching_follows_the_manual(void **state)
@@ -396,6 +408,7 @@ int main(void)
 		cmocka_unit_test(bare_follows_the_manual),
 		cmocka_unit_test(ept_follows_the_manual),
 		cmocka_unit_test(shadow_follows_the_manual),
+		cmocka_unit_test(brute_follows_the_manual),
 		cmocka_unit_test(switching_follows_the_manual),
 	};
 

@@ -42,7 +42,7 @@ static void address_spaces_beyond_the_limit_start_again(void **state)
 
 static void a_thousand_switches_leave_nothing_behind(void **state)
 {
-	uint32_t tables, capacity;
+	uint32_t tables, order;
 	struct box box;
 
 	box_create(&box, UMBRA_MODE_EPT);
@@ -54,11 +54,11 @@ static void a_thousand_switches_leave_nothing_behind(void **state)
 			box_access(&box, WINDOW + DATA + page * PAGE_SIZE, HW_WRITE, false);
 		if (i == 1) {
 			tables = box.memory.tables;
-			capacity = box.vmm->shadow->rmap[DATA / PAGE_SIZE].capacity;
+			order = box.vmm->shadow->rmap[DATA / PAGE_SIZE].order;
 		}
 	}
 	assert_int_equal(box.memory.tables, tables);
-	assert_int_equal(box.vmm->shadow->rmap[DATA / PAGE_SIZE].capacity, capacity);
+	assert_int_equal(box.vmm->shadow->rmap[DATA / PAGE_SIZE].order, order);
 	assert_int_equal(box.vmm->shadow->nr_pages, 0);
 	assert_int_equal(counters(&box)->switches[0], 1000);
 	box_destroy(&box);

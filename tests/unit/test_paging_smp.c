@@ -119,23 +119,6 @@ static void each_vcpu_has_its_own_cr3(void **state)
 	pair_destroy(&pair);
 }
 
-static void shadow_refuses_more_than_one_vcpu_by_name(void **state)
-{
-	struct umbra_error error = {0};
-	struct vmm *vmm = NULL;
-	struct pair pair;
-
-	pair_create(&pair, UMBRA_MODE_EPT);
-	assert_int_equal(vmm_switch(pair.box.vmm, UMBRA_MODE_SHADOW, 0, 0, &error), -EOPNOTSUPP);
-	assert_string_equal(error.text, "2 vCPUs: shadow supports one");
-	assert_int_equal(pair.box.vmm->mode, UMBRA_MODE_EPT);
-	data(&pair, 1, HW_WRITE);
-	assert_int_equal(vmm_create(pair.hw, 2, &pair.box.memory, UMBRA_MODE_SHADOW, &vmm, &error),
-			 -EOPNOTSUPP);
-	assert_null(vmm);
-	pair_destroy(&pair);
-}
-
 static void a_guest_has_no_more_than_eight_vcpus(void **state)
 {
 	struct memory memory;
@@ -161,7 +144,6 @@ int main(void)
 		cmocka_unit_test(a_table_found_by_one_vcpu_is_watched_for_all),
 		cmocka_unit_test(ept_tables_thrown_away_are_forgotten_by_all),
 		cmocka_unit_test(each_vcpu_has_its_own_cr3),
-		cmocka_unit_test(shadow_refuses_more_than_one_vcpu_by_name),
 		cmocka_unit_test(a_guest_has_no_more_than_eight_vcpus),
 	};
 

@@ -41,9 +41,21 @@ static bool chance(unsigned percent)
 	return below(100) < percent;
 }
 
-enum world_mode { BARE, EPT_4, EPT_5, EPT_2M, WORLD_MODES };
+enum world_mode { BARE, EPT_4, EPT_5, EPT_2M, SHADOW, SHADOW_2M, BRUTE, WORLD_MODES };
 
-static const char *const mode_names[] = {"bare", "ept, 4 levels", "ept, 5 levels", "ept, 2M"};
+static const struct {
+	const char *name;
+	enum umbra_mode mode;
+	unsigned backing_shift;
+} world_modes[] = {
+	[BARE] = {"bare", UMBRA_MODE_BARE, PAGE_SHIFT},
+	[EPT_4] = {"ept, 4 levels", UMBRA_MODE_EPT, PAGE_SHIFT},
+	[EPT_5] = {"ept, 5 levels", UMBRA_MODE_EPT, PAGE_SHIFT},
+	[EPT_2M] = {"ept, 2M", UMBRA_MODE_EPT, SHIFT_2M},
+	[SHADOW] = {"shadow", UMBRA_MODE_SHADOW, PAGE_SHIFT},
+	[SHADOW_2M] = {"shadow, 2M", UMBRA_MODE_SHADOW, SHIFT_2M},
+	[BRUTE] = {"brute", UMBRA_MODE_BRUTE, PAGE_SHIFT},
+};
 
 /* What happened, that each kind of it is seen to have happened. */
 struct tally {
@@ -172,6 +184,15 @@ static struct hw_paging random_registers(struct world *world)
 }
 
 /* New registers and new tables. */
+/* Tables were written behind the VMM's back. */
+static void forget_tables(struct world *world)
+{
+	struct vmm *vmm = world->box.vmm;
+
+	if (vmm->mode != UMBRA_MODE_EPT)
+		vmm->ops->empty(vmm);
+}
+
 static void begin(struct world *world)
 {
 	struct hw_paging regs = random_registers(world);
@@ -203,6 +224,7 @@ static void begin(struct world *world)
 		assert_int_equal(hw_paging_changed(world->box.hw, &regs), loaded ? 0 : -EINVAL);
 		world->tally.refused_pdptes += !loaded;
 	} while (!loaded);
+	forget_tables(world);
 	assert_int_equal(reference_format(registers), world->format);
 }
 
@@ -301,6 +323,7 @@ static void change(struct world *world)
 		world->tally.refused_pdptes += !loaded;
 	}
 	hw_invpcid(hw, HW_INVPCID_ALL, 0, 0);
+	forget_tables(world);
 }
 
 static void change_keys(struct world *world)
@@ -368,8 +391,7 @@ static void run(enum world_mode mode)
 
 	assert_non_null(world);
 	random_state = 4 + mode;
-	box_create_backed(box, mode == BARE ? UMBRA_MODE_BARE : UMBRA_MODE_EPT,
-			  mode == EPT_2M ? SHIFT_2M : PAGE_SHIFT, RAM_SIZE);
+	box_create_backed(box, world_modes[mode].mode, world_modes[mode].backing_shift, RAM_SIZE);
 	if (mode == EPT_5)
 		assert_int_equal(vmm_set_ept_levels(box->vmm, 5), 0);
 	world->flat = (struct reference_memory){calloc(1, RAM_SIZE), RAM_SIZE};
@@ -393,9 +415,12 @@ static void run(enum world_mode mode)
 		}
 		compare_tables(world);
 	}
-	print_tally(&world->tally, mode_names[mode]);
+	print_tally(&world->tally, world_modes[mode].name);
 	check_tally(&world->tally);
-	assert_true(hw_public(box->hw)->counters.walk_references_ad[0] > 0);
+	if (world_modes[mode].mode == UMBRA_MODE_BARE || world_modes[mode].mode == UMBRA_MODE_EPT)
+		assert_true(hw_public(box->hw)->counters.walk_references_ad[0] > 0);
+	else
+		assert_true(hw_public(box->hw)->counters.shadow_fills[0] > 0);
 	free(world->flat.ram);
 	box_destroy(box);
 	free(world);
@@ -421,6 +446,21 @@ static void ept_of_large_pages_walks_as_the_manual_says(void **state)
 	run(EPT_2M);
 }
 
+static void shadow_walks_as_the_manual_says(void **state)
+{
+	run(SHADOW);
+}
+
+static void shadow_of_large_pages_walks_as_the_manual_says(void **state)
+{
+	run(SHADOW_2M);
+}
+
+static void brute_walks_as_the_manual_says(void **state)
+{
+	run(BRUTE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +468,9 @@ int main(void)
 		cmocka_unit_test(ept_of_4_levels_walks_as_the_manual_says),
 		cmocka_unit_test(ept_of_5_levels_walks_as_the_manual_says),
 		cmocka_unit_test(ept_of_large_pages_walks_as_the_manual_says),
+		cmocka_unit_test(shadow_walks_as_the_manual_says),
+		cmocka_unit_test(shadow_of_large_pages_walks_as_the_manual_says),
+		cmocka_unit_test(brute_walks_as_the_manual_says),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

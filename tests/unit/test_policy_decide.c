@@ -252,32 +252,6 @@ static struct policy *policy_that_switched_to_shadow(uint64_t *time)
 	return policy;
 }
 
-static void what_is_not_possible_is_not_weighed(void **state)
-{
-	struct policy_input in[POLICY_INPUT_COUNT];
-	const struct policy_decision *d;
-	struct policy *policy;
-	uint64_t time = 0;
-
-	assert_int_equal(policy_create(NULL, POLICY_AUTO, &policy), 0);
-	policy_set_possible(policy, UMBRA_MODE_SHADOW, false);
-	set_all(in, tlb_bound_in_ept, NR(tlb_bound_in_ept));
-	while (time++ < 40) {
-		d = policy_decide(policy, time, time, UMBRA_MODE_EPT, in);
-		assert_int_equal(d->action, POLICY_STAY);
-		assert_string_equal(d->reason, "impossible");
-		assert_int_equal(d->target, UMBRA_MODE_EPT);
-		assert_false(d->cost[UMBRA_MODE_SHADOW].known);
-	}
-	/* What becomes possible is weighed from then on. */
-	policy_set_possible(policy, UMBRA_MODE_SHADOW, true);
-	do {
-		d = policy_decide(policy, time, time, UMBRA_MODE_EPT, in);
-		assert_true(++time < 60);
-	} while (d->action != POLICY_SWITCH);
-	policy_destroy(policy);
-}
-
 static void a_switch_is_not_judged_while_most_is_refill_but_not_for_ever(void **state)
 {
 	/* A tenth is work, and dearer than before. */
@@ -399,7 +373,6 @@ int main(void)
 		cmocka_unit_test(pinned_and_advise_never_switch),
 		cmocka_unit_test(a_switch_that_made_things_dearer_is_rolled_back),
 		cmocka_unit_test(a_mistake_is_not_repeated_over_and_over),
-		cmocka_unit_test(what_is_not_possible_is_not_weighed),
 		cmocka_unit_test(a_switch_is_not_judged_while_most_is_refill_but_not_for_ever),
 		cmocka_unit_test(a_rollback_is_not_on_trial),
 		cmocka_unit_test(a_mode_changed_by_somebody_else_starts_the_count_over),

@@ -92,8 +92,6 @@ int umbra_guest_explain_tables(struct umbra_guest *guest, uint64_t gva, enum umb
 		table += PAGE_SIZE;
 	}
 	error = hw_paging_changed(hw, &paging);
-	if (error == -EOPNOTSUPP)
-		return vmm_check(guest->vmm, guest->vmm->mode, ret_error);
 	if (error)
 		return umbra_error_set(ret_error, error, guest->name, "levels", "%s",
 				       hw_error_text(hw));

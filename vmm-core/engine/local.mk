@@ -4,9 +4,7 @@ libvmmcore_a_SOURCES += \
 	vmm-core/engine/soft.c \
 	vmm-core/engine/turn.c
 
-check_PROGRAMS += tests/unit/test_engine_turn tests/unit/test_engine_unsupported
-TESTS += tests/unit/test_engine_turn tests/unit/test_engine_unsupported
+check_PROGRAMS += tests/unit/test_engine_turn
+TESTS += tests/unit/test_engine_turn
 tests_unit_test_engine_turn_SOURCES = tests/unit/test_engine_turn.c
 tests_unit_test_engine_turn_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_engine_unsupported_SOURCES = tests/unit/test_engine_unsupported.c
-tests_unit_test_engine_unsupported_LDADD = $(POLICY_LIBS) $(CMOCKA_LIBS)

@@ -194,12 +194,6 @@ void umbra_guest_kick(struct umbra_guest *guest)
 	guest->kicked = true;
 }
 
-int umbra_guest_can_switch(const struct umbra_guest *guest, enum umbra_mode to,
-			   struct umbra_error *ret_error)
-{
-	return vmm_check(guest->vmm, to, ret_error);
-}
-
 int umbra_guest_switch(struct umbra_guest *guest, enum umbra_mode to,
 		       struct umbra_switch *ret_switch, struct umbra_error *ret_error)
 {

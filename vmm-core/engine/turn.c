@@ -171,8 +171,6 @@ static bool happened(struct umbra_guest *guest, uint64_t until_instruction,
 {
 	if (umbra_guest_end(guest)) {
 		*ret_event = UMBRA_EVENT_ENDED;
-	} else if (vmm_check(guest->vmm, guest->vmm->mode, NULL) < 0) {
-		*ret_event = UMBRA_EVENT_UNSUPPORTED;
 	} else if (guest->interval && umbra_guest_time(guest) >= guest->next_interval) {
 		guest->next_interval += guest->interval;
 		*ret_event = UMBRA_EVENT_INTERVAL;
@@ -201,22 +199,12 @@ static bool idle(struct umbra_guest *guest, enum umbra_event *ret_event)
 	return false;
 }
 
-/* The embedder was told, by UMBRA_EVENT_UNSUPPORTED, and has left the guest in this mode. */
-static void end_unsupported(struct umbra_guest *guest)
-{
-	struct umbra_error error;
-
-	if (vmm_check(guest->vmm, guest->vmm->mode, &error) < 0)
-		hw_fail(guest_cpu(guest)->hw, error.text); /* the CPU ends by it */
-}
-
 enum umbra_event umbra_guest_run(struct umbra_guest *guest, uint64_t until_instruction)
 {
 	uint64_t publish = umbra_guest_time(guest) + PUBLISH_TIME;
 	enum umbra_event event;
 	bool told;
 
-	end_unsupported(guest);
 	do {
 		if (!umbra_guest_end(guest))
 			run_turn(guest, until_instruction);

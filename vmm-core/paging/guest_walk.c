@@ -59,7 +59,7 @@ bool guest_walk(struct vmm *vmm, struct hw *hw, uint64_t gva, enum hw_access acc
 
 	*rights = RIGHTS_ALL;
 	if (rules->format == FORMAT_PAE) {
-		table = hw->pdpte[gva >> 30 & 3];
+		table = hw->guest_pdpte[gva >> 30 & 3];
 		if (!(table & PTE_P))
 			return fault(ret_walk, code);
 		table &= ENTRY_ADDRESS;

@@ -443,7 +443,8 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
 			return NULL;
 		case HW_EMULATE:
 			memory_check_reach(hw->memory, hpa);
-			frame_written(hw, hpa);
+			if (access == HW_WRITE)
+				frame_written(hw, hpa);
 			hw->public.attention = true;
 			return frames_host(&hw->memory->frames, hpa);
 		case HW_DISCARD: return open_bus(hw, gva);

@@ -33,11 +33,11 @@ static int load_pdptes(struct hw *hw, uint64_t cr3)
 		if ((pdpte[i] & PTE_P) && (pdpte[i] & pdpte_reserved(hw->maxphyaddr)))
 			return -EINVAL;
 	}
-	memcpy(hw->pdpte, pdpte, sizeof(pdpte));
+	memcpy(hw->guest_pdpte, pdpte, sizeof(pdpte));
 	return 0;
 }
 
-static uint16_t pcid_of(const struct hw_paging *paging)
+uint16_t hw_pcid(const struct hw_paging *paging)
 {
 	return paging->cr4 & CR4_PCIDE ? paging->cr3 & CR3_PCID : 0;
 }
@@ -55,7 +55,8 @@ void hw_set_registers(struct hw *hw)
 {
 	hw->rules = hw->guest_rules;
 	hw->cr3 = hw->guest.cr3 & ENTRY_ADDRESS;
-	hw->tlb.pcid = pcid_of(&hw->guest);
+	memcpy(hw->pdpte, hw->guest_pdpte, sizeof(hw->pdpte));
+	hw->tlb.pcid = hw_pcid(&hw->guest);
 	hw_lookaside_flush(hw);
 }
 
@@ -73,9 +74,15 @@ int hw_paging_changed(struct hw *hw, const struct hw_paging *paging)
 	}
 	hw->guest = *paging;
 	hw->guest_rules = rules;
-	if (hw->intercepts & INTERCEPT_CR3)
-		return hw->vmm.paging_changed(hw->vmm.vmm, hw);
-	hw_set_registers(hw);
+	if (hw->intercepts & INTERCEPT_CR3) {
+		int error = hw->vmm.cr3_load(hw->vmm.vmm, hw);
+
+		if (error)
+			return error;
+		flushes = true; /* the entries have it all in them */
+	} else {
+		hw_set_registers(hw);
+	}
 	if (flushes)
 		hw_flush(hw);
 	return 0;
@@ -91,11 +98,16 @@ int hw_load_cr3(struct hw *hw, uint64_t cr3, bool keep)
 	}
 	hw->guest.cr3 = cr3;
 	if (hw->intercepts & INTERCEPT_CR3) {
+		int error;
+
 		hw_count_exit(hw, UMBRA_EXIT_cr_access);
-		return hw->vmm.cr3_load(hw->vmm.vmm, hw, cr3);
+		error = hw->vmm.cr3_load(hw->vmm.vmm, hw);
+		if (error)
+			return error;
+	} else {
+		hw_charge(hw, keep ? hw->cost.cr3_load_keep : hw->cost.cr3_load);
+		hw_set_registers(hw);
 	}
-	hw_charge(hw, keep ? hw->cost.cr3_load_keep : hw->cost.cr3_load);
-	hw_set_registers(hw);
 	if (keep)
 		return 0;
 	tlb_flush_pcid(&hw->tlb, hw->tlb.pcid);
@@ -137,10 +149,10 @@ void hw_invpcid(struct hw *hw, enum hw_invpcid type, uint16_t pcid, uint64_t gva
 {
 	if (hw->intercepts & INTERCEPT_INVLPG) {
 		hw_count_exit(hw, UMBRA_EXIT_invpcid);
-		if (type == HW_INVPCID_ADDRESS)
+		if (type == HW_INVPCID_ADDRESS && pcid == hw->tlb.pcid)
 			hw->vmm.invlpg(hw->vmm.vmm, hw, gva);
 		else
-			hw->vmm.cr3_load(hw->vmm.vmm, hw, hw->guest.cr3);
+			hw->vmm.cr3_load(hw->vmm.vmm, hw);
 	}
 	hw_charge(hw, hw->cost.invlpg);
 	switch (type) {

@@ -44,9 +44,8 @@ struct hw_vmm_entry {
 	void *vmm;
 	enum hw_resume (*memory_exit)(void *vmm, struct hw *hw, const struct hw_exit *exit,
 				      uint64_t *ret_hpa, uint32_t *ret_error_code);
-	int (*cr3_load)(void *vmm, struct hw *hw, uint64_t cr3);
+	int (*cr3_load)(void *vmm, struct hw *hw);
 	void (*invlpg)(void *vmm, struct hw *hw, uint64_t gva);
-	int (*paging_changed)(void *vmm, struct hw *hw);
 	void (*attend)(void *vmm, struct hw *hw);
 	void (*map_changed)(void *vmm);
 };
@@ -61,13 +60,14 @@ struct hw {
 	uint64_t cr3;  /* HPA of the root in bare and shadow, GPA with EPT */
 	uint64_t eptp; /* SDM 3C 24.6.11; 0: no EPT */
 	struct paging_rules rules;
-	uint64_t pdpte[4]; /* PAE: read at MOV to CR3 (SDM 3A 4.4.1) */
+	uint64_t pdpte[4]; /* in PAE what it walks from instead of CR3 */
 	uint8_t maxphyaddr;
 	struct ept_rules ept_rules; /* that follow from it */
 	uint32_t intercepts;
 
 	/* The guest's own values (VMCS guest-state area and read shadows). */
 	struct hw_paging guest;
+	uint64_t guest_pdpte[4];         /* PAE: read at MOV to CR3 (SDM 3A 4.4.1) */
 	struct paging_rules guest_rules; /* that follow from them */
 
 	struct tlb tlb;
@@ -99,6 +99,8 @@ void hw_set_maxphyaddr(struct hw *hw, unsigned bits);
 /* Forgets every translation: INVVPID for all, MOV CR3, CR0/CR4 changes (SDM 3A 4.10.4.1,
  * 3C 28.4.3.1). */
 void hw_flush(struct hw *hw);
+/* The PCID that these registers are in. */
+uint16_t hw_pcid(const struct hw_paging *paging);
 /* CR3, PCID and rules as the guest has them: where the VMM intercepts none of it. */
 void hw_set_registers(struct hw *hw);
 /* The CPU's look-aside of the TLB: of what changes rights or the newest entry of a set. */

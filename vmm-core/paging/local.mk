@@ -1,5 +1,6 @@
 libvmmcore_a_SOURCES += \
 	vmm-core/paging/bare.c \
+	vmm-core/paging/brute.c \
 	vmm-core/paging/entry.h \
 	vmm-core/paging/ept.c \
 	vmm-core/paging/format.c \
@@ -10,7 +11,9 @@ libvmmcore_a_SOURCES += \
 	vmm-core/paging/hw_private.h \
 	vmm-core/paging/shadow.c \
 	vmm-core/paging/shadow.h \
+	vmm-core/paging/shadow_entry.c \
 	vmm-core/paging/shadow_page.c \
+	vmm-core/paging/shadow_root.c \
 	vmm-core/paging/shadow_sync.c \
 	vmm-core/paging/tlb.c \
 	vmm-core/paging/tlb.h \

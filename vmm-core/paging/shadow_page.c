@@ -1,90 +1,81 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The life of shadow pages: found by (guest page, role), made, given up when they are too many. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "paging/shadow.h"
 
-/* A list up to this long is kept as it is. */
-#define KEPT_CAPACITY 16
+/* New pages of one exit: a path, or the roots of one vCPU. */
+#define ROOM_NEEDED 8
+/* Given up at a time, so that not every exit has to flush for it. */
+#define ROOM_MADE 32
 
-int ref_list_add(struct ref_list *list, uint32_t ref)
+static uint32_t guest_pages(const struct shadow *shadow)
 {
-	if (list->count == list->capacity) {
-		uint32_t capacity = list->capacity ? list->capacity * 2 : 2;
-		uint32_t *grown = realloc(list->ref, capacity * sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		list->ref = grown;
-		list->capacity = capacity;
-	}
-	list->ref[list->count++] = ref;
-	return 0;
+	return shadow->vmm->memory->size / PAGE_SIZE;
 }
 
-static void list_empty(struct ref_list *list)
+static void empty_tables(struct shadow *shadow)
 {
-	list->count = 0;
-	if (list->capacity <= KEPT_CAPACITY)
-		return;
-	free(list->ref);
-	*list = (struct ref_list){0};
+	memset(shadow->bucket, 0xff, sizeof(shadow->bucket));
+	memset(shadow->root, 0xff, sizeof(shadow->root));
+	for (unsigned i = 0; i < MEMORY_MAX_HW; i++)
+		shadow->root[i].level = 0;
 }
 
-/* Adds the reference of an entry, which remembers where it stands. */
-static int list_enter(struct shadow *shadow, struct ref_list *list, uint32_t page, unsigned index)
+int shadow_create(struct vmm *vmm)
 {
-	int error = ref_list_add(list, SPTE_REF(page, index));
+	uint32_t pages = vmm->memory->size / PAGE_SIZE;
+	struct shadow *shadow;
+	bool failed = false;
 
-	if (!error)
-		shadow->page[page].place[index] = list->count - 1;
-	return error;
-}
-
-/* A guest can map one page by every entry that there is: takes the reference out without a search.
- */
-static void list_leave(struct shadow *shadow, struct ref_list *list, uint32_t page, unsigned index)
-{
-	uint32_t place = shadow->page[page].place[index], last = list->ref[--list->count];
-
-	list->ref[place] = last;
-	shadow->page[SPTE_REF_PAGE(last)].place[SPTE_REF_INDEX(last)] = place;
-	/* ... and then another page: lists give back what they do not need any more. */
-	if (list->capacity > KEPT_CAPACITY && list->count < list->capacity / 4) {
-		uint32_t *shrunk = realloc(list->ref, list->capacity / 2 * sizeof(*shrunk));
-
-		if (!shrunk)
-			return;
-		list->ref = shrunk;
-		list->capacity /= 2;
-	}
-}
-
-int shadow_create(struct vmm *vmm, struct shadow **ret_shadow)
-{
-	uint32_t guest_pages = vmm->memory->size / PAGE_SIZE;
-	struct shadow *shadow = calloc(1, sizeof(*shadow));
-
+	if (vmm->shadow)
+		return 0;
+	shadow = calloc(1, sizeof(*shadow));
 	if (!shadow)
 		return -ENOMEM;
 	shadow->vmm = vmm;
 	shadow->hw = vmm->hw[0];
 	shadow->max_pages = memory_shadow_limit(vmm->memory->size);
 	shadow->page = calloc(shadow->max_pages, sizeof(*shadow->page));
-	shadow->shadowed = calloc(guest_pages, sizeof(*shadow->shadowed));
-	shadow->rmap = calloc(guest_pages, sizeof(*shadow->rmap));
-	if (!shadow->page || !shadow->shadowed || !shadow->rmap) {
+	shadow->place = calloc(shadow->max_pages, sizeof(*shadow->place));
+	shadow->shadowed = calloc(pages, sizeof(*shadow->shadowed));
+	shadow->rmap = calloc(pages, sizeof(*shadow->rmap));
+	for (unsigned i = 0; i < LARGE_SIZES; i++) {
+		uint32_t count = (pages >> 9 * (i + 1)) + 1;
+
+		shadow->inside[i] = calloc(count, sizeof(*shadow->inside[i]));
+		shadow->large_rmap[i] = calloc(count, sizeof(*shadow->large_rmap[i]));
+		failed |= !shadow->inside[i] || !shadow->large_rmap[i];
+	}
+	if (failed || !shadow->page || !shadow->place || !shadow->shadowed || !shadow->rmap) {
 		shadow_destroy(shadow);
 		return -ENOMEM;
 	}
-	memset(shadow->bucket, 0xff, sizeof(shadow->bucket));
-	shadow->root = shadow->free_page = PARENT_NONE;
+	for (int format = FORMAT_UNPAGED; format <= FORMAT_5_LEVEL; format++) {
+		for (int nxe = 0; nxe < 2; nxe++) {
+			const struct hw_paging paging = {
+				.cr0 = format == FORMAT_UNPAGED ? 0 : CR0_PG,
+				.cr4 = (format >= FORMAT_PAE ? CR4_PAE : 0) |
+				       (format == FORMAT_5_LEVEL ? CR4_LA57 : 0),
+				.efer = (nxe ? EFER_NXE : 0) |
+					(format >= FORMAT_4_LEVEL ? EFER_LMA : 0),
+			};
+			struct paging_rules rules;
+
+			paging_rules_of(&paging, shadow->hw->maxphyaddr, &rules);
+			shadow->leaf_reserved[format][nxe] = rules.reserved[1][true];
+		}
+	}
+	shadow->generation = 1;
+	empty_tables(shadow);
+	shadow->free_page = PAGE_NONE;
 	for (uint32_t number = shadow->max_pages; number-- > 0;) {
 		shadow->page[number].next = shadow->free_page;
 		shadow->free_page = number;
 	}
-	*ret_shadow = shadow;
+	vmm->shadow = shadow;
 	return 0;
 }
 
@@ -94,25 +85,22 @@ void shadow_destroy(struct shadow *shadow)
 		return;
 	for (uint32_t i = 0; shadow->page && i < shadow->max_pages; i++)
 		free(shadow->page[i].parents.ref);
-	for (uint64_t i = 0; shadow->rmap && i < shadow->vmm->memory->size / PAGE_SIZE; i++)
+	for (uint32_t i = 0; shadow->rmap && i < guest_pages(shadow); i++)
 		free(shadow->rmap[i].ref);
+	for (unsigned size = 0; size < LARGE_SIZES; size++) {
+		for (uint32_t i = 0;
+		     shadow->large_rmap[size] && i <= guest_pages(shadow) >> 9 * (size + 1); i++)
+			free(shadow->large_rmap[size][i].ref);
+		free(shadow->large_rmap[size]);
+		free(shadow->inside[size]);
+	}
 	free(shadow->unsync.ref);
+	free(shadow->long_lists.ref);
 	free(shadow->page);
+	free(shadow->place);
 	free(shadow->shadowed);
 	free(shadow->rmap);
 	free(shadow);
-}
-
-static bool rights_equal(struct rights a, struct rights b)
-{
-	return a.write == b.write && a.user == b.user && a.execute == b.execute && a.key == b.key;
-}
-
-static bool role_equal(const struct shadow_role *a, const struct shadow_role *b)
-{
-	return a->level == b->level && a->format == b->format && a->direct == b->direct &&
-	       a->dirty == b->dirty && a->wp == b->wp && a->nxe == b->nxe && a->smep == b->smep &&
-	       a->smap == b->smap && a->pku == b->pku && rights_equal(a->above, b->above);
 }
 
 static uint32_t *bucket_of(struct shadow *shadow, uint64_t gfn)
@@ -122,7 +110,7 @@ static uint32_t *bucket_of(struct shadow *shadow, uint64_t gfn)
 
 static uint32_t next_behind(struct shadow *shadow, uint32_t number, uint64_t gfn)
 {
-	while (number != PARENT_NONE &&
+	while (number != PAGE_NONE &&
 	       (shadow->page[number].gfn != gfn || shadow->page[number].role.direct))
 		number = shadow->page[number].next;
 	return number;
@@ -138,9 +126,16 @@ uint32_t shadow_next_of(struct shadow *shadow, uint32_t page)
 	return next_behind(shadow, shadow->page[page].next, shadow->page[page].gfn);
 }
 
-static bool is_ram_page(const struct shadow *shadow, uint64_t gfn)
+/* A gauge of the guest, summed over its vCPUs: one has it. */
+static void count_pages(struct shadow *shadow, int by)
 {
-	return gfn < shadow->vmm->memory->size / PAGE_SIZE;
+	shadow->nr_pages += by;
+	shadow->vmm->hw[0]->public.counters.shadow_pages[0] = shadow->nr_pages;
+}
+
+static bool shadows_ram(const struct shadow *shadow, const struct shadow_page *page)
+{
+	return !page->role.direct && page->gfn < guest_pages(shadow);
 }
 
 uint32_t shadow_page_get(struct shadow *shadow, uint64_t gfn, const struct shadow_role *role)
@@ -150,103 +145,42 @@ uint32_t shadow_page_get(struct shadow *shadow, uint64_t gfn, const struct shado
 	uint32_t number;
 	uint64_t hpa;
 
-	for (number = *bucket; number != PARENT_NONE; number = shadow->page[number].next) {
+	for (number = *bucket; number != PAGE_NONE; number = page->next) {
 		page = &shadow->page[number];
-		if (page->gfn == gfn && role_equal(&page->role, role))
+		if (page->gfn == gfn && !memcmp(&page->role, role, sizeof(*role)))
 			return number;
 	}
 	number = shadow->free_page;
-	if (number == PARENT_NONE)
-		return PARENT_NONE;
-	hpa = memory_table_alloc(shadow->vmm->memory);
+	hpa = number == PAGE_NONE ? UINT64_MAX : memory_table_alloc(shadow->vmm->memory);
 	if (hpa == UINT64_MAX)
-		return PARENT_NONE;
+		return PAGE_NONE;
 
 	page = &shadow->page[number];
 	shadow->free_page = page->next;
 	page->role = *role;
 	page->gfn = gfn;
-	page->used = true;
+	page->used = page->recent = true;
 	page->unsync = false;
-	page->writes = 0;
+	page->writes = page->pins = 0;
+	page->parents.count = 0;
+	page->parents.generation = shadow->generation;
 	page->hpa = hpa;
 	page->entry = frames_host(&shadow->vmm->memory->frames, hpa);
 	memset(page->filled, 0, sizeof(page->filled));
 	page->next = *bucket;
 	*bucket = number;
-	shadow->nr_pages++;
-	shadow->hw->public.counters.shadow_pages[0] = shadow->nr_pages;
-	if (!role->direct && is_ram_page(shadow, gfn)) {
+	count_pages(shadow, 1);
+	if (shadows_ram(shadow, page)) {
 		/* From now on the guest's table must not change unseen. */
-		shadow->shadowed[gfn]++;
+		if (!shadow->shadowed[gfn]++)
+			shadow_count_table(shadow, gfn, 1);
 		shadow_sync_gfn(shadow, gfn);
-		shadow_write_protect(shadow, gfn);
+		if (shadow->brute)
+			shadow_unmap(shadow, gfn);
+		else
+			shadow_write_protect(shadow, gfn);
 	}
 	return number;
-}
-
-uint32_t shadow_leaf_gfn(const struct shadow *shadow, uint64_t entry)
-{
-	return shadow->vmm->memory->page_of[(entry & ENTRY_ADDRESS) / PAGE_SIZE];
-}
-
-uint32_t shadow_child(const struct shadow *shadow, uint64_t entry)
-{
-	/* page_of has no guest page for a table's frame: it holds the number of the shadow page. */
-	return shadow->vmm->memory->page_of[(entry & ENTRY_ADDRESS) / PAGE_SIZE];
-}
-
-bool shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index)
-{
-	uint64_t *entry = &shadow->page[page].entry[index];
-	uint64_t value = *entry;
-
-	if (!(value & PTE_P))
-		return false;
-	*entry = 0;
-	if (shadow->page[page].role.level == 1) {
-		uint64_t gfn = shadow_leaf_gfn(shadow, value);
-
-		if (gfn != GFN_NONE)
-			list_leave(shadow, &shadow->rmap[gfn], page, index);
-	} else {
-		uint32_t child = shadow_child(shadow, value);
-
-		list_leave(shadow, &shadow->page[child].parents, page, index);
-	}
-	shadow->hw->public.counters.shadow_zaps[0]++;
-	return true;
-}
-
-void shadow_entry_set_leaf(struct shadow *shadow, uint32_t page, unsigned index, uint64_t value)
-{
-	uint64_t *entry = &shadow->page[page].entry[index];
-	uint64_t gfn = shadow_leaf_gfn(shadow, value);
-
-	if ((*entry & PTE_P) && (*entry & ENTRY_ADDRESS) == (value & ENTRY_ADDRESS)) {
-		*entry = value;
-		return;
-	}
-	shadow_entry_drop(shadow, page, index);
-	if (gfn != GFN_NONE && list_enter(shadow, &shadow->rmap[gfn], page, index) < 0) {
-		hw_fail(shadow->hw, "out of memory for reverse maps");
-		return;
-	}
-	*entry = value;
-}
-
-void shadow_entry_set_table(struct shadow *shadow, uint32_t page, unsigned index, uint32_t child)
-{
-	struct shadow_page *to = &shadow->page[child];
-
-	shadow_entry_drop(shadow, page, index);
-	if (list_enter(shadow, &to->parents, page, index) < 0) {
-		hw_fail(shadow->hw, "out of memory for parents of a shadow page");
-		return;
-	}
-	shadow->vmm->memory->page_of[to->hpa / PAGE_SIZE] = child;
-	/* Rights are decided in the leaf; the role keeps pages of different paths apart. */
-	shadow->page[page].entry[index] = to->hpa | PTE_P | PTE_W | PTE_U | PTE_A;
 }
 
 /* Gives back a page that nothing points at and that maps nothing. */
@@ -254,16 +188,15 @@ static void release(struct shadow *shadow, uint32_t number)
 {
 	struct shadow_page *page = &shadow->page[number];
 
-	if (!page->role.direct && is_ram_page(shadow, page->gfn))
-		shadow->shadowed[page->gfn]--;
+	if (shadows_ram(shadow, page) && !--shadow->shadowed[page->gfn])
+		shadow_count_table(shadow, page->gfn, -1);
 	shadow->vmm->memory->page_of[page->hpa / PAGE_SIZE] = GFN_NONE;
 	memory_table_free(shadow->vmm->memory, page->hpa);
-	page->used = false;
-	page->unsync = false;
+	page->used = page->unsync = false;
+	ref_list_shrink(&page->parents);
 	page->next = shadow->free_page;
 	shadow->free_page = number;
-	shadow->nr_pages--;
-	shadow->hw->public.counters.shadow_pages[0] = shadow->nr_pages;
+	count_pages(shadow, -1);
 }
 
 void shadow_page_drop(struct shadow *shadow, uint32_t number)
@@ -286,49 +219,73 @@ void shadow_page_drop(struct shadow *shadow, uint32_t number)
 
 uint64_t shadow_drop_all(struct shadow *shadow)
 {
-	uint64_t dropped = shadow->nr_pages, zaps = 0;
+	uint64_t dropped = shadow->nr_pages;
 
-	/* All lists become empty: nothing has to be looked for in them. */
-	for (uint32_t number = 0; number < shadow->max_pages; number++) {
+	for (uint32_t number = 0; shadow->nr_pages; number++) {
 		struct shadow_page *page = &shadow->page[number];
 
-		page->listed = false;
 		if (!page->used)
 			continue;
-		zaps += page->parents.count;
-		list_empty(&page->parents);
-		for (unsigned index = 0; index < ENTRIES && page->role.level == 1; index++) {
-			uint64_t gfn;
-
-			if (!(page->entry[index] & PTE_P))
-				continue;
-			zaps++;
-			gfn = shadow_leaf_gfn(shadow, page->entry[index]);
-			if (gfn != GFN_NONE)
-				list_empty(&shadow->rmap[gfn]);
-		}
+		page->pins = 0;
 		release(shadow, number);
 	}
-	memset(shadow->bucket, 0xff, sizeof(shadow->bucket));
-	shadow->hw->public.counters.shadow_zaps[0] += zaps;
+	for (uint32_t i = 0; i < shadow->unsync.count; i++)
+		shadow->page[shadow->unsync.ref[i]].listed = false;
 	shadow->unsync.count = 0;
-	shadow->root = PARENT_NONE;
+	shadow_entry_forget_all(shadow);
+	empty_tables(shadow);
+	shadow->hw->public.counters.shadow_zaps[0] += shadow->nr_entries;
+	shadow->nr_entries = 0;
 	return dropped;
 }
 
-void shadow_write_protect(struct shadow *shadow, uint64_t gfn)
+static bool has_room(const struct shadow *shadow, uint32_t pages)
 {
-	struct ref_list *refs = &shadow->rmap[gfn];
+	const struct memory *memory = shadow->vmm->memory;
+
+	return shadow->nr_pages + pages <= shadow->max_pages &&
+	       memory->tables + pages <= memory->max_tables;
+}
+
+int shadow_make_room(struct shadow *shadow)
+{
+	struct memory *memory = shadow->vmm->memory;
+	uint64_t looks = 2 * (uint64_t)shadow->max_pages;
 	bool flush = false;
 
-	for (uint32_t i = 0; i < refs->count; i++) {
-		uint64_t *entry = &shadow->page[SPTE_REF_PAGE(refs->ref[i])]
-					   .entry[SPTE_REF_INDEX(refs->ref[i])];
+	if (has_room(shadow, ROOM_NEEDED))
+		return 0;
+	/* EPT tables are kept over a switch, but not at this mode's expense. */
+	if (memory->tables + ROOM_NEEDED > memory->max_tables &&
+	    shadow->vmm->ept_root != UINT64_MAX)
+		ept_free(shadow->vmm);
+	/* The second chance: a page goes when no fill came by since the hand last did. */
+	while (!has_room(shadow, ROOM_MADE) && looks--) {
+		struct shadow_page *page = &shadow->page[shadow->hand];
 
-		flush |= !!(*entry & PTE_W);
-		*entry &= ~PTE_W;
+		if (page->used && !page->pins && !page->recent) {
+			shadow_page_drop(shadow, shadow->hand);
+			hw_charge_exit(shadow->hw, shadow->hw->cost.shadow_teardown);
+			shadow->hw->public.counters.shadow_reclaims[0]++;
+			flush = true;
+		}
+		page->recent = false;
+		shadow->hand = (shadow->hand + 1) % shadow->max_pages;
 	}
-	/* A writable translation may be left in the TLB. */
 	if (flush)
-		hw_flush(shadow->hw);
+		shadow_flush(shadow);
+	return has_room(shadow, ROOM_NEEDED) ? 0 : -ENOMEM;
+}
+
+void shadow_flush(struct shadow *shadow)
+{
+	struct vmm *vmm = shadow->vmm;
+
+	for (unsigned i = 0; i < vmm->nr_hw; i++) {
+		hw_flush(vmm->hw[i]);
+		if (i == shadow->cpu)
+			continue;
+		hw_charge_exit(shadow->hw, shadow->hw->cost.remote_flush);
+		shadow->hw->public.counters.shadow_remote_flushes[0]++;
+	}
 }

@@ -16,12 +16,12 @@ bool shadow_unsync(struct shadow *shadow, uint64_t gfn)
 	struct hw *hw = shadow->hw;
 	uint32_t number;
 
-	for (number = shadow_first_of(shadow, gfn); number != PARENT_NONE;
+	for (number = shadow_first_of(shadow, gfn); number != PAGE_NONE;
 	     number = shadow_next_of(shadow, number)) {
 		if (shadow->page[number].role.level != 1)
 			return false;
 	}
-	for (number = shadow_first_of(shadow, gfn); number != PARENT_NONE;
+	for (number = shadow_first_of(shadow, gfn); number != PAGE_NONE;
 	     number = shadow_next_of(shadow, number)) {
 		struct shadow_page *page = &shadow->page[number];
 
@@ -38,32 +38,47 @@ bool shadow_unsync(struct shadow *shadow, uint64_t gfn)
 	return true;
 }
 
+/* The guest's entry behind an entry of a shadow page of @role, in the table at @table. */
+static uint64_t guest_entry_of(const struct shadow_role *role, const void *table, unsigned index)
+{
+	if (role->format != FORMAT_2_LEVEL)
+		return ((const uint64_t *)table)[index];
+	/* The guest's tables are twice as wide, and a page directory maps twice as much by each. */
+	if (role->level == 1)
+		return ((const uint32_t *)table)[role->quadrant * ENTRIES + index];
+	return ((const uint32_t *)table)[(role->quadrant * ENTRIES + index) / 2];
+}
+
 /* Compares each leaf entry with the guest's. Never gives more than it had: a fault does that. */
 static bool repair(struct shadow *shadow, uint32_t number)
 {
 	struct shadow_page *page = &shadow->page[number];
-	struct vmm *vmm = shadow->vmm;
+	const struct shadow_role *role = &page->role;
+	uint64_t reserved = shadow->leaf_reserved[role->format][role->nxe];
 	bool changed = false;
+	size_t span;
+	/* A table that is out of sync was written: it lies in RAM. */
+	const void *table =
+		memory_span_read(shadow->vmm->memory, page->gfn * PAGE_SIZE, PAGE_SIZE, &span);
 
 	for (unsigned index = 0; index < ENTRIES; index++) {
 		uint64_t have = page->entry[index], guest, want;
-		struct rights rights = page->role.above;
+		struct rights rights = role->above;
 
 		if (!(have & PTE_P))
 			continue;
-		guest = guest_entry(vmm, (uint64_t)page->gfn * PAGE_SIZE + index * sizeof(guest));
-		if (!(guest & PTE_P) || !(guest & PTE_A) ||
-		    entry_reserved(&shadow->hw->guest_rules, guest, 1) ||
+		guest = guest_entry_of(role, table, index);
+		if (!(guest & PTE_P) || !(guest & PTE_A) || (guest & reserved) ||
 		    (guest & ENTRY_ADDRESS) / PAGE_SIZE != shadow_leaf_gfn(shadow, have)) {
-			changed |= shadow_entry_drop(shadow, number, index);
+			changed |= shadow_entry_drop(shadow, number, index) != 0;
 			continue;
 		}
 		rights_narrow(&rights, guest);
 		rights.key = entry_key(guest);
 		want = shadow_leaf_value(have & ENTRY_ADDRESS, rights, guest & PTE_D,
-					 !(have & PTE_W));
+					 !(have & PTE_W), guest & PTE_G);
 		if (want != have) {
-			shadow_entry_set_leaf(shadow, number, index, want);
+			page->entry[index] = want; /* of the same frame */
 			changed = true;
 		}
 	}
@@ -88,14 +103,14 @@ void shadow_sync_all(struct shadow *shadow)
 	}
 	shadow->unsync.count = 0;
 	if (changed)
-		hw_flush(shadow->hw);
+		shadow_flush(shadow);
 }
 
 void shadow_sync_gfn(struct shadow *shadow, uint64_t gfn)
 {
 	bool changed = false, any = false;
 
-	for (uint32_t number = shadow_first_of(shadow, gfn); number != PARENT_NONE;
+	for (uint32_t number = shadow_first_of(shadow, gfn); number != PAGE_NONE;
 	     number = shadow_next_of(shadow, number)) {
 		if (!shadow->page[number].unsync)
 			continue;
@@ -105,7 +120,7 @@ void shadow_sync_gfn(struct shadow *shadow, uint64_t gfn)
 	if (any)
 		shadow_write_protect(shadow, gfn);
 	if (changed)
-		hw_flush(shadow->hw);
+		shadow_flush(shadow);
 }
 
 void shadow_sync_below(struct shadow *shadow, uint32_t number)
@@ -117,7 +132,7 @@ void shadow_sync_below(struct shadow *shadow, uint32_t number)
 	if (page->role.level == 1 || !shadow->unsync.count)
 		return;
 	for (unsigned index = 0; index < ENTRIES; index++) {
-		if (page->entry[index] & PTE_P)
+		if ((page->entry[index] & PTE_P) && !shadow_is_leaf(page, page->entry[index]))
 			shadow_sync_below(shadow, shadow_child(shadow, page->entry[index]));
 	}
 }
@@ -137,8 +152,8 @@ void shadow_write_begins(struct shadow *shadow, uint64_t gfn)
 	}
 	pending = &shadow->pending[shadow->nr_pending++];
 	pending->gfn = gfn;
-	memory_read(shadow->vmm->memory, (uint64_t)gfn * PAGE_SIZE, pending->before,
-		    sizeof(pending->before));
+	shadow->pending_cpu = shadow->cpu;
+	memory_read(shadow->vmm->memory, gfn * PAGE_SIZE, pending->before, sizeof(pending->before));
 }
 
 static bool finish_write(struct shadow *shadow, const struct pending_write *pending)
@@ -147,20 +162,24 @@ static bool finish_write(struct shadow *shadow, const struct pending_write *pend
 	bool changed = false;
 	uint32_t number, next;
 
-	memory_read(shadow->vmm->memory, (uint64_t)pending->gfn * PAGE_SIZE, after, sizeof(after));
-	for (number = shadow_first_of(shadow, pending->gfn); number != PARENT_NONE; number = next) {
+	memory_read(shadow->vmm->memory, pending->gfn * PAGE_SIZE, after, sizeof(after));
+	for (number = shadow_first_of(shadow, pending->gfn); number != PAGE_NONE; number = next) {
 		struct shadow_page *page = &shadow->page[number];
 
 		next = shadow_next_of(shadow, number);
 		for (unsigned index = 0; index < ENTRIES; index++) {
-			if (after[index] != pending->before[index])
-				changed |= shadow_entry_drop(shadow, number, index);
+			if (guest_entry_of(&page->role, after, index) !=
+			    guest_entry_of(&page->role, pending->before, index))
+				changed |= shadow_entry_drop(shadow, number, index) != 0;
 		}
-		if (++page->writes > FLOOD_WRITES && number != shadow->root) {
-			shadow_page_drop(shadow, number);
-			changed = true;
-		}
+		if (shadow->brute || ++page->writes <= FLOOD_WRITES || page->pins)
+			continue;
+		shadow_page_drop(shadow, number);
+		shadow->hw->public.counters.shadow_floods[0]++;
+		changed = true;
 	}
+	if (shadow->brute)
+		brute_table_written(shadow, pending->gfn, pending->before, after);
 	return changed;
 }
 
@@ -168,14 +187,16 @@ void shadow_writes_end(struct shadow *shadow)
 {
 	bool changed = false;
 
-	for (unsigned i = 0; i < shadow->nr_pending; i++)
+	/* What a table led to is found in its memory, which must be as it was then: but for one. */
+	shadow->pending_overflow |= shadow->brute && shadow->nr_pending > 1;
+	for (unsigned i = 0; i < shadow->nr_pending && !shadow->pending_overflow; i++)
 		changed |= finish_write(shadow, &shadow->pending[i]);
 	shadow->nr_pending = 0;
 	if (shadow->pending_overflow) {
-		/* One instruction wrote more tables than are remembered: start again. */
+		/* One instruction wrote more tables than can be followed: start again. */
 		shadow->pending_overflow = false;
-		shadow->vmm->ops->empty(shadow->vmm);
+		shadow_empty(shadow->vmm);
 	} else if (changed) {
-		hw_flush(shadow->hw);
+		shadow_flush(shadow);
 	}
 }

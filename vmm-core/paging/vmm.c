@@ -9,6 +9,7 @@
 
 static const struct mode_ops *const mode_table[UMBRA_MODE_COUNT] = {
 	[UMBRA_MODE_BARE] = &mode_bare,
+	[UMBRA_MODE_BRUTE] = &mode_brute,
 	[UMBRA_MODE_SHADOW] = &mode_shadow,
 	[UMBRA_MODE_EPT] = &mode_ept,
 };
@@ -21,11 +22,11 @@ static enum hw_resume on_memory_exit(void *context, struct hw *hw, const struct 
 	return vmm->ops->memory_exit(vmm, hw, exit, ret_hpa, ret_error_code);
 }
 
-static int on_cr3_load(void *context, struct hw *hw, uint64_t cr3)
+static int on_cr3_load(void *context, struct hw *hw)
 {
 	struct vmm *vmm = context;
 
-	return vmm->ops->cr3_load(vmm, hw, cr3);
+	return vmm->ops->cr3_load(vmm, hw);
 }
 
 static void on_invlpg(void *context, struct hw *hw, uint64_t gva)
@@ -33,13 +34,6 @@ static void on_invlpg(void *context, struct hw *hw, uint64_t gva)
 	struct vmm *vmm = context;
 
 	vmm->ops->invlpg(vmm, hw, gva);
-}
-
-static int on_paging_changed(void *context, struct hw *hw)
-{
-	struct vmm *vmm = context;
-
-	return vmm->ops->paging_changed(vmm, hw);
 }
 
 static void on_attend(void *context, struct hw *hw)
@@ -82,15 +76,9 @@ int vmm_create(struct hw *const hw[], unsigned nr_hw, struct memory *memory, enu
 			.memory_exit = on_memory_exit,
 			.cr3_load = on_cr3_load,
 			.invlpg = on_invlpg,
-			.paging_changed = on_paging_changed,
 			.attend = on_attend,
 			.map_changed = on_map_changed,
 		};
-	error = vmm_check(vmm, mode, ret_error);
-	if (error) {
-		vmm_destroy(vmm);
-		return error;
-	}
 	error = vmm->ops->enter(vmm);
 	if (error) {
 		vmm_destroy(vmm);
@@ -125,11 +113,6 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-int vmm_check(const struct vmm *vmm, enum umbra_mode mode, struct umbra_error *ret_error)
-{
-	return mode_table[mode]->check ? mode_table[mode]->check(vmm, ret_error) : 0;
-}
-
 int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64_t time,
 	       struct umbra_error *ret_error)
 {
@@ -137,6 +120,7 @@ int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64
 	uint64_t start = now_ns(), cycles;
 	enum umbra_mode from = vmm->mode;
 	uint64_t zapped;
+	uint32_t tables;
 	int error;
 
 	if (from == UMBRA_MODE_BARE || to == UMBRA_MODE_BARE)
@@ -146,13 +130,11 @@ int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64
 	if (from == to)
 		return umbra_error_set(ret_error, -EALREADY, "switch", umbra_mode_name(to),
 				       "the mode is on already");
-	error = vmm_check(vmm, to, ret_error);
-	if (error)
-		return error;
 	/* An emulated table write of the last instruction is finished first. */
 	for (unsigned i = 0; i < vmm->nr_hw; i++)
 		on_attend(vmm, vmm->hw[i]);
 	zapped = vmm->ops->leave(vmm);
+	tables = vmm->memory->tables;
 	vmm->mode = to;
 	vmm->ops = mode_table[to];
 	vmm->switches++;
@@ -172,6 +154,7 @@ int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64
 		.from = from,
 		.to = to,
 		.zapped = zapped,
+		.built = vmm->memory->tables - tables,
 		.pause_ns = now_ns() - start,
 	};
 	return 0;

@@ -12,23 +12,21 @@
 struct vmm;
 
 struct mode_ops {
-	/* Whether the guest as it is can run in this mode. -EOPNOTSUPP. May be NULL. */
-	int (*check)(const struct vmm *vmm, struct umbra_error *ret_error);
 	/* Builds what the mode needs and sets the registers of every vCPU's hardware. -ENOMEM. */
 	int (*enter)(struct vmm *vmm);
 	/* Tears down what does not survive a switch; returns the pages dropped. */
 	uint64_t (*leave)(struct vmm *vmm);
 	enum hw_resume (*memory_exit)(struct vmm *vmm, struct hw *hw, const struct hw_exit *exit,
 				      uint64_t *ret_hpa, uint32_t *ret_error_code);
-	int (*cr3_load)(struct vmm *vmm, struct hw *hw, uint64_t cr3);
+	/* The vCPU's registers are others now, or what it has cached is to go. -ENOMEM. */
+	int (*cr3_load)(struct vmm *vmm, struct hw *hw);
 	void (*invlpg)(struct vmm *vmm, struct hw *hw, uint64_t gva);
-	int (*paging_changed)(struct vmm *vmm, struct hw *hw);
 	void (*attend)(struct vmm *vmm, struct hw *hw);
 	/* Empties the second step; for an explanation from the first touch on. */
 	void (*empty)(struct vmm *vmm);
 };
 
-extern const struct mode_ops mode_bare, mode_shadow, mode_ept;
+extern const struct mode_ops mode_bare, mode_brute, mode_shadow, mode_ept;
 
 struct shadow;
 
@@ -45,14 +43,12 @@ struct vmm {
 	uint64_t switches;
 };
 
-/* @hw: @nr_hw of them, 1 ... MEMORY_MAX_HW, all of @memory. -ENOMEM; -EOPNOTSUPP: not in this mode.
+/* @hw: @nr_hw of them, 1 ... MEMORY_MAX_HW, all of @memory. -ENOMEM.
  */
 int vmm_create(struct hw *const hw[], unsigned nr_hw, struct memory *memory, enum umbra_mode mode,
 	       struct vmm **ret_vmm, struct umbra_error *ret_error);
 void vmm_destroy(struct vmm *vmm);
 
-/* Whether the guest as it is can run in @mode: 0, or -EOPNOTSUPP and what stands against it. */
-int vmm_check(const struct vmm *vmm, enum umbra_mode mode, struct umbra_error *ret_error);
 /* EPT tables of 4 (without this) or 5 levels; before the guest first runs. -ENOMEM. */
 int vmm_set_ept_levels(struct vmm *vmm, unsigned levels);
 

@@ -66,7 +66,7 @@ int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_expl
 /*
  * Gives vCPU 0 tables made for an explanation, in the guest's last pages: 4-level or 5-level ones
  * that map @gva by one entry of size @page, and nothing else, as if used before. The guest is not
- * to run again. -EINVAL: not canonical, too little RAM; -EOPNOTSUPP: the mode has no such paging.
+ * to run again. -EINVAL: not canonical, too little RAM; -ENOMEM.
  */
 int umbra_guest_explain_tables(struct umbra_guest *guest, uint64_t gva, enum umbra_page_size page,
 			       unsigned levels, struct umbra_error *ret_error);

@@ -43,7 +43,7 @@ struct umbra_guest_config {
 	enum umbra_clock clock;
 	const char *processor;        /* by name; NULL: the default */
 	uint8_t maxphyaddr;           /* physical address bits, 36 ... 52; 0: the processor's */
-	unsigned cpus;                /* vCPUs, 1 ... UMBRA_MAX_CPUS; 0: one; shadow has but one */
+	unsigned cpus;                /* vCPUs, 1 ... UMBRA_MAX_CPUS; 0: one */
 	uint64_t memory;              /* bytes of RAM, a multiple of 4096, 1 MiB ... 2 GiB */
 	enum umbra_page_size backing; /* frames that lie together; memory is a multiple of it */
 	uint8_t ept_levels;           /* of EPT tables, 4 or 5; 0: 4 */
@@ -97,11 +97,6 @@ enum umbra_event {
 	UMBRA_EVENT_INTERVAL,    /* an interval of guest time is over */
 	UMBRA_EVENT_INSTRUCTION, /* the retired instruction asked for was reached */
 	UMBRA_EVENT_KICKED,      /* umbra_guest_kick() was called */
-	/*
-	 * The guest has turned on what its mode cannot do: umbra_guest_can_switch() of this mode
-	 * says what. Unless it is switched to another now, the next run ends it (error).
-	 */
-	UMBRA_EVENT_UNSUPPORTED,
 	UMBRA_EVENT_IDLE,  /* halted until guest time umbra_guest_wake_time() (only with pace) */
 	UMBRA_EVENT_ENDED, /* see umbra_guest_end() */
 };
@@ -124,19 +119,14 @@ struct umbra_switch {
 	enum umbra_mode from, to;
 	uint64_t pause_ns;     /* wall time in which the guest stood still */
 	uint64_t zapped;       /* shadow pages dropped */
+	uint64_t built;        /* tables of the mode after that were built at once */
 	uint64_t refill_fills; /* fills it caused so far; grows until the next switch */
 	uint64_t refill_cycles;
 };
 
 /*
- * Whether @to can run this guest as it is now: 0, or -EOPNOTSUPP and what stands against it (in
- * shadow: several vCPUs, or paging that it does not support).
- */
-int umbra_guest_can_switch(const struct umbra_guest *guest, enum umbra_mode to,
-			   struct umbra_error *ret_error);
-/*
- * Switches between shadow and ept at the present instruction boundary. -EPERM: the guest is bare,
- * or @to is. -EALREADY: @to is on. -EOPNOTSUPP: see above. ret_switch may be NULL.
+ * Switches between brute, shadow and ept at the present instruction boundary. -EPERM: the guest is
+ * bare, or @to is. -EALREADY: @to is on. -ENOMEM: the guest cannot go on. ret_switch may be NULL.
  */
 int umbra_guest_switch(struct umbra_guest *guest, enum umbra_mode to,
 		       struct umbra_switch *ret_switch, struct umbra_error *ret_error);

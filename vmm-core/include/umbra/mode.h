@@ -5,6 +5,7 @@
 /* Who supplies the second step of a translation. */
 enum umbra_mode {
 	UMBRA_MODE_BARE,   /* nobody: guest-physical = host-physical, no VMM */
+	UMBRA_MODE_BRUTE,  /* the VMM, at each access of the guest to a table (SDM 3C 32.3.3) */
 	UMBRA_MODE_SHADOW, /* the VMM: shadow tables (SDM 3C 32.3.4) */
 	UMBRA_MODE_EPT,    /* the hardware: extended page tables (SDM 3C 28.3) */
 	UMBRA_MODE_COUNT,
@@ -21,10 +22,7 @@ enum umbra_clock {
 const char *umbra_mode_name(enum umbra_mode mode);
 const char *umbra_clock_name(enum umbra_clock clock);
 
-/*
- * 0 and *ret_mode; -EINVAL: no such mode; -EOPNOTSUPP: a mode that Umbra has a name for but this
- * build lacks (brute).
- */
+/* 0 and *ret_mode, or -EINVAL. */
 int umbra_mode_parse(const char *name, enum umbra_mode *ret_mode);
 /* 0 and *ret_clock, or -EINVAL. */
 int umbra_clock_parse(const char *name, enum umbra_clock *ret_clock);

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Entries of shadow pages and the way back: which entries map a guest page, which point at a shadow
+ * page. A list's elements know nothing; each entry knows its place in the list that it is in.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "paging/shadow.h"
+
+/* A list with room for this many (a power of 2) is kept as it is. */
+#define KEPT_ORDER 4
+/* In long_lists: a level above the number of a guest page. */
+#define LEVEL_SHIFT    28
+#define MAX_GENERATION ((1u << 26) - 1)
+
+int ref_list_add(struct ref_list *list, uint32_t ref)
+{
+	if (!list->ref || list->count == 1u << list->order) {
+		unsigned order = list->ref ? list->order + 1u : 1;
+		uint32_t *grown = realloc(list->ref, sizeof(*grown) << order);
+
+		if (!grown)
+			return -ENOMEM;
+		list->ref = grown;
+		list->order = order;
+	}
+	list->ref[list->count++] = ref;
+	return 0;
+}
+
+/* The list as it is in this generation. */
+static struct ref_list *current(struct shadow *shadow, struct ref_list *list)
+{
+	if (list->generation != shadow->generation) {
+		list->count = 0;
+		list->generation = shadow->generation;
+	}
+	return list;
+}
+
+static struct ref_list *rmap_of(struct shadow *shadow, uint64_t gfn, unsigned level)
+{
+	return current(shadow, level == 1 ? &shadow->rmap[gfn]
+					  : &shadow->large_rmap[level - 2][gfn >> 9 * (level - 1)]);
+}
+
+/*
+ * What leaves an entry: the list that it was in. A guest can map one page by every entry that there
+ * is, so nothing is searched.
+ */
+static struct ref_list *list_of(struct shadow *shadow, uint32_t page, uint64_t value)
+{
+	uint32_t gfn;
+
+	if (!shadow_is_leaf(&shadow->page[page], value))
+		return &shadow->page[shadow_child(shadow, value)].parents;
+	gfn = shadow_leaf_gfn(shadow, value);
+	return gfn == GFN_NONE ? NULL : rmap_of(shadow, gfn, shadow->page[page].role.level);
+}
+
+static int enter(struct shadow *shadow, struct ref_list *list, uint32_t page, unsigned index)
+{
+	int error = ref_list_add(list, SPTE_REF(page, index));
+
+	if (!error)
+		shadow->place[page][index] = list->count - 1;
+	return error;
+}
+
+static void leave(struct shadow *shadow, struct ref_list *list, uint32_t page, unsigned index)
+{
+	uint32_t place = shadow->place[page][index], last = list->ref[--list->count];
+
+	list->ref[place] = last;
+	shadow->place[SPTE_REF_PAGE(last)][SPTE_REF_INDEX(last)] = place;
+	/* A guest can do so with one page after the other: lists give back what they do not need.
+	 */
+	if (list->order > KEPT_ORDER && list->count < 1u << (list->order - 2)) {
+		uint32_t *shrunk = realloc(list->ref, sizeof(*shrunk) << (list->order - 1));
+
+		if (!shrunk)
+			return;
+		list->ref = shrunk;
+		list->order--;
+	}
+}
+
+uint32_t shadow_leaf_gfn(const struct shadow *shadow, uint64_t entry)
+{
+	return shadow->vmm->memory->page_of[(entry & ENTRY_ADDRESS) / PAGE_SIZE];
+}
+
+uint32_t shadow_child(const struct shadow *shadow, uint64_t entry)
+{
+	/* page_of has no guest page for a table's frame: it holds the number of the shadow page. */
+	return shadow->vmm->memory->page_of[(entry & ENTRY_ADDRESS) / PAGE_SIZE];
+}
+
+uint64_t shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index)
+{
+	uint64_t *entry = &shadow->page[page].entry[index], value = *entry;
+	struct ref_list *list;
+
+	if (!(value & PTE_P))
+		return 0;
+	*entry = 0;
+	shadow->nr_entries--;
+	list = list_of(shadow, page, value);
+	if (list)
+		leave(shadow, list, page, index);
+	shadow->hw->public.counters.shadow_zaps[0]++;
+	return value;
+}
+
+void shadow_entry_set_leaf(struct shadow *shadow, uint32_t page, unsigned index, uint64_t value)
+{
+	uint64_t *entry = &shadow->page[page].entry[index];
+	struct ref_list *list;
+	int error;
+
+	if ((*entry & PTE_P) && (*entry & ENTRY_ADDRESS) == (value & ENTRY_ADDRESS)) {
+		bool narrower = *entry & ~value & PTE_W;
+
+		*entry = value;
+		/* A TLB may let write by it what the reverse map says is read-only. */
+		if (narrower)
+			shadow_flush(shadow);
+		return;
+	}
+	shadow_entry_drop(shadow, page, index);
+	list = list_of(shadow, page, value);
+	if (list) {
+		error = enter(shadow, list, page, index);
+		if (list->order > KEPT_ORDER && !list->listed)
+			error |= ref_list_add(&shadow->long_lists,
+					      (uint32_t)shadow->page[page].role.level
+							      << LEVEL_SHIFT |
+						      shadow_leaf_gfn(shadow, value));
+		list->listed |= list->order > KEPT_ORDER;
+		if (error) {
+			hw_fail(shadow->hw, "out of memory for reverse maps");
+			return;
+		}
+	}
+	*entry = value;
+	shadow->nr_entries++;
+}
+
+void shadow_entry_set_table(struct shadow *shadow, uint32_t page, unsigned index, uint32_t child)
+{
+	struct shadow_page *to = &shadow->page[child];
+
+	shadow_entry_drop(shadow, page, index);
+	if (enter(shadow, &to->parents, page, index) < 0) {
+		hw_fail(shadow->hw, "out of memory for parents of a shadow page");
+		return;
+	}
+	shadow->vmm->memory->page_of[to->hpa / PAGE_SIZE] = child;
+	/* Rights are decided in the leaf; the role keeps pages of different paths apart. */
+	shadow->page[page].entry[index] = to->hpa | PTE_P | PTE_W | PTE_U | PTE_A;
+	shadow->nr_entries++;
+}
+
+/* Takes out what a list holds. Returns whether there was anything. */
+static bool drop_list(struct shadow *shadow, struct ref_list *list)
+{
+	bool any = list->count;
+
+	while (list->count) {
+		uint32_t ref = list->ref[list->count - 1];
+
+		shadow_entry_drop(shadow, SPTE_REF_PAGE(ref), SPTE_REF_INDEX(ref));
+	}
+	return any;
+}
+
+static bool drop_large(struct shadow *shadow, uint64_t gfn)
+{
+	bool any = false;
+
+	for (unsigned level = 2; level < 2 + LARGE_SIZES; level++)
+		any |= drop_list(shadow, rmap_of(shadow, gfn, level));
+	return any;
+}
+
+void shadow_write_protect(struct shadow *shadow, uint64_t gfn)
+{
+	struct ref_list *refs = rmap_of(shadow, gfn, 1);
+	bool flush = drop_large(shadow, gfn);
+
+	for (uint32_t i = 0; i < refs->count; i++) {
+		uint64_t *entry = &shadow->page[SPTE_REF_PAGE(refs->ref[i])]
+					   .entry[SPTE_REF_INDEX(refs->ref[i])];
+
+		flush |= !!(*entry & PTE_W);
+		*entry &= ~PTE_W;
+	}
+	/* A writable translation may be left in a TLB. */
+	if (flush)
+		shadow_flush(shadow);
+}
+
+void shadow_unmap(struct shadow *shadow, uint64_t gfn)
+{
+	bool flush = drop_large(shadow, gfn);
+
+	flush |= drop_list(shadow, rmap_of(shadow, gfn, 1));
+	if (flush)
+		shadow_flush(shadow);
+}
+
+void shadow_count_table(struct shadow *shadow, uint64_t gfn, int by)
+{
+	for (unsigned size = 0; size < LARGE_SIZES; size++)
+		shadow->inside[size][gfn >> 9 * (size + 1)] += by;
+}
+
+void ref_list_shrink(struct ref_list *list)
+{
+	if (list->order > KEPT_ORDER) {
+		free(list->ref);
+		*list = (struct ref_list){.generation = list->generation};
+	}
+	list->listed = 0;
+}
+
+void shadow_entry_forget_all(struct shadow *shadow)
+{
+	uint32_t pages = shadow->vmm->memory->size / PAGE_SIZE;
+
+	for (uint32_t i = 0; i < shadow->long_lists.count; i++) {
+		uint32_t ref = shadow->long_lists.ref[i];
+		uint32_t gfn = ref & ((1u << LEVEL_SHIFT) - 1);
+
+		ref_list_shrink(rmap_of(shadow, gfn, ref >> LEVEL_SHIFT));
+	}
+	shadow->long_lists.count = 0;
+	ref_list_shrink(&shadow->long_lists);
+	if (shadow->generation++ < MAX_GENERATION)
+		return;
+	/* The numbers of generations are used up: no list may look like one of the first. */
+	shadow->generation = 1;
+	for (uint32_t gfn = 0; gfn < pages; gfn++)
+		shadow->rmap[gfn].generation = 0;
+	for (unsigned size = 0; size < LARGE_SIZES; size++)
+		for (uint32_t i = 0; i <= pages >> 9 * (size + 1); i++)
+			shadow->large_rmap[size][i].generation = 0;
+}
