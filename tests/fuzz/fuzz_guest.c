@@ -62,6 +62,7 @@ static const struct plan plans[] = {
 	{"ept", UMBRA_MODE_EPT, 0, false},
 	{"shadow", UMBRA_MODE_SHADOW, 0, false},
 	{"shadow, stopping", UMBRA_MODE_SHADOW, 60, false},
+	{"brute", UMBRA_MODE_BRUTE, 0, false},
 	{"switching", UMBRA_MODE_EPT, 300, true},
 };
 
@@ -198,13 +199,21 @@ static bool advance(struct run *run, uint64_t until)
 	return event == UMBRA_EVENT_INSTRUCTION;
 }
 
+/* To the next of brute, shadow and ept. */
+static void switch_mode(struct umbra_guest *guest)
+{
+	enum umbra_mode on = umbra_guest_mode(guest);
+	struct umbra_error error;
+
+	umbra_guest_switch(guest, on == UMBRA_MODE_EPT ? UMBRA_MODE_BRUTE : on + 1, NULL, &error);
+}
+
 static void drive(struct run *run, const struct plan *plan)
 {
 	uint64_t random = program.seed, at = 0;
 
 	for (;;) {
 		uint64_t until = MAX_INSTRUCTIONS;
-		struct umbra_error error;
 
 		if (plan->step) {
 			at += 1 + fuzz_below(&random, plan->step);
@@ -213,11 +222,7 @@ static void drive(struct run *run, const struct plan *plan)
 		if (!advance(run, until) || until == MAX_INSTRUCTIONS)
 			return;
 		if (plan->switches)
-			umbra_guest_switch(run->guest,
-					   umbra_guest_mode(run->guest) == UMBRA_MODE_EPT
-						   ? UMBRA_MODE_SHADOW
-						   : UMBRA_MODE_EPT,
-					   NULL, &error);
+			switch_mode(run->guest);
 	}
 }
 
@@ -352,11 +357,7 @@ static bool trace(const struct plan *plan)
 		}
 		at++;
 		if (plan->switches && at == stop)
-			umbra_guest_switch(other.guest,
-					   umbra_guest_mode(other.guest) == UMBRA_MODE_EPT
-						   ? UMBRA_MODE_SHADOW
-						   : UMBRA_MODE_EPT,
-					   NULL, NULL);
+			switch_mode(other.guest);
 		if (plan->step && at == stop)
 			stop += 1 + fuzz_below(&random, plan->step);
 		if (pending && !dirty_at && !invalidates(&ept)) {

@@ -218,7 +218,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(&head, data, sizeof(head));
 	config.mode = head.mode % UMBRA_MODE_COUNT;
-	config.cpus = config.mode == UMBRA_MODE_SHADOW ? 1 : 1 + head.mode / 64;
+	config.cpus = 1 + head.mode / 64;
 	config.memory = (1ull + head.memory_mib % 8) << 20;
 	make_image(&head, data + sizeof(head), size - sizeof(head));
 	if (umbra_guest_create(&config, &counters, &guest, &error) < 0 ||
