@@ -349,7 +349,7 @@ static const struct option_row rows[] = {
 	{"mode", VERB_EXPLAIN, false, parse_explain_mode, "bare, brute, shadow, ept or all"},
 	{"modes", VERB_COMPARE, false, parse_modes, "a list of bare, brute, shadow, ept, auto"},
 	{"clock", ALL, false, parse_clock, "cycles or instructions"},
-	{"processor", ALL, false, parse_processor, "a processor: skylake, zen2"},
+	{"processor", ALL, false, parse_processor, "a processor: skylake, icelake, zen2, zen3, zen4"},
 	{"cpus", ALL, false, parse_cpus, "a number of processors, 1 to 8"},
 	{"memory", ALL, false, parse_memory, "a size from 1M to 2G, such as 64M"},
 	{"backing", ALL, false, parse_backing, "4k, 2m or 1g"},

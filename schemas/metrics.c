@@ -16,6 +16,16 @@ static const struct metric_value tlb_levels[] = {
 #include "umbra/counters.def"
 };
 
+static const struct metric_value tlb_hits[] = {
+#define UMBRA_TLB_HIT(name, help) {#name, help},
+#include "umbra/counters.def"
+};
+
+static const struct metric_value tlb_misses[] = {
+#define UMBRA_TLB_MISS(name, help) {#name, help},
+#include "umbra/counters.def"
+};
+
 static const struct metric_value accesses[] = {
 #define UMBRA_ACCESS(name, help) {#name, help},
 #include "umbra/counters.def"
@@ -32,6 +42,9 @@ static const struct metric_dimension dimension_EXIT_REASON = {"reason", ARRAY_SI
 							      exit_reasons};
 static const struct metric_dimension dimension_TLB_LEVEL = {"level", ARRAY_SIZE(tlb_levels),
 							    tlb_levels};
+static const struct metric_dimension dimension_TLB_HIT = {"entry", ARRAY_SIZE(tlb_hits), tlb_hits};
+static const struct metric_dimension dimension_TLB_MISS = {"entry", ARRAY_SIZE(tlb_misses),
+							   tlb_misses};
 static const struct metric_dimension dimension_ACCESS = {"access", ARRAY_SIZE(accesses), accesses};
 static const struct metric_dimension dimension_PAGE_SIZE = {"page_size", ARRAY_SIZE(page_sizes),
 							    page_sizes};

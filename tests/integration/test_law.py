@@ -40,7 +40,7 @@ RUNS = (
 CPUS = 4
 # Runs on each processor, with each backing.
 MACHINES = (("hello", "rounds=20 pages=64"), ("churn", "rounds=12"))
-PROCESSORS = ("skylake", "zen2")
+PROCESSORS = ("skylake", "icelake", "zen2", "zen3", "zen4")
 BACKINGS = ("4k", "2m", "1g")
 SERIAL = ("hello", "mov1234")  # what they do one vCPU does
 

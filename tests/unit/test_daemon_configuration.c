@@ -100,7 +100,7 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 		{"[guest a]\nimage = x\nrestart = always\n", "[guest a] restart",
 		 "not in this build"},
 		{"[guest a]\nimage = x\nprocessor = zen\n", "[guest a] processor",
-		 "not in this build; it has skylake, zen2"},
+		 "not in this build; it has skylake, icelake, zen2, zen3, zen4"},
 		{"[guest a]\nimage = x\nmemory = 512K\n", "[guest a] memory", "1M to 2G"},
 		{"[guest a]\nimage = x\nmemory = 3G\n", "[guest a] memory", "1M to 2G"},
 		{"[guest a]\nimage = x\nmemory = 16MB\n", "[guest a] memory", "1M to 2G"},

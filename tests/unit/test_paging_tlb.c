@@ -20,7 +20,10 @@ static void touch(struct box *box, unsigned count, unsigned stride)
 
 static struct umbra_counters count_of(struct box *box)
 {
-	return hw_public(box->hw)->counters;
+	struct umbra_counters counters;
+
+	hw_counters(box->hw, &counters);
+	return counters;
 }
 
 static struct umbra_counters since(struct box *box, const struct umbra_counters *before)

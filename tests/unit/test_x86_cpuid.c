@@ -44,18 +44,17 @@ static void every_feature_is_said_once(void **state)
 
 static void cpuid_says_what_the_table_of_features_says(void **state)
 {
-	static const char *const processors[] = {"skylake", "zen2"};
 	struct x86_box *b = *state;
 	uint32_t r[4];
 
-	for (unsigned p = 0; p < 2; p++) {
-		be_a(b, processors[p]);
+	for (unsigned p = 0; processor_at(p); p++) {
+		be_a(b, processor_at(p)->name);
 		for (unsigned i = 0; i < X86_NR_FEATURES; i++) {
 			const struct x86_feature_row *row = &x86_features[i];
 
 			cpuid(b, row->leaf, row->subleaf, r);
 			if (!!(r[row->reg] >> row->bit & 1) != x86_offers(b->cpu, i))
-				fail_msg("%s: %s", processors[p], row->name);
+				fail_msg("%s: %s", processor_at(p)->name, row->name);
 		}
 	}
 }
@@ -283,6 +282,35 @@ static void a_model_has_a_name_a_signature_and_a_frequency(void **state)
 	assert_int_equal(r[0] >> 8 & 0xff, x86_offers(b->cpu, X86_FEATURE_LA57) ? 57 : 48);
 }
 
+static void each_model_has_its_vendor_and_signature(void **state)
+{
+	static const struct {
+		const char *name, *vendor;
+		uint32_t signature;
+	} rows[] = {
+		{"skylake", "GenuineIntel", 0x506e3}, /* family 6, model 5eh */
+		{"icelake", "GenuineIntel", 0x706e5}, /* family 6, model 7eh */
+		{"zen2", "AuthenticAMD", 0x870f10},   /* family 17h, model 71h */
+		{"zen3", "AuthenticAMD", 0xa20f10},   /* family 19h, model 21h */
+		{"zen4", "AuthenticAMD", 0xa60f12},   /* family 19h, model 61h */
+	};
+	struct x86_box *b = *state;
+
+	for (unsigned i = 0; processor_at(i); i++) {
+		uint32_t r[4];
+		char text[13];
+
+		assert_string_equal(processor_at(i)->name, rows[i].name);
+		be_a(b, rows[i].name);
+		cpuid(b, 0, 0, r);
+		vendor(r, text);
+		assert_string_equal(text, rows[i].vendor);
+		cpuid(b, 1, 0, r);
+		assert_int_equal(r[0], rows[i].signature);
+		assert_non_null(strstr(b->cpu->model->brand, rows[i].name));
+	}
+}
+
 static void amd_s_model_has_amd_s_leaves(void **state)
 {
 	struct x86_box *b = *state;
@@ -331,23 +359,62 @@ static void beyond_the_last_leaf_intel_repeats_it(void **state)
 
 static void leaf_18h_tells_the_modelled_tlb(void **state)
 {
+	/* Type, level and whether it is one set; sizes (4K 1, 2M and 4M 6, 1G 8); sets and ways. */
+	static const struct {
+		uint32_t edx, sizes;
+		uint16_t sets, ways;
+	} rows[] = {
+		{2 | 1 << 5, 1, 16, 8},   {2 | 1 << 5 | 1 << 8, 6, 1, 8}, {1 | 1 << 5, 1, 16, 4},
+		{1 | 1 << 5, 6, 8, 4},    {1 | 1 << 5 | 1 << 8, 8, 1, 4}, {3 | 2 << 5, 8, 4, 4},
+		{3 | 2 << 5, 7, 128, 12},
+	};
 	struct x86_box *b = *state;
-	const struct processor *p = processor_at(0);
-	uint32_t r[4], last;
+	uint32_t r[4], i;
 
 	cpuid(b, 2, 0, r);
 	assert_int_equal(r[0], 0xfeff01); /* TLBs are in 18h, caches in 4 */
-	cpuid(b, 0x18, 0, r);
-	last = r[0];
-	assert_int_equal(r[3] & 0xff, 2 | 1 << 5); /* instructions, first level */
-	assert_int_equal((r[1] >> 16) * r[2],
-			 p->l1_instruction_4k.sets * p->l1_instruction_4k.ways);
-	cpuid(b, 0x18, last, r);
-	assert_int_equal(r[3] & 0xff, 3 | 2 << 5); /* both, second level */
-	assert_int_equal(r[1] >> 16, 12);
-	assert_int_equal(r[2], 128);
-	cpuid(b, 0x18, last + 1, r);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cpuid(b, 0x18, i, r);
+		if (!i)
+			assert_int_equal(r[0], sizeof(rows) / sizeof(rows[0]) - 1);
+		assert_int_equal(r[1], rows[i].sizes | (uint32_t)rows[i].ways << 16);
+		assert_int_equal(r[2], rows[i].sets);
+		assert_int_equal(r[3], rows[i].edx);
+	}
+	cpuid(b, 0x18, i, r);
 	assert_int_equal(r[3] & 0x1f, 0);
+}
+
+/* APM 3 E.4.4, E.4.5, E.4.15: the modelled TLB, data in the upper halves. */
+static void amd_s_leaves_tell_the_modelled_tlb(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t l1_data, l2_data;
+	} rows[] = {
+		{"zen2", 64, 2048 | 8 << 12},
+		{"zen3", 64, 2048 | 8 << 12},
+		{"zen4", 72, 3072 | 8 << 12}, /* 24 ways: no number for that, at least 16 */
+	};
+	struct x86_box *b = *state;
+
+	for (unsigned i = 0; i < 3; i++) {
+		uint32_t r[4], n = 0;
+
+		while (strcmp(processor_at(n)->name, rows[i].name) != 0)
+			n++;
+		b->cpu->hw->processor = processor_at(n);
+		be_a(b, rows[i].name);
+		cpuid(b, 0x80000005, 0, r);
+		assert_int_equal(r[0], (rows[i].l1_data | 0xff << 8) << 16 | 0xff << 8 | 64);
+		assert_int_equal(r[1], r[0]);
+		cpuid(b, 0x80000006, 0, r);
+		assert_int_equal(r[0], rows[i].l2_data << 16 | 6 << 12 | 512);
+		assert_int_equal(r[1], r[0]);
+		cpuid(b, 0x80000019, 0, r);
+		assert_int_equal(r[0], (rows[i].l1_data | 0xfu << 12) << 16 | 0xf << 12 | 64);
+		assert_int_equal(r[1], 0); /* none of 1G in the second level */
+	}
 }
 
 static void leaf_4_counts_the_caches(void **state)
@@ -441,7 +508,7 @@ static void every_geometry_of_a_tlb_has_a_model(void **state)
 		assert_non_null(model);
 		assert_true(strlen(model->brand) < 48);
 	}
-	assert_int_equal(i, 2);
+	assert_int_equal(i, 5);
 	assert_null(x86_model_find("8086"));
 }
 
@@ -458,9 +525,11 @@ int main(void)
 		TEST_64(without_lzcnt_and_tzcnt_their_prefix_is_ignored),
 		TEST_64(control_bits_exist_with_their_features),
 		TEST_64(a_model_has_a_name_a_signature_and_a_frequency),
+		TEST_64(each_model_has_its_vendor_and_signature),
 		TEST_64(amd_s_model_has_amd_s_leaves),
 		TEST_64(beyond_the_last_leaf_intel_repeats_it),
 		TEST_64(leaf_18h_tells_the_modelled_tlb),
+		TEST_64(amd_s_leaves_tell_the_modelled_tlb),
 		TEST_64(leaf_4_counts_the_caches),
 		TEST_64(topology_follows_the_number_of_vcpus),
 		TEST_64(state_bits_follow_the_state),

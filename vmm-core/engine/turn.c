@@ -61,26 +61,20 @@ void guest_collect_counters(struct umbra_guest *guest)
 {
 	struct umbra_counters *c = &guest->counters;
 
-	*c = hw_public(guest->hw[0])->counters;
+	hw_counters(guest->hw[0], c);
 	c->instructions[0] = guest->cpu[0]->instructions;
 	c->cycles[0] = guest->cpu[0]->steps + hw_public(guest->hw[0])->cycles;
 	for (unsigned i = 1; i < guest->nr_cpus; i++) {
-		add_counters(c, &hw_public(guest->hw[i])->counters);
+		struct umbra_counters more;
+
+		hw_counters(guest->hw[i], &more);
+		add_counters(c, &more);
 		c->instructions[0] += guest->cpu[i]->instructions;
 		c->cycles[0] += guest->cpu[i]->steps + hw_public(guest->hw[i])->cycles;
 	}
 	c->time[0] = umbra_guest_time(guest);
 	c->memory_touched[0] = (uint64_t)guest->memory.touched * PAGE_SIZE;
 	c->memory_tables[0] = (uint64_t)guest->memory.tables * PAGE_SIZE;
-	/* Each look-up hits in one level or misses all: only those are counted as they happen. */
-	c->tlb_lookups[UMBRA_ACCESS_instruction] = c->tlb_hits[UMBRA_TLB_l1_instruction] +
-						   c->tlb_hits_l2[UMBRA_ACCESS_instruction] +
-						   c->tlb_misses[UMBRA_ACCESS_instruction];
-	c->tlb_lookups[UMBRA_ACCESS_data] = c->tlb_hits[UMBRA_TLB_l1_data] +
-					    c->tlb_hits_l2[UMBRA_ACCESS_data] +
-					    c->tlb_misses[UMBRA_ACCESS_data];
-	c->tlb_hits[UMBRA_TLB_l2] =
-		c->tlb_hits_l2[UMBRA_ACCESS_instruction] + c->tlb_hits_l2[UMBRA_ACCESS_data];
 	umbra_counters_publish(guest->published, c);
 }
 

@@ -28,7 +28,7 @@ int hw_create(struct memory *memory, const struct umbra_cost *cost,
 		free(hw);
 		return -ENOMEM;
 	}
-	memset(hw->lookaside_used, true, sizeof(hw->lookaside_used));
+	memset(hw->lookaside_used, 0xff, sizeof(hw->lookaside_used));
 	hw_flush(hw);
 	hw->public.counters.tlb_flushes[0] = 0;
 	memory->hw[memory->nr_hw++] = hw;
@@ -89,13 +89,11 @@ static void lookaside_flush(struct hw *hw, bool fetch)
 	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS] =
 		fetch ? hw->public.fetch : hw->public.data;
 
-	for (int privilege = 0; privilege < HW_PRIVILEGES; privilege++) {
-		if (!hw->lookaside_used[fetch][privilege])
-			continue;
-		/* Page numbers have 52 bits at most: all ones is none. */
-		memset(lookaside[privilege], 0xff, sizeof(lookaside[privilege]));
-		hw->lookaside_used[fetch][privilege] = false;
+	for (unsigned used = hw->lookaside_used[fetch]; used; used &= used - 1) {
+		for (int privilege = 0; privilege < HW_PRIVILEGES; privilege++)
+			hw_lookaside_forget(&lookaside[privilege][__builtin_ctz(used)]);
 	}
+	hw->lookaside_used[fetch] = 0;
 	/* What the CPU fetched last may no longer hit without a look-up. */
 	if (fetch)
 		hw->public.attention = true;
@@ -120,6 +118,7 @@ void hw_lookaside_drop(struct hw *hw, uint64_t gva)
 
 void hw_flush(struct hw *hw)
 {
+	hw_follow_context(hw);
 	tlb_flush(&hw->tlb);
 	hw_lookaside_flush(hw);
 	hw->public.counters.tlb_flushes[0]++;
@@ -134,7 +133,7 @@ void hw_watch_frame(struct memory *memory, uint64_t hpa)
 
 		for (int n = HW_PRIVILEGES * HW_LOOKASIDE_SETS; n > 0; n--, slot++) {
 			if (slot->host == host)
-				slot->page[1] = slot->marked = HW_NO_PAGE;
+				slot->page[1] = HW_NO_PAGE;
 		}
 	}
 }
@@ -145,11 +144,16 @@ void hw_attention_all(struct memory *memory)
 		memory->hw[i]->public.attention = true;
 }
 
+static inline enum umbra_access kind_of(bool fetch)
+{
+	return fetch ? UMBRA_ACCESS_instruction : UMBRA_ACCESS_data;
+}
+
 static __attribute__((noinline)) uint64_t *find_global(struct tlb *tlb, struct cache *cache,
 						       uint64_t gva, enum tlb_size size,
 						       bool *ret_moved)
 {
-	return cache_find(cache, tlb_tag_global(tlb, gva, size), ret_moved);
+	return cache_find(cache, tlb_tag_global(tlb->entry_tag, gva, size), ret_moved);
 }
 
 /* The entry for @gva with the present PCID, or a global one. */
@@ -157,115 +161,171 @@ static inline __attribute__((always_inline)) uint64_t *find(struct tlb *tlb, str
 							    uint64_t gva, enum tlb_size size,
 							    bool *ret_moved)
 {
-	uint64_t *value = cache_find(cache, tlb_tag(tlb, tlb->pcid, gva, size), ret_moved);
+	uint64_t *value = cache_find(cache, tlb_tag(tlb->entry_tag, gva, size), ret_moved);
 
 	if (!value && __builtin_expect(tlb->has_global, 0))
 		value = find_global(tlb, cache, gva, size, ret_moved);
 	return value;
 }
 
-static uint64_t tag_of(const struct tlb *tlb, uint64_t gva, uint64_t value)
+/* The same among the large pages that this level holds. */
+static __attribute__((noinline)) uint64_t *find_large(struct tlb *tlb,
+						      const struct tlb_place place[TLB_SIZES],
+						      uint64_t gva, bool *ret_moved)
 {
-	return value & TLB_GLOBAL ? tlb_tag_global(tlb, gva, tlb_size(value))
-				  : tlb_tag(tlb, tlb->pcid, gva, tlb_size(value));
-}
+	uint64_t *value = NULL;
 
-/*
- * The newest entry of a set for 4K pages is another one. Where sets are fewer than slots of the
- * lookaside, a slot that the new one does not overwrite may hold the old one.
- */
-static void newest_changed(struct hw *hw, const struct cache *l1, bool fetch)
-{
-	if (l1->sets < HW_LOOKASIDE_SETS)
-		lookaside_flush(hw, fetch);
-}
-
-/*
- * The entry that translates @gva, made the newest of its sets; *ret_level says where it hit.
- * A second-level hit fills the first level.
- */
-static uint64_t *look_up(struct hw *hw, uint64_t gva, bool fetch, enum umbra_tlb_level *ret_level)
-{
-	struct tlb *tlb = &hw->tlb;
-	struct cache *l1 = fetch ? tlb->l1_instruction : tlb->l1_data;
-	bool moved = false;
-	uint64_t *value;
-
-	*ret_level = fetch ? UMBRA_TLB_l1_instruction : UMBRA_TLB_l1_data;
-	value = find(tlb, &l1[TLB_4K], gva, TLB_4K, &moved);
-	if (value) {
-		if (moved)
-			newest_changed(hw, &l1[TLB_4K], fetch);
-		return value;
-	}
-	value = tlb->has[TLB_2M] ? find(tlb, &l1[TLB_2M], gva, TLB_2M, &moved) : NULL;
-	if (!value && !fetch && tlb->has[TLB_1G])
-		value = find(tlb, &l1[TLB_1G], gva, TLB_1G, &moved);
-	if (value) {
-		/* The lookaside has slots by 4K page: those of the entry that was the newest go. */
-		if (moved)
-			lookaside_flush(hw, fetch);
-		return value;
-	}
-	*ret_level = UMBRA_TLB_l2;
-	value = find(tlb, &tlb->l2, gva, TLB_4K, NULL);
-	if (value) {
-		cache_insert(&l1[TLB_4K], tag_of(tlb, gva, *value), *value);
-		newest_changed(hw, &l1[TLB_4K], fetch);
-		return value;
-	}
-	value = tlb->has[TLB_2M] ? find(tlb, &tlb->l2, gva, TLB_2M, NULL) : NULL;
-	if (value) {
-		cache_insert(&l1[TLB_2M], tag_of(tlb, gva, *value), *value);
-		lookaside_flush(hw, fetch);
+	for (enum tlb_size size = TLB_2M; !value && size < TLB_SIZES; size++) {
+		if (tlb->has[size] && place[size].cache)
+			value = find(tlb, place[size].cache, gva, size, ret_moved);
 	}
 	return value;
 }
 
-/* There are no entries of 1G for instructions: a piece of 2M. */
-static uint64_t piece_of_1g(uint64_t gva, uint64_t value)
+static inline bool has_large(const struct tlb *tlb)
+{
+	return tlb->has[TLB_2M] || tlb->has[TLB_1G];
+}
+
+static inline uint64_t tag_of(const struct tlb *tlb, uint64_t gva, uint64_t value)
+{
+	return value & TLB_GLOBAL ? tlb_tag_global(tlb->entry_tag, gva, tlb_size(value))
+				  : tlb_tag(tlb->entry_tag, gva, tlb_size(value));
+}
+
+/*
+ * The newest entry of a set of the first level is another one. The lookaside has a slot for each 4K
+ * page, and one that the new entry does not overwrite may hold the old one: where sets are fewer
+ * than slots, and of a large page, which has many.
+ */
+static void newest_changed(struct hw *hw, const struct cache *l1, enum tlb_size size, bool fetch)
+{
+	if (size != TLB_4K || l1->sets < HW_LOOKASIDE_SETS)
+		lookaside_flush(hw, fetch);
+}
+
+/* What a level that holds no pages of 1G can have of one: the piece of 2M at @gva. */
+static uint64_t smash(uint64_t gva, uint64_t value)
 {
 	value &= ~(3ull << TLB_SIZE_SHIFT);
-	return value | (uint64_t)TLB_2M << TLB_SIZE_SHIFT | TLB_FRAGMENT_1G |
+	return value | (uint64_t)TLB_2M << TLB_SIZE_SHIFT | TLB_FRAGMENT_1G | TLB_SMASHED |
 	       (gva & ((1ull << tlb_shift[TLB_1G]) - (1ull << tlb_shift[TLB_2M])));
 }
 
-static void insert(struct hw *hw, uint64_t gva, bool fetch, uint64_t value)
+/* The page of 1G that the piece is of. */
+static uint64_t whole(uint64_t value)
 {
-	static const enum umbra_page_size counted[TLB_SIZES] = {UMBRA_PAGE_4k, UMBRA_PAGE_2m,
-								UMBRA_PAGE_1g};
-	struct tlb *tlb = &hw->tlb;
-	struct cache *l1 = fetch ? tlb->l1_instruction : tlb->l1_data;
-	enum tlb_size size;
-	uint64_t tag;
+	value &= ~(3ull << TLB_SIZE_SHIFT | 3ull << TLB_FRAGMENT_SHIFT | TLB_SMASHED);
+	value &= ~(((1ull << tlb_shift[TLB_1G]) - 1) & TLB_ADDRESS);
+	return value | (uint64_t)TLB_1G << TLB_SIZE_SHIFT;
+}
 
-	if (fetch && tlb_size(value) == TLB_1G)
-		value = piece_of_1g(gva, value);
-	size = tlb_size(value);
-	tag = tag_of(tlb, gva, value);
-	tlb->has[size] = true;
+/* @value, or as much of its page as the level can have in an entry. */
+static uint64_t fitting(const struct tlb *tlb, enum tlb_level level, bool fetch, uint64_t gva,
+			uint64_t value)
+{
+	enum tlb_size largest = tlb->largest[level][kind_of(fetch)];
+
+	if ((value & TLB_SMASHED) && largest == TLB_1G)
+		return whole(value);
+	return tlb_size(value) > largest ? smash(gva, value) : value;
+}
+
+/* Puts an entry that fits there. */
+static inline __attribute__((always_inline)) void put(struct hw *hw, enum tlb_level level,
+						      bool fetch, uint64_t tag, uint64_t value)
+{
+	enum tlb_size size = tlb_size(value);
+	const struct tlb_place *place = &hw->tlb.place[level][kind_of(fetch)][size];
+
+	hw->tlb.has[size] = true;
+	tlb_insert(place, tag, value);
+	if (level == TLB_L1)
+		newest_changed(hw, place->cache, size, fetch);
+}
+
+/* Puts as much of @value there as fits; returns that. */
+static uint64_t fill(struct hw *hw, enum tlb_level level, bool fetch, uint64_t gva, uint64_t value)
+{
+	if (tlb_size(value) != TLB_4K) {
+		value = fitting(&hw->tlb, level, fetch, gva, value);
+		if (value & 3ull << TLB_FRAGMENT_SHIFT)
+			tlb_note_fragment(&hw->tlb, gva, value);
+	}
+	put(hw, level, fetch, tag_of(&hw->tlb, gva, value), value);
+	return value;
+}
+
+static enum umbra_tlb_hit hit_of(enum tlb_level level, bool fetch, uint64_t value)
+{
+	return (enum umbra_tlb_hit)((level * UMBRA_ACCESS_COUNT + kind_of(fetch)) * TLB_SIZES +
+				    tlb_size(value));
+}
+
+/*
+ * The first level's entry that translates @gva, made the newest of its set; 0: there is none in
+ * either level. A second-level hit fills the first. *ret_hit: what was hit.
+ */
+static uint64_t look_up(struct hw *hw, uint64_t gva, bool fetch, enum umbra_tlb_hit *ret_hit)
+{
+	struct tlb *tlb = &hw->tlb;
+	const struct tlb_place *l1 = tlb->place[TLB_L1][kind_of(fetch)];
+	const struct tlb_place *l2 = tlb->place[TLB_L2][kind_of(fetch)];
+	bool moved = false;
+	uint64_t *value = find(tlb, l1[TLB_4K].cache, gva, TLB_4K, &moved);
+
+	if (!value && has_large(tlb))
+		value = find_large(tlb, l1, gva, &moved);
+	if (value) {
+		if (moved)
+			newest_changed(hw, l1[tlb_size(*value)].cache, tlb_size(*value), fetch);
+		*ret_hit = hit_of(TLB_L1, fetch, *value);
+		return *value;
+	}
+	value = find(tlb, l2[TLB_4K].cache, gva, TLB_4K, NULL);
+	if (!value && has_large(tlb))
+		value = find_large(tlb, l2, gva, NULL);
+	if (!value)
+		return 0;
+	*ret_hit = hit_of(TLB_L2, fetch, *value);
+	return fill(hw, TLB_L1, fetch, gva, *value);
+}
+
+/* What a walk found; returns the first level's entry. */
+static inline uint64_t insert(struct hw *hw, uint64_t gva, bool fetch, uint64_t value)
+{
+	struct tlb *tlb = &hw->tlb;
+
 	tlb->has_global |= !!(value & TLB_GLOBAL);
 	if (value & 3ull << TLB_FRAGMENT_SHIFT)
 		tlb_note_fragment(tlb, gva, value);
-	cache_insert(&l1[size], tag, value);
-	if (size == TLB_4K)
-		newest_changed(hw, &l1[TLB_4K], fetch);
-	else
-		lookaside_flush(hw, fetch);
-	if (size != TLB_1G)
-		cache_insert(&tlb->l2, tag, value);
-	hw->public.counters.tlb_fills[counted[size]]++;
+	if (__builtin_expect(tlb_size(value) == TLB_4K, 1)) {
+		uint64_t tag = tag_of(tlb, gva, value);
+
+		put(hw, TLB_L1, fetch, tag, value);
+		put(hw, TLB_L2, fetch, tag, value);
+	} else {
+		fill(hw, TLB_L2, fetch, gva, value);
+		value = fill(hw, TLB_L1, fetch, gva, value);
+	}
+	hw->public.counters.tlb_misses_by_size[kind_of(fetch) * TLB_SIZES + tlb_size(value)]++;
+	return value;
 }
 
 /* Takes out entries for @gva that do not allow the access: the walk decides anew. */
 static void drop(struct hw *hw, uint64_t gva, uint64_t value)
 {
-	tlb_remove(&hw->tlb, tag_of(&hw->tlb, gva, value), tlb_size(value));
-	if (tlb_size(value) != TLB_4K) {
-		hw_lookaside_flush(hw);
+	struct tlb *tlb = &hw->tlb;
+
+	tlb_remove(tlb, tag_of(tlb, gva, value), tlb_size(value));
+	if (tlb_size(value) == TLB_4K) {
+		hw_lookaside_drop(hw, gva);
 		return;
 	}
-	hw_lookaside_drop(hw, gva);
+	/* One level may have the page of 1G, the other a piece of it. */
+	value ^= (uint64_t)(TLB_1G ^ TLB_2M) << TLB_SIZE_SHIFT;
+	tlb_remove(tlb, tag_of(tlb, gva, value), tlb_size(value));
+	hw_lookaside_flush(hw);
 }
 
 /* Nobody answers: reads see all ones, writes are lost. */
@@ -319,7 +379,17 @@ bool hw_write_marked(struct hw *hw, const uint8_t *host, uint64_t n)
 	return true;
 }
 
-/* The translation is @value: gives the host byte, and lets the lookaside answer next time. */
+/* From now on hits in @slot are such ones. */
+static inline void set_slot_hit(struct hw *hw, struct hw_lookaside *slot, enum umbra_tlb_hit hit)
+{
+	if (slot->hits % HW_HIT == hit)
+		return;
+	hw->public.counters.tlb_hits_by_size[slot->hits % HW_HIT] += slot->hits / HW_HIT;
+	slot->hits = hit;
+}
+
+/* The first level's entry is @value: gives the host byte, and lets the lookaside answer next time.
+ */
 static inline uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access,
 			      enum hw_privilege privilege, uint64_t value)
 {
@@ -329,7 +399,11 @@ static inline uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access
 	struct frames *frames = &hw->memory->frames;
 	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS], *slot;
 	bool fetch = access == HW_FETCH;
+	enum umbra_tlb_hit hit = hit_of(TLB_L1, fetch, value);
 	uint8_t flags;
+
+	if (fetch && hw->public.fetched_hit != hit)
+		hw_fetched_from(&hw->public, hit, 0);
 
 	if (__builtin_expect(frame >= frames->count || frame == hw->memory->ones, 0)) {
 		/* In bare: RAM is over. */
@@ -348,7 +422,7 @@ static inline uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access
 		for (int other = 0; other < HW_PRIVILEGES; other++)
 			hw_lookaside_forget(&lookaside[other][set]);
 	}
-	hw->lookaside_used[fetch][privilege] = true;
+	hw->lookaside_used[fetch] |= (uint16_t)(1u << set);
 	slot = &lookaside[privilege][set];
 	slot->host = frames_host(frames, hpa & ~PAGE_MASK);
 	slot->page[0] = fetch || hw_value_allows(hw, value, HW_READ, privilege) ? page : HW_NO_PAGE;
@@ -356,8 +430,8 @@ static inline uint8_t *finish(struct hw *hw, uint64_t gva, enum hw_access access
 				   frame != hw->memory->ones
 			   ? page
 			   : HW_NO_PAGE;
-	slot->page[1] = flags ? HW_NO_PAGE : writable;
-	slot->marked = flags ? writable : HW_NO_PAGE;
+	slot->page[1] = flags ? writable | HW_MARKED : writable;
+	set_slot_hit(hw, slot, hit);
 	return slot->host + (gva & PAGE_MASK);
 }
 
@@ -367,11 +441,9 @@ static uint8_t *write_in_lookaside(struct hw *hw, struct hw_lookaside *slot, uin
 	uint64_t hpa = frames_hpa(&hw->memory->frames, slot->host);
 
 	hw->public.mmio = false;
-	hw->public.counters.tlb_hits[UMBRA_TLB_l1_data]++;
-	if (!frame_written(hw, hpa)) {
-		slot->page[1] = slot->marked;
-		slot->marked = HW_NO_PAGE;
-	}
+	slot->hits += HW_HIT;
+	if (!frame_written(hw, hpa))
+		slot->page[1] &= ~HW_MARKED;
 	return slot->host + (gva & PAGE_MASK);
 }
 
@@ -381,29 +453,23 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
 	struct umbra_counters *counters = &hw->public.counters;
 	struct hw_lookaside *slot = &hw->public.data[privilege][(gva >> 12) % HW_LOOKASIDE_SETS];
 	bool fetch = access == HW_FETCH;
-	enum umbra_tlb_level level;
-	uint64_t *value;
+	enum umbra_tlb_hit hit;
+	uint64_t value;
 
-	if (access == HW_WRITE && slot->marked == gva >> 12)
+	if (access == HW_WRITE && slot->page[1] == (gva >> 12 | HW_MARKED))
 		return write_in_lookaside(hw, slot, gva);
-	value = look_up(hw, gva, fetch, &level);
+	value = look_up(hw, gva, fetch, &hit);
 	hw->public.mmio = false;
 	if (value) {
-		uint64_t found = *value;
-
-		if (hw_value_allows(hw, found, access, privilege)) {
-			if (level == UMBRA_TLB_l2) {
-				counters->tlb_hits_l2[fetch ? UMBRA_ACCESS_instruction
-							    : UMBRA_ACCESS_data]++;
+		if (hw_value_allows(hw, value, access, privilege)) {
+			counters->tlb_hits_by_size[hit]++;
+			if (hit >= UMBRA_TLB_HIT_l2_instruction_4k)
 				hw_charge(hw, hw->cost.tlb_l2_hit);
-			} else {
-				counters->tlb_hits[level]++;
-			}
-			return finish(hw, gva, access, privilege, found);
+			return finish(hw, gva, access, privilege, value);
 		}
-		drop(hw, gva, found);
+		drop(hw, gva, value);
 	}
-	counters->tlb_misses[fetch ? UMBRA_ACCESS_instruction : UMBRA_ACCESS_data]++;
+	counters->tlb_misses[kind_of(fetch)]++;
 	while (!hw->failed) {
 		struct walk walk;
 		struct hw_exit exit = {.gva = gva, .access = access, .privilege = privilege};
@@ -411,8 +477,8 @@ uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
 		uint64_t hpa;
 
 		if (status == WALK_OK) {
-			insert(hw, gva, fetch, walk.value);
-			return finish(hw, gva, access, privilege, walk.value);
+			return finish(hw, gva, access, privilege,
+				      insert(hw, gva, fetch, walk.value));
 		}
 		if (hw->trace)
 			hw->trace(hw->trace_context,
@@ -481,6 +547,44 @@ uint32_t hw_code_generation(struct hw *hw, uint64_t frame)
 uint64_t hw_code_writes(const struct hw *hw)
 {
 	return hw->memory->frames.code_writes;
+}
+
+void hw_fetched_from(struct hw_public *p, uint64_t hit, uint64_t of_this)
+{
+	p->counters.tlb_hits_by_size[p->fetched_hit] += p->fetched_hits - of_this;
+	p->fetched_hits = of_this;
+	p->fetched_hit = hit;
+}
+
+void hw_counters(struct hw *hw, struct umbra_counters *ret)
+{
+	const struct hw_public *p = &hw->public;
+	uint64_t l1[UMBRA_ACCESS_COUNT] = {0};
+
+	_Static_assert(UMBRA_TLB_HIT_COUNT <= HW_HIT, "one has its place below the number");
+	*ret = p->counters;
+	for (unsigned i = 0; i < HW_PRIVILEGES; i++) {
+		for (unsigned j = 0; j < HW_LOOKASIDE_SETS; j++) {
+			uint64_t hits = p->data[i][j].hits;
+
+			ret->tlb_hits_by_size[hits % HW_HIT] += hits / HW_HIT;
+		}
+	}
+	ret->tlb_hits_by_size[p->fetched_hit] += p->fetched_hits;
+	for (unsigned kind = 0; kind < UMBRA_ACCESS_COUNT; kind++) {
+		for (unsigned size = 0; size < UMBRA_PAGE_SIZE_COUNT; size++) {
+			unsigned i = kind * UMBRA_PAGE_SIZE_COUNT + size;
+
+			l1[kind] += ret->tlb_hits_by_size[i];
+			ret->tlb_hits_l2[kind] +=
+				ret->tlb_hits_by_size[UMBRA_TLB_HIT_l2_instruction_4k + i];
+			ret->tlb_fills[size] += ret->tlb_misses_by_size[i];
+		}
+		ret->tlb_lookups[kind] = l1[kind] + ret->tlb_hits_l2[kind] + ret->tlb_misses[kind];
+		ret->tlb_hits[UMBRA_TLB_l2] += ret->tlb_hits_l2[kind];
+	}
+	ret->tlb_hits[UMBRA_TLB_l1_instruction] = l1[UMBRA_ACCESS_instruction];
+	ret->tlb_hits[UMBRA_TLB_l1_data] = l1[UMBRA_ACCESS_data];
 }
 
 void hw_count_exit(struct hw *hw, enum umbra_exit_reason reason)

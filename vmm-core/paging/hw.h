@@ -34,17 +34,22 @@ enum hw_privilege { HW_SUPERVISOR, HW_USER, HW_SUPERVISOR_AC, HW_PRIVILEGES };
 #define PF_PK             (1u << 5)
 
 #define HW_NO_PAGE        UINT64_MAX
+#define HW_MARKED         (1ull << 63) /* page numbers have 52 bits at most */
 #define HW_LOOKASIDE_SETS 16
+#define HW_HIT            16ull
 
 /*
  * Holds only entries that are the most recently used of their TLB set, so that a hit changes
  * nothing but a counter. Indexed by the low bits of the page number, as the first-level TLBs are.
  */
 struct hw_lookaside {
-	uint64_t page[2]; /* page number for which [0] reads or fetches, [1] writes are known to hit
-			   */
-	uint64_t marked;  /* the same as page[1], of a frame whose writes must be noticed */
-	uint8_t *host;    /* of the page's first byte */
+	/* The page number for which [0] reads or fetches, [1] writes are known to hit; with
+	 * HW_MARKED it is of a frame whose writes must be noticed. */
+	uint64_t page[2];
+	/* enum umbra_tlb_hit: what hits here are; above it, for data, how many are not yet in the
+	 * counters (each HW_HIT). */
+	uint64_t hits;
+	uint8_t *host; /* of the page's first byte */
 } __attribute__((aligned(32)));
 
 struct hw_public {
@@ -64,13 +69,15 @@ struct hw_public {
 	uint64_t mmio_gpa;
 	uint64_t fault_address;
 	uint32_t fault_code;
-	uint64_t cycles; /* of the MMU and of exits, all that is not an instruction */
-	struct umbra_counters counters; /* this vCPU's own; published by the run loop */
+	uint64_t fetched_hit;  /* enum umbra_tlb_hit: those in the page fetched from last ... */
+	uint64_t fetched_hits; /* ... and how many are not yet in the counters */
+	uint64_t cycles;       /* of the MMU and of exits, all that is not an instruction */
+	struct umbra_counters counters; /* this vCPU's own, without what hw_counters() adds */
 };
 
 static inline void hw_lookaside_forget(struct hw_lookaside *entry)
 {
-	entry->page[0] = entry->page[1] = entry->marked = HW_NO_PAGE;
+	entry->page[0] = entry->page[1] = HW_NO_PAGE;
 }
 
 struct hw;
@@ -80,9 +87,20 @@ static inline struct hw_public *hw_public(struct hw *hw)
 	return (struct hw_public *)hw; /* its first member */
 }
 
+/* The page fetched from is one of another kind of entry; @of_this: hits of it that are counted. */
+void hw_fetched_from(struct hw_public *p, uint64_t hit, uint64_t of_this);
+
 /* The slow half of hw_translate(): TLB, walk, exits. */
 uint8_t *hw_translate_slow(struct hw *hw, uint64_t gva, enum hw_access access,
 			   enum hw_privilege privilege);
+
+/* Counts an instruction look-up that @entry of the lookaside answers. */
+static inline void hw_fetched(struct hw_public *p, const struct hw_lookaside *entry)
+{
+	p->fetched_hits++;
+	if (__builtin_expect(entry->hits != p->fetched_hit, 0))
+		hw_fetched_from(p, entry->hits, 1);
+}
 
 /*
  * The host byte of @gva for one access that lies within a 4K page. Counts one TLB look-up. NULL:
@@ -101,8 +119,10 @@ static inline uint8_t *hw_translate(struct hw *hw, uint64_t gva, enum hw_access 
 					     : &p->data[privilege][page % HW_LOOKASIDE_SETS];
 
 	if (__builtin_expect(entry->page[access == HW_WRITE] == page, 1)) {
-		p->counters.tlb_hits[access == HW_FETCH ? UMBRA_TLB_l1_instruction
-							: UMBRA_TLB_l1_data]++;
+		if (access != HW_FETCH)
+			entry->hits += HW_HIT;
+		else
+			hw_fetched(p, entry);
 		return entry->host + (gva & 0xfff);
 	}
 	return hw_translate_slow(hw, gva, access, privilege);
@@ -112,8 +132,11 @@ static inline uint8_t *hw_translate(struct hw *hw, uint64_t gva, enum hw_access 
  * entry. */
 static inline void hw_fetched_again(struct hw *hw, uint64_t n)
 {
-	hw_public(hw)->counters.tlb_hits[UMBRA_TLB_l1_instruction] += n;
+	hw_public(hw)->fetched_hits += n;
 }
+
+/* This vCPU's counters: those of the TLB that are not counted as they happen are summed up. */
+void hw_counters(struct hw *hw, struct umbra_counters *ret);
 
 /*
  * @n more writes where the lookaside has a marked page, at @host; all within that page. False: code

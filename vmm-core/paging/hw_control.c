@@ -57,6 +57,7 @@ void hw_set_registers(struct hw *hw)
 	hw->cr3 = hw->guest.cr3 & ENTRY_ADDRESS;
 	memcpy(hw->pdpte, hw->guest_pdpte, sizeof(hw->pdpte));
 	hw->tlb.pcid = hw_pcid(&hw->guest);
+	hw_follow_context(hw);
 	hw_lookaside_flush(hw);
 }
 
@@ -158,11 +159,41 @@ void hw_invpcid(struct hw *hw, enum hw_invpcid type, uint16_t pcid, uint64_t gva
 	switch (type) {
 	case HW_INVPCID_ADDRESS: tlb_invalidate(&hw->tlb, pcid, gva, false); break;
 	case HW_INVPCID_CONTEXT: tlb_flush_pcid(&hw->tlb, pcid); break;
-	case HW_INVPCID_ALL: tlb_flush(&hw->tlb); break;
+	case HW_INVPCID_ALL: tlb_flush_all_pcids(&hw->tlb); break;
 	case HW_INVPCID_ALL_BUT_GLOBAL: tlb_flush_not_global(&hw->tlb); break;
 	}
 	if (type != HW_INVPCID_ADDRESS)
 		hw->public.counters.tlb_flushes[0]++;
+	hw_lookaside_flush(hw);
+}
+
+static uint64_t eptrta_of(uint64_t eptp)
+{
+	return eptp ? eptp & ENTRY_ADDRESS : EPTRTA_NONE;
+}
+
+void hw_follow_context(struct hw *hw)
+{
+	tlb_set_context(&hw->tlb, hw->vpid, hw->tlb.pcid, eptrta_of(hw->eptp));
+}
+
+void hw_invvpid(struct hw *hw, enum hw_invvpid type, uint16_t vpid, uint64_t gva)
+{
+	switch (type) {
+	case HW_INVVPID_ADDRESS: tlb_invvpid_address(&hw->tlb, vpid, gva); break;
+	case HW_INVVPID_CONTEXT: tlb_invvpid(&hw->tlb, vpid, true); break;
+	case HW_INVVPID_ALL: tlb_invvpid_all(&hw->tlb); break;
+	case HW_INVVPID_CONTEXT_BUT_GLOBAL: tlb_invvpid(&hw->tlb, vpid, false); break;
+	}
+	if (type != HW_INVVPID_ADDRESS)
+		hw->public.counters.tlb_flushes[0]++;
+	hw_lookaside_flush(hw);
+}
+
+void hw_invept(struct hw *hw, enum hw_invept type, uint64_t eptp)
+{
+	tlb_invept(&hw->tlb, type == HW_INVEPT_CONTEXT ? eptrta_of(eptp) : EPTRTA_NONE);
+	hw->public.counters.tlb_flushes[0]++;
 	hw_lookaside_flush(hw);
 }
 

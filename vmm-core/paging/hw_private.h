@@ -59,6 +59,7 @@ struct hw {
 	/* Registers of the hardware: what the walker uses. */
 	uint64_t cr3;  /* HPA of the root in bare and shadow, GPA with EPT */
 	uint64_t eptp; /* SDM 3C 24.6.11; 0: no EPT */
+	uint16_t vpid; /* SDM 3C 28.1; 0: no VMM */
 	struct paging_rules rules;
 	uint64_t pdpte[4]; /* in PAE what it walks from instead of CR3 */
 	uint8_t maxphyaddr;
@@ -78,7 +79,7 @@ struct hw {
 
 	/* Whose slots these are in the lookaside, [fetches]: those of all rights have one page. */
 	uint64_t lookaside_page[2][HW_LOOKASIDE_SETS];
-	bool lookaside_used[2][HW_PRIVILEGES]; /* since they were last flushed */
+	uint16_t lookaside_used[2]; /* bits: since they were last flushed */
 
 	uint8_t *sink; /* a page for accesses that nobody answers */
 	bool failed;
@@ -101,6 +102,22 @@ void hw_set_maxphyaddr(struct hw *hw, unsigned bits);
 void hw_flush(struct hw *hw);
 /* The PCID that these registers are in. */
 uint16_t hw_pcid(const struct hw_paging *paging);
+/* The TLB goes by the VPID and EPTP of the registers: after each change of one of them. */
+void hw_follow_context(struct hw *hw);
+
+/* By the numbers that INVVPID and INVEPT have for them (SDM 3C 30.3). */
+enum hw_invvpid {
+	HW_INVVPID_ADDRESS,
+	HW_INVVPID_CONTEXT,
+	HW_INVVPID_ALL,
+	HW_INVVPID_CONTEXT_BUT_GLOBAL
+};
+enum hw_invept { HW_INVEPT_CONTEXT = 1, HW_INVEPT_GLOBAL = 2 };
+
+/* INVVPID by the VMM; @vpid and @gva where the type has them. */
+void hw_invvpid(struct hw *hw, enum hw_invvpid type, uint16_t vpid, uint64_t gva);
+/* INVEPT by the VMM; @eptp where the type has it. */
+void hw_invept(struct hw *hw, enum hw_invept type, uint64_t eptp);
 /* CR3, PCID and rules as the guest has them: where the VMM intercepts none of it. */
 void hw_set_registers(struct hw *hw);
 /* The CPU's look-aside of the TLB: of what changes rights or the newest entry of a set. */

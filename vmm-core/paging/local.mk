@@ -9,6 +9,8 @@ libvmmcore_a_SOURCES += \
 	vmm-core/paging/hw.h \
 	vmm-core/paging/hw_control.c \
 	vmm-core/paging/hw_private.h \
+	vmm-core/paging/processor.c \
+	vmm-core/paging/processor.h \
 	vmm-core/paging/shadow.c \
 	vmm-core/paging/shadow.h \
 	vmm-core/paging/shadow_entry.c \

@@ -142,6 +142,7 @@ int shadow_set_root(struct shadow *shadow)
 	}
 	set_rules(hw);
 	hw->tlb.pcid = hw_pcid(&hw->guest);
+	hw_follow_context(hw);
 	hw_lookaside_flush(hw);
 	return 0;
 }

@@ -6,61 +6,7 @@
 #include "paging/tlb.h"
 
 #define TAG_EMPTY UINT64_MAX
-/* Tags have 4 bits for the epoch; after that many flushes the arrays are really emptied. */
-#define LAST_EPOCH 14
-#define TAG_EPOCH  (15ull << TAG_EPOCH_SHIFT)
-#define TAG_PCID   (0xfffull << TAG_PCID_SHIFT)
-
-/*
- * Skylake: L1 and L2 from WikiChip; 2M and 1G entries of the first level and the walk caches are
- * general knowledge [M]: 32 PDE, 4 PDPTE, 4 PML4E. It has no PML5Es: as many as PML4Es.
- */
-static const struct processor processors[] = {
-	{
-		.name = "skylake",
-		.maxphyaddr = 40,
-		.l1_instruction_4k = {16, 8},
-		.l1_instruction_2m = {1, 8},
-		.l1_data_4k = {16, 4},
-		.l1_data_2m = {8, 4},
-		.l1_data_1g = {1, 4},
-		.l2 = {128, 12},
-		.walk =
-			{
-				[WALK_CACHE_PDE] = {8, 4},
-				[WALK_CACHE_PDPTE] = {1, 4},
-				[WALK_CACHE_PML4E] = {1, 4},
-				[WALK_CACHE_PML5E] = {1, 4},
-			},
-	},
-	/*
-	 * Zen 2: L1 and L2 from WikiChip, ways [M]. Its first level for data holds pages of all
-	 * sizes in one array, its second level for instructions (512, 8-way) is one of its own:
-	 * here each size has an array, and the second level is shared. Walk caches as above.
-	 */
-	{
-		.name = "zen2",
-		.maxphyaddr = 48,
-		.l1_instruction_4k = {1, 64},
-		.l1_instruction_2m = {1, 64},
-		.l1_data_4k = {1, 64},
-		.l1_data_2m = {1, 64},
-		.l1_data_1g = {1, 64},
-		.l2 = {128, 16},
-		.walk =
-			{
-				[WALK_CACHE_PDE] = {8, 4},
-				[WALK_CACHE_PDPTE] = {1, 4},
-				[WALK_CACHE_PML4E] = {1, 4},
-				[WALK_CACHE_PML5E] = {1, 4},
-			},
-	},
-};
-
-const struct processor *processor_at(unsigned number)
-{
-	return number < sizeof(processors) / sizeof(processors[0]) ? &processors[number] : NULL;
-}
+#define TAG_PCID  (0xfffull << TAG_PCID_SHIFT)
 
 static void cache_empty(struct cache *cache)
 {
@@ -107,50 +53,53 @@ static void cache_destroy(struct cache *cache)
 	free(cache->newest);
 }
 
-/* The arrays of TLB entries. */
-#define NR_ARRAYS 6
-
-static void arrays_of(struct tlb *tlb, struct cache *ret[NR_ARRAYS])
+static void find_places(struct tlb *tlb)
 {
-	struct cache *arrays[NR_ARRAYS] = {
-		&tlb->l1_instruction[TLB_4K], &tlb->l1_instruction[TLB_2M], &tlb->l1_data[TLB_4K],
-		&tlb->l1_data[TLB_2M],        &tlb->l1_data[TLB_1G],        &tlb->l2,
-	};
+	for (int level = 0; level < TLB_LEVELS; level++) {
+		for (unsigned kind = 0; kind < 2; kind++) {
+			for (enum tlb_size size = TLB_4K; size < TLB_SIZES; size++) {
+				const struct tlb_array *array =
+					processor_tlb(tlb->processor, level, kind, size);
 
-	memcpy(ret, arrays, sizeof(arrays));
+				if (!array)
+					continue;
+				tlb->place[level][kind][size] = (struct tlb_place){
+					&tlb->array[array - tlb->processor->tlb],
+					array->only[size].first,
+					(uint8_t)tlb_array_reach(array, size).ways,
+				};
+				tlb->largest[level][kind] = size;
+				tlb->holders[size] |= 1u << (array - tlb->processor->tlb);
+			}
+		}
+	}
 }
 
 int tlb_create(struct tlb *tlb, const struct processor *processor)
 {
-	const struct geometry geometry[NR_ARRAYS] = {
-		processor->l1_instruction_4k, processor->l1_instruction_2m, processor->l1_data_4k,
-		processor->l1_data_2m,        processor->l1_data_1g,        processor->l2,
-	};
-	struct cache *arrays[NR_ARRAYS];
 	int error = 0;
 
-	*tlb = (struct tlb){0};
-	arrays_of(tlb, arrays);
-	for (int i = 0; i < NR_ARRAYS; i++)
-		error |= cache_create(arrays[i], geometry[i]);
+	*tlb = (struct tlb){.processor = processor};
+	for (int i = 0; i < TLB_MAX_ARRAYS && processor->tlb[i].sets; i++)
+		error |= cache_create(&tlb->array[i], (struct geometry){processor->tlb[i].sets,
+									processor->tlb[i].ways});
 	for (int i = 0; i < WALK_CACHE_COUNT; i++) {
-		error |= cache_create(&tlb->linear[i], processor->walk[i]);
-		error |= cache_create(&tlb->nested[i], processor->walk[i]);
+		error |= cache_create(&tlb->linear[i], processor->linear[i]);
+		error |= cache_create(&tlb->nested[i], processor->nested[i]);
 	}
 	if (error) {
 		tlb_destroy(tlb);
 		return -ENOMEM;
 	}
+	find_places(tlb);
+	tlb_set_context(tlb, 0, 0, EPTRTA_NONE);
 	return 0;
 }
 
 void tlb_destroy(struct tlb *tlb)
 {
-	struct cache *arrays[NR_ARRAYS];
-
-	arrays_of(tlb, arrays);
-	for (int i = 0; i < NR_ARRAYS; i++)
-		cache_destroy(arrays[i]);
+	for (int i = 0; i < TLB_MAX_ARRAYS; i++)
+		cache_destroy(&tlb->array[i]);
 	for (int i = 0; i < WALK_CACHE_COUNT; i++) {
 		cache_destroy(&tlb->linear[i]);
 		cache_destroy(&tlb->nested[i]);
@@ -172,41 +121,150 @@ static void remove_slot(struct cache *cache, uint32_t slot)
 	}
 }
 
-/* Takes out every entry whose tag has the bits of @mask as in @tag. */
-static void cache_pick(struct cache *cache, uint64_t mask, uint64_t tag)
+void cache_insert_at(const struct tlb_place *place, uint64_t tag, uint64_t value)
 {
-	for (uint32_t slot = 0; slot < cache->sets * cache->stride; slot++) {
-		if (!((cache->tag[slot] ^ tag) & mask) && cache->tag[slot] != TAG_EMPTY)
-			remove_slot(cache, slot);
+	struct cache *cache = place->cache;
+	uint32_t first = cache_set(cache, tag);
+	uint8_t *newest = &cache->newest[tag & (cache->sets - 1)];
+	uint8_t way = cache->newer[first + *newest];
+
+	/* From the oldest on: one of them is there. */
+	while (way < place->first || way >= place->first + place->ways)
+		way = cache->newer[first + way];
+	if (way != *newest) {
+		cache_unlink(cache, first, way);
+		cache_link(cache, first, way, *newest);
+	}
+	cache->tag[first + way] = tag;
+	cache->mark[first + way] = cache_mark(tag);
+	cache->value[first + way] = value;
+	*newest = way;
+}
+
+/* Takes out every entry with one of @numbers (bits) whose tag has the bits of @mask as in @tag. */
+static void pick(struct cache caches[], unsigned count, unsigned numbers, uint64_t mask,
+		 uint64_t tag)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct cache *cache = &caches[i];
+
+		for (uint32_t slot = 0; slot < cache->sets * cache->stride; slot++) {
+			uint64_t here = cache->tag[slot];
+
+			if ((numbers >> (here >> TAG_NUMBER_SHIFT) & 1) && !((here ^ tag) & mask))
+				remove_slot(cache, slot);
+		}
 	}
 }
 
-static void pick_from_arrays(struct tlb *tlb, uint64_t mask, uint64_t tag)
+/* Numbers begin at 0 again: those in use are moved down, what is left of others goes. */
+static void renumber(struct tlb_contexts *contexts, struct cache caches[], unsigned count)
 {
-	struct cache *arrays[NR_ARRAYS];
+	uint64_t first = (uint64_t)contexts->first << TAG_NUMBER_SHIFT;
 
-	arrays_of(tlb, arrays);
-	for (int i = 0; i < NR_ARRAYS; i++)
-		cache_pick(arrays[i], mask, tag | tlb->epoch << TAG_EPOCH_SHIFT);
-}
+	for (unsigned i = 0; i < count; i++) {
+		struct cache *cache = &caches[i];
 
-static void flush_linear(struct tlb *tlb)
-{
-	if (tlb->linear_epoch++ < LAST_EPOCH)
-		return;
-	tlb->linear_epoch = 0;
-	for (int i = 0; i < WALK_CACHE_COUNT; i++)
-		cache_empty(&tlb->linear[i]);
-}
+		for (uint32_t slot = 0; slot < cache->sets * cache->stride; slot++) {
+			uint64_t *tag = &cache->tag[slot];
 
-static void flush_walk_caches(struct tlb *tlb, uint16_t pcid)
-{
-	if (!tlb->has_other_pcid) {
-		flush_linear(tlb);
-		return;
+			if (*tag == TAG_EMPTY)
+				continue;
+			*tag = *tag < first ? TAG_EMPTY : *tag - first;
+			cache->mark[slot] = cache_mark(*tag);
+		}
 	}
-	for (int i = 0; i < WALK_CACHE_COUNT; i++)
-		cache_pick(&tlb->linear[i], TAG_PCID, (uint64_t)pcid << TAG_PCID_SHIFT);
+	contexts->next -= contexts->first;
+	memmove(contexts->of, &contexts->of[contexts->first],
+		contexts->next * sizeof(contexts->of[0]));
+	contexts->first = 0;
+}
+
+/* The number of a context becomes the present one; it may be a new one. Returns its tag. */
+static uint64_t enter(struct tlb_contexts *contexts, struct cache caches[], unsigned count,
+		      uint16_t vpid, uint64_t eptrta)
+{
+	uint8_t n = contexts->first;
+
+	while (n < contexts->next &&
+	       (contexts->of[n].vpid != vpid || contexts->of[n].eptrta != eptrta))
+		n++;
+	if (n == TLB_NUMBERS) {
+		if (!contexts->first) /* a TLB may forget at any time */
+			contexts->first = contexts->next;
+		renumber(contexts, caches, count);
+		n = contexts->next;
+	}
+	if (n == contexts->next) {
+		contexts->next++;
+		contexts->of[n].vpid = vpid;
+		contexts->of[n].eptrta = eptrta;
+	}
+	contexts->present = n;
+	return (uint64_t)n << TAG_NUMBER_SHIFT;
+}
+
+static void enter_entries(struct tlb *tlb)
+{
+	tlb->entry_tag = enter(&tlb->entries, tlb->array, TLB_MAX_ARRAYS, tlb->vpid, tlb->eptrta) |
+			 (uint64_t)tlb->pcid << TAG_PCID_SHIFT;
+}
+
+static void enter_linears(struct tlb *tlb)
+{
+	tlb->linear_tag =
+		enter(&tlb->linears, tlb->linear, WALK_CACHE_COUNT, tlb->vpid, tlb->eptrta) |
+		(uint64_t)tlb->pcid << TAG_PCID_SHIFT;
+}
+
+/* Guest-physical mappings belong to no VPID. */
+static void enter_nesteds(struct tlb *tlb)
+{
+	tlb->nested_tag = enter(&tlb->nesteds, tlb->nested, WALK_CACHE_COUNT, 0, tlb->eptrta);
+}
+
+void tlb_set_context(struct tlb *tlb, uint16_t vpid, uint16_t pcid, uint64_t eptrta)
+{
+	tlb->vpid = vpid;
+	tlb->pcid = pcid;
+	tlb->eptrta = eptrta;
+	enter_entries(tlb);
+	enter_linears(tlb);
+	enter_nesteds(tlb);
+}
+
+static bool several(const struct tlb_contexts *contexts)
+{
+	return contexts->next - contexts->first > 1;
+}
+
+/* The numbers, as bits, of all contexts of a VPID. */
+static unsigned numbers_of_vpid(const struct tlb_contexts *contexts, uint16_t vpid)
+{
+	unsigned numbers = 0;
+
+	for (uint8_t n = contexts->first; n < contexts->next; n++)
+		numbers |= (unsigned)(contexts->of[n].vpid == vpid) << n;
+	return numbers;
+}
+
+/* Of all contexts of an EPTRTA; EPTRTA_NONE: of all that have one. */
+static unsigned numbers_of_eptrta(const struct tlb_contexts *contexts, uint64_t eptrta)
+{
+	unsigned numbers = 0;
+
+	for (uint8_t n = contexts->first; n < contexts->next; n++) {
+		uint64_t of = contexts->of[n].eptrta;
+
+		numbers |= (unsigned)(eptrta == EPTRTA_NONE ? of != eptrta : of == eptrta) << n;
+	}
+	return numbers;
+}
+
+static void flush_linears(struct tlb *tlb)
+{
+	tlb->linears.first = tlb->linears.next;
+	enter_linears(tlb);
 }
 
 void tlb_flush(struct tlb *tlb)
@@ -216,42 +274,84 @@ void tlb_flush(struct tlb *tlb)
 	if (tlb->fragment_codes)
 		memset(tlb->fragments, 0, sizeof(tlb->fragments));
 	tlb->fragment_codes = 0;
-	if (tlb->epoch++ == LAST_EPOCH) {
-		struct cache *arrays[NR_ARRAYS];
-
-		tlb->epoch = 0;
-		arrays_of(tlb, arrays);
-		for (int i = 0; i < NR_ARRAYS; i++)
-			cache_empty(arrays[i]);
-	}
-	flush_linear(tlb);
-}
-
-void tlb_flush_pcid(struct tlb *tlb, uint16_t pcid)
-{
-	if (!tlb->has_global && !tlb->has_other_pcid) {
-		if (!pcid)
-			tlb_flush(tlb);
-		return;
-	}
-	pick_from_arrays(tlb, TAG_EPOCH | TAG_PCID | TAG_GLOBAL, (uint64_t)pcid << TAG_PCID_SHIFT);
-	flush_walk_caches(tlb, pcid);
-}
-
-void tlb_flush_not_global(struct tlb *tlb)
-{
-	if (!tlb->has_global) {
-		tlb_flush(tlb);
-		return;
-	}
-	pick_from_arrays(tlb, TAG_EPOCH | TAG_GLOBAL, 0);
-	flush_linear(tlb);
+	tlb->entries.first = tlb->entries.next;
+	enter_entries(tlb);
+	flush_linears(tlb);
 }
 
 void tlb_flush_nested(struct tlb *tlb)
 {
-	for (int i = 0; i < WALK_CACHE_COUNT; i++)
-		cache_empty(&tlb->nested[i]);
+	tlb->nesteds.first = tlb->nesteds.next;
+	enter_nesteds(tlb);
+}
+
+/* Picks from arrays and walk caches what these contexts hold; no walk cache is global. */
+static void pick_all(struct tlb *tlb, unsigned entries, unsigned linears, uint64_t mask,
+		     uint64_t tag)
+{
+	pick(tlb->array, TLB_MAX_ARRAYS, entries, mask, tag);
+	pick(tlb->linear, WALK_CACHE_COUNT, linears, mask & TAG_PCID, tag);
+}
+
+static void pick_vpid(struct tlb *tlb, uint16_t vpid, uint64_t mask, uint64_t tag)
+{
+	pick_all(tlb, numbers_of_vpid(&tlb->entries, vpid), numbers_of_vpid(&tlb->linears, vpid),
+		 mask, tag);
+}
+
+/* The walk caches of a PCID of the present VPID. */
+static void flush_walk_caches(struct tlb *tlb, uint16_t pcid)
+{
+	if (!tlb->has_other_pcid && !several(&tlb->linears))
+		flush_linears(tlb);
+	else
+		pick(tlb->linear, WALK_CACHE_COUNT, numbers_of_vpid(&tlb->linears, tlb->vpid),
+		     TAG_PCID, (uint64_t)pcid << TAG_PCID_SHIFT);
+}
+
+void tlb_flush_pcid(struct tlb *tlb, uint16_t pcid)
+{
+	if (several(&tlb->entries) || tlb->has_global || tlb->has_other_pcid)
+		pick_vpid(tlb, tlb->vpid, TAG_PCID | TAG_GLOBAL, (uint64_t)pcid << TAG_PCID_SHIFT);
+	else if (!pcid)
+		tlb_flush(tlb);
+}
+
+void tlb_flush_not_global(struct tlb *tlb)
+{
+	tlb_invvpid(tlb, tlb->vpid, false);
+}
+
+void tlb_flush_all_pcids(struct tlb *tlb)
+{
+	tlb_invvpid(tlb, tlb->vpid, true);
+}
+
+void tlb_invvpid(struct tlb *tlb, uint16_t vpid, bool global)
+{
+	if (!several(&tlb->entries) && vpid == tlb->vpid && (global || !tlb->has_global))
+		tlb_flush(tlb);
+	else
+		pick_vpid(tlb, vpid, global ? 0 : TAG_GLOBAL, 0);
+}
+
+void tlb_invvpid_all(struct tlb *tlb)
+{
+	pick_all(tlb, ~numbers_of_vpid(&tlb->entries, 0) & ((1u << TLB_NUMBERS) - 1),
+		 ~numbers_of_vpid(&tlb->linears, 0) & ((1u << TLB_NUMBERS) - 1), 0, 0);
+}
+
+void tlb_invept(struct tlb *tlb, uint64_t eptrta)
+{
+	pick_all(tlb, numbers_of_eptrta(&tlb->entries, eptrta),
+		 numbers_of_eptrta(&tlb->linears, eptrta), 0, 0);
+	pick(tlb->nested, WALK_CACHE_COUNT, numbers_of_eptrta(&tlb->nesteds, eptrta), 0, 0);
+}
+
+void tlb_ept_violation(struct tlb *tlb, uint64_t gpa)
+{
+	for (unsigned i = 0; i < WALK_CACHE_COUNT; i++)
+		cache_remove(&tlb->nested[i], walk_tag(tlb->nested_tag, gpa, 12 + 9 * (i + 1)));
 }
 
 bool cache_remove(struct cache *cache, uint64_t tag)
@@ -267,12 +367,11 @@ bool cache_remove(struct cache *cache, uint64_t tag)
 
 bool tlb_remove(struct tlb *tlb, uint64_t tag, enum tlb_size size)
 {
-	bool removed = cache_remove(&tlb->l1_data[size], tag);
+	bool removed = false;
 
-	if (size == TLB_1G)
-		return removed;
-	removed |= cache_remove(&tlb->l1_instruction[size], tag);
-	return removed | cache_remove(&tlb->l2, tag);
+	for (unsigned left = tlb->holders[size]; left; left &= left - 1)
+		removed |= cache_remove(&tlb->array[__builtin_ctz(left)], tag);
+	return removed;
 }
 
 /* [fragment code]: the size of the guest's page. */
@@ -309,26 +408,24 @@ static bool may_have_fragments(struct tlb *tlb, uint64_t gva)
 	return found;
 }
 
-/* Takes out every piece of the guest's large page at @gva. */
-static void remove_fragments(struct tlb *tlb, uint16_t pcid, uint64_t gva, bool global)
+/*
+ * Takes out every piece of the guest's large page at @gva: of the contexts with one of @numbers,
+ * and of what has the bits of @mask as in @tag.
+ */
+static void remove_fragments(struct tlb *tlb, unsigned numbers, uint64_t mask, uint64_t tag,
+			     uint64_t gva)
 {
-	uint64_t context = tlb->epoch << TAG_EPOCH_SHIFT | (uint64_t)pcid << TAG_PCID_SHIFT;
-	struct cache *arrays[NR_ARRAYS];
-
-	arrays_of(tlb, arrays);
-	for (int i = 0; i < NR_ARRAYS; i++) {
-		struct cache *cache = arrays[i];
+	for (int i = 0; i < TLB_MAX_ARRAYS; i++) {
+		struct cache *cache = &tlb->array[i];
 
 		for (uint32_t slot = 0; slot < cache->sets * cache->stride; slot++) {
-			uint64_t tag = cache->tag[slot];
+			uint64_t here = cache->tag[slot];
 			unsigned code = cache->value[slot] >> TLB_FRAGMENT_SHIFT & 3;
 			unsigned shift = tlb_shift[tlb_size(cache->value[slot])];
-			uint64_t page = tag & ((1ull << TAG_SIZE_SHIFT) - 1);
-			bool mine = tag & TAG_GLOBAL
-					    ? global && tag >> TAG_EPOCH_SHIFT == tlb->epoch
-					    : !((tag ^ context) & (TAG_EPOCH | TAG_PCID));
+			uint64_t page = here & ((1ull << TAG_SIZE_SHIFT) - 1);
 
-			if (mine && code &&
+			if (code && (numbers >> (here >> TAG_NUMBER_SHIFT) & 1) &&
+			    !((here ^ tag) & mask) &&
 			    !(((page << shift) ^ walk_tag(0, gva, 0)) >> fragment_shift[code]))
 				remove_slot(cache, slot);
 		}
@@ -337,22 +434,48 @@ static void remove_fragments(struct tlb *tlb, uint16_t pcid, uint64_t gva, bool 
 
 bool tlb_invalidate(struct tlb *tlb, uint16_t pcid, uint64_t gva, bool global)
 {
+	uint64_t tag = (uint64_t)pcid << TAG_PCID_SHIFT;
+	unsigned numbers = several(&tlb->entries) ? numbers_of_vpid(&tlb->entries, tlb->vpid)
+						  : 1u << tlb->entries.present;
 	bool more = false;
 
-	for (enum tlb_size size = TLB_4K; size < TLB_SIZES; size++) {
-		bool removed;
+	for (unsigned left = numbers; left; left &= left - 1) {
+		uint64_t context = (uint64_t)__builtin_ctz(left) << TAG_NUMBER_SHIFT | tag;
 
-		if (!tlb->has[size])
-			continue;
-		removed = tlb_remove(tlb, tlb_tag(tlb, pcid, gva, size), size);
-		if (global && tlb->has_global)
-			removed |= tlb_remove(tlb, tlb_tag_global(tlb, gva, size), size);
-		more |= removed && size != TLB_4K;
+		for (enum tlb_size size = TLB_4K; size < TLB_SIZES; size++) {
+			bool removed;
+
+			if (!tlb->has[size])
+				continue;
+			removed = tlb_remove(tlb, tlb_tag(context, gva, size), size);
+			if (global && tlb->has_global)
+				removed |=
+					tlb_remove(tlb, tlb_tag_global(context, gva, size), size);
+			more |= removed && size != TLB_4K;
+		}
 	}
 	if (may_have_fragments(tlb, gva)) {
-		remove_fragments(tlb, pcid, gva, global);
+		remove_fragments(tlb, numbers, TAG_PCID | TAG_GLOBAL, tag, gva);
+		if (global && tlb->has_global)
+			remove_fragments(tlb, numbers, TAG_GLOBAL, TAG_GLOBAL, gva);
 		more = true;
 	}
 	flush_walk_caches(tlb, pcid);
 	return more;
+}
+
+void tlb_invvpid_address(struct tlb *tlb, uint16_t vpid, uint64_t gva)
+{
+	unsigned numbers = numbers_of_vpid(&tlb->entries, vpid);
+
+	if (vpid == tlb->vpid && !tlb->has_other_pcid) {
+		tlb_invalidate(tlb, 0, gva, true);
+		return;
+	}
+	for (enum tlb_size size = TLB_4K; size < TLB_SIZES; size++)
+		pick(tlb->array, TLB_MAX_ARRAYS, numbers, ~(TAG_NUMBER | TAG_PCID | TAG_GLOBAL),
+		     tlb_tag(0, gva, size));
+	if (may_have_fragments(tlb, gva))
+		remove_fragments(tlb, numbers, 0, 0, gva);
+	pick(tlb->linear, WALK_CACHE_COUNT, numbers_of_vpid(&tlb->linears, vpid), 0, 0);
 }

@@ -70,7 +70,8 @@ int vmm_create(struct hw *const hw[], unsigned nr_hw, struct memory *memory, enu
 	vmm->ops = mode_table[mode];
 	vmm->ept_root = UINT64_MAX;
 	vmm->ept_levels = 4;
-	for (unsigned i = 0; i < nr_hw; i++)
+	for (unsigned i = 0; i < nr_hw; i++) {
+		hw[i]->vpid = mode == UMBRA_MODE_BARE ? 0 : (uint16_t)(i + 1);
 		hw[i]->vmm = (struct hw_vmm_entry){
 			.vmm = vmm,
 			.memory_exit = on_memory_exit,
@@ -79,6 +80,7 @@ int vmm_create(struct hw *const hw[], unsigned nr_hw, struct memory *memory, enu
 			.attend = on_attend,
 			.map_changed = on_map_changed,
 		};
+	}
 	error = vmm->ops->enter(vmm);
 	if (error) {
 		vmm_destroy(vmm);

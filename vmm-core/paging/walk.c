@@ -123,7 +123,7 @@ static enum walk_status walk_nested(struct walker *walker, uint64_t gpa, uint64_
 
 	if (gpa >> (12 + 9 * levels)) /* beyond what EPT can tell apart */
 		return WALK_VIOLATION;
-	found = find_cached(walker, hw->tlb.nested, 0, gpa, 9, levels, &level);
+	found = find_cached(walker, hw->tlb.nested, hw->tlb.nested_tag, gpa, 9, levels, &level);
 	table = (level == levels ? hw->eptp : found) & ENTRY_ADDRESS;
 	if (level < levels)
 		rights = found & EPT_RWX;
@@ -151,7 +151,7 @@ static enum walk_status walk_nested(struct walker *walker, uint64_t gpa, uint64_
 			break;
 		}
 		fill_later(walker, hw->tlb.nested, level - 1,
-			   walk_tag(0, gpa, 12 + 9 * (level - 1)), table | rights);
+			   walk_tag(hw->tlb.nested_tag, gpa, 12 + 9 * (level - 1)), table | rights);
 	}
 	if ((rights & need) != need)
 		return WALK_VIOLATION;
@@ -291,7 +291,7 @@ static inline __attribute__((always_inline)) enum walk_status walk_tables_of(
 	enum walk_status status;
 	uint64_t flags;
 
-	known = find_cached(walker, hw->tlb.linear, linear_context(&hw->tlb), gva, index_bits,
+	known = find_cached(walker, hw->tlb.linear, hw->tlb.linear_tag, gva, index_bits,
 			    rules->levels, &level);
 	if (level < rules->levels) {
 		rights.write = known & TLB_WRITE;
@@ -336,7 +336,7 @@ static inline __attribute__((always_inline)) enum walk_status walk_tables_of(
 		if (status != WALK_OK)
 			return status;
 		fill_later(walker, hw->tlb.linear, level - 1,
-			   walk_tag(linear_context(&hw->tlb), gva, level_shift(index_bits, level)),
+			   walk_tag(hw->tlb.linear_tag, gva, level_shift(index_bits, level)),
 			   (hpa & ENTRY_ADDRESS) | rights_flags(rights));
 	}
 	rights.key = entry_key(entry);
@@ -394,7 +394,7 @@ static bool walk_usual(struct hw *hw, uint64_t gva, enum hw_access access,
 	if (rules->index_bits != 9 || hw->trace)
 		return false;
 	table = cache_find(&hw->tlb.linear[WALK_CACHE_PDE],
-			   walk_tag(linear_context(&hw->tlb), gva, SHIFT_2M), NULL);
+			   walk_tag(hw->tlb.linear_tag, gva, SHIFT_2M), NULL);
 	if (!table)
 		return false;
 	hpa = (*table & ENTRY_ADDRESS) + entry_index(gva, 1) * sizeof(entry);
@@ -421,7 +421,8 @@ static bool walk_usual(struct hw *hw, uint64_t gva, enum hw_access access,
 		return true;
 	}
 
-	table = cache_find(&hw->tlb.nested[WALK_CACHE_PDE], walk_tag(0, hpa, SHIFT_2M), NULL);
+	table = cache_find(&hw->tlb.nested[WALK_CACHE_PDE],
+			   walk_tag(hw->tlb.nested_tag, hpa, SHIFT_2M), NULL);
 	if (!table)
 		return false;
 	entry = read_entry(hw, (*table & ENTRY_ADDRESS) + entry_index(hpa, 1) * sizeof(entry),
@@ -437,6 +438,15 @@ static bool walk_usual(struct hw *hw, uint64_t gva, enum hw_access access,
 	count_walk(hw, 1, 1, 2);
 	*ret_value = (entry & ENTRY_ADDRESS) | flags | TLB_READ;
 	return true;
+}
+
+/* What the walk caches know of the way to @gva. */
+static void forget_path(struct hw *hw, uint64_t gva)
+{
+	for (unsigned level = 2; level <= hw->rules.levels; level++)
+		cache_remove(&hw->tlb.linear[level - 2],
+			     walk_tag(hw->tlb.linear_tag, gva,
+				      level_shift(hw->rules.index_bits, level)));
 }
 
 enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
@@ -455,15 +465,18 @@ enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
 			 ? finish_walk(&walker, gva, access, 0,
 				       TLB_WRITE | TLB_USER | TLB_EXECUTE | TLB_DIRTY, ret_walk)
 			 : walk_tables(&walker, gva, access, privilege, ret_walk);
+	if (status == WALK_VIOLATION && walker.cache_hits) {
+		/* What made it violate may have been widened since (SDM 3C 28.4.3.1). */
+		if (!ret_walk->table)
+			forget_path(hw, gva);
+		tlb_ept_violation(&hw->tlb, ret_walk->gpa);
+	}
 	if (status == WALK_FAULT && walker.cache_hits) {
 		/*
 		 * A fault always tells what the tables hold now: what a walk cache said may have
 		 * been widened since, which needs no invalidation (SDM 3A 4.10.4.2, 4.10.4.3).
 		 */
-		for (unsigned level = 2; level <= hw->rules.levels; level++)
-			cache_remove(&hw->tlb.linear[level - 2],
-				     walk_tag(linear_context(&hw->tlb), gva,
-					      level_shift(hw->rules.index_bits, level)));
+		forget_path(hw, gva);
 		walker.nr_fills = walker.nr_ad = 0;
 		status = walk_tables(&walker, gva, access, privilege, ret_walk);
 	}

@@ -90,7 +90,7 @@ static inline const uint8_t *x86_fetch(struct x86_cpu *cpu, uint64_t rip)
 	struct hw_lookaside *entry = &p->fetch[cpu->privilege][page % HW_LOOKASIDE_SETS];
 
 	if (__builtin_expect(cpu->code_mode == X86_CODE_64 && entry->page[0] == page, 1)) {
-		p->counters.tlb_hits[UMBRA_TLB_l1_instruction]++;
+		hw_fetched(p, entry);
 		return entry->host + (rip & PAGE_MASK);
 	}
 	return x86_fetch_slow(cpu, rip);

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "paging/tlb.h"
+#include "paging/processor.h"
 #include "x86/control.h"
 #include "x86/model.h"
 #include "x86/system.h"
@@ -163,36 +163,31 @@ static void xsave_leaf(const struct x86_cpu *cpu, uint32_t subleaf, struct leaf 
 	}
 }
 
-/* The rows of leaf 18H, in its order. */
-enum { TLB_SIZE_4K = 1, TLB_SIZE_2M = 2, TLB_SIZE_4M = 4, TLB_SIZE_1G = 8 };
-enum { TLB_DATA = 1, TLB_INSTRUCTION = 2, TLB_UNIFIED = 3 };
+/* Leaf 18H, EBX by enum tlb_size: an entry of 2M is half of a 4M page. */
+static const uint8_t leaf18_sizes[TLB_SIZES] = {1, 2 | 4, 8};
+/* EDX by the kinds of access. */
+static const uint8_t leaf18_types[TLB_BOTH + 1] = {
+	[TLB_DATA] = 1, [TLB_INSTRUCTION] = 2, [TLB_BOTH] = 3};
+#define LEAF18_FULLY_ASSOCIATIVE (1u << 8)
 
 static void tlb_leaf(const struct x86_cpu *cpu, uint32_t subleaf, struct leaf *leaf)
 {
-	const struct processor *p = hw_processor(cpu->hw);
-	const struct {
-		uint8_t type, level, sizes;
-		uint16_t sets, ways;
-	} tlbs[] = {
-		{TLB_INSTRUCTION, 1, TLB_SIZE_4K, p->l1_instruction_4k.sets,
-		 p->l1_instruction_4k.ways},
-		{TLB_INSTRUCTION, 1, TLB_SIZE_2M | TLB_SIZE_4M, p->l1_instruction_2m.sets,
-		 p->l1_instruction_2m.ways},
-		{TLB_DATA, 1, TLB_SIZE_4K, p->l1_data_4k.sets, p->l1_data_4k.ways},
-		{TLB_DATA, 1, TLB_SIZE_2M | TLB_SIZE_4M, p->l1_data_2m.sets, p->l1_data_2m.ways},
-		{TLB_DATA, 1, TLB_SIZE_1G, p->l1_data_1g.sets, p->l1_data_1g.ways},
-		{TLB_UNIFIED, 2, TLB_SIZE_4K | TLB_SIZE_2M | TLB_SIZE_4M, p->l2.sets, p->l2.ways},
-	};
-	const unsigned count = sizeof(tlbs) / sizeof(tlbs[0]);
+	const struct tlb_array *tlbs = hw_processor(cpu->hw)->tlb;
+	const struct tlb_array *tlb = &tlbs[subleaf];
+	unsigned count = 0;
 
+	while (count < TLB_MAX_ARRAYS && tlbs[count].sets)
+		count++;
 	if (subleaf >= count)
 		return;
 	if (subleaf == 0)
 		leaf->EAX = count - 1;
-	leaf->EBX = tlbs[subleaf].sizes | (uint32_t)tlbs[subleaf].ways << 16;
-	leaf->ECX = tlbs[subleaf].sets;
-	leaf->EDX = tlbs[subleaf].type | (uint32_t)tlbs[subleaf].level << 5 |
-		    (tlbs[subleaf].sets == 1 ? 1u << 8 : 0);
+	for (enum tlb_size size = TLB_4K; size < TLB_SIZES; size++)
+		leaf->EBX |= tlb->sizes >> size & 1 ? leaf18_sizes[size] : 0;
+	leaf->EBX |= (uint32_t)tlb->ways << 16;
+	leaf->ECX = tlb->sets;
+	leaf->EDX = leaf18_types[tlb->kinds] | (tlb->level + 1u) << 5 |
+		    (tlb->sets == 1 ? LEAF18_FULLY_ASSOCIATIVE : 0);
 }
 
 static void brand_leaf(const struct x86_cpu *cpu, unsigned part, struct leaf *leaf)
@@ -221,9 +216,31 @@ static uint32_t amd_ways(unsigned sets, unsigned ways)
 }
 
 /* In leaf 80000005H associativity is a number, and 255 is "fully". */
-static uint32_t amd_l1_tlb(unsigned sets, unsigned ways)
+static uint32_t amd_l1_field(struct geometry tlb)
 {
-	return sets * ways | (sets == 1 ? 0xffu : ways) << 8;
+	return tlb.sets * tlb.ways | (tlb.sets == 1 ? 0xffu : tlb.ways) << 8;
+}
+
+/* In leaves 80000006H and 80000019H it has 4 bits. */
+static uint32_t amd_field(struct geometry tlb)
+{
+	return tlb.sets * tlb.ways | amd_ways(tlb.sets, tlb.ways) << 12;
+}
+
+/* A register of those leaves: instructions below, data above; a level that has none says 0. */
+static uint32_t amd_tlb(const struct x86_cpu *cpu, enum tlb_level level, enum tlb_size size,
+			uint32_t (*field)(struct geometry tlb))
+{
+	uint32_t value = 0;
+
+	for (unsigned kind = 0; kind < UMBRA_ACCESS_COUNT; kind++) {
+		const struct tlb_array *tlb =
+			processor_tlb(hw_processor(cpu->hw), level, kind, size);
+
+		if (tlb)
+			value |= field(tlb_array_reach(tlb, size)) << 16 * kind;
+	}
+	return value;
 }
 
 static uint32_t amd_l1_cache(const struct x86_cache *cache)
@@ -233,12 +250,8 @@ static uint32_t amd_l1_cache(const struct x86_cache *cache)
 
 static void amd_l1_leaf(const struct x86_cpu *cpu, struct leaf *leaf)
 {
-	const struct processor *p = hw_processor(cpu->hw);
-
-	leaf->EAX = amd_l1_tlb(p->l1_instruction_2m.sets, p->l1_instruction_2m.ways) |
-		    amd_l1_tlb(p->l1_data_2m.sets, p->l1_data_2m.ways) << 16;
-	leaf->EBX = amd_l1_tlb(p->l1_instruction_4k.sets, p->l1_instruction_4k.ways) |
-		    amd_l1_tlb(p->l1_data_4k.sets, p->l1_data_4k.ways) << 16;
+	leaf->EAX = amd_tlb(cpu, TLB_L1, TLB_2M, amd_l1_field);
+	leaf->EBX = amd_tlb(cpu, TLB_L1, TLB_4K, amd_l1_field);
 	leaf->ECX = amd_l1_cache(&cpu->model->caches[0]);
 	leaf->EDX = amd_l1_cache(&cpu->model->caches[1]);
 }
@@ -250,15 +263,12 @@ static uint32_t l2_cache(const struct x86_cpu *cpu)
 	return X86_CACHE_LINE | amd_ways(2, cache->ways) << 12 | cache->size << 16;
 }
 
-/* A second level for both kinds of access stands in the lower halves alone. */
 static void amd_l2_leaf(const struct x86_cpu *cpu, struct leaf *leaf)
 {
-	const struct processor *p = hw_processor(cpu->hw);
 	const struct x86_cache *l3 = &cpu->model->caches[3];
-	uint32_t entries = (uint32_t)p->l2.sets * p->l2.ways;
-	uint32_t tlb = entries | amd_ways(p->l2.sets, p->l2.ways) << 12;
 
-	leaf->EAX = leaf->EBX = tlb;
+	leaf->EAX = amd_tlb(cpu, TLB_L2, TLB_2M, amd_field);
+	leaf->EBX = amd_tlb(cpu, TLB_L2, TLB_4K, amd_field);
 	leaf->ECX = l2_cache(cpu);
 	leaf->EDX = X86_CACHE_LINE | amd_ways(2, l3->ways) << 12 | l3->size / 512 << 18;
 }
@@ -301,7 +311,6 @@ static void basic_leaf(const struct x86_cpu *cpu, uint32_t number, uint32_t subl
 
 static void extended_leaf(const struct x86_cpu *cpu, uint32_t number, struct leaf *leaf)
 {
-	const struct processor *p = hw_processor(cpu->hw);
 	bool amd = x86_is_amd(cpu);
 	unsigned cpus = machine_cpus(cpu->machine);
 	unsigned width = x86_offers(cpu, X86_FEATURE_LA57) ? 57 : 48;
@@ -339,10 +348,9 @@ static void extended_leaf(const struct x86_cpu *cpu, uint32_t number, struct lea
 		if (amd)
 			leaf->ECX = (cpus - 1) | id_width(cpus) << 12;
 		break;
-	case 0x80000019: /* 1G pages: associativity in 4 bits here too */
-		leaf->EAX = (p->l1_data_1g.sets * p->l1_data_1g.ways |
-			     amd_ways(p->l1_data_1g.sets, p->l1_data_1g.ways) << 12)
-			    << 16;
+	case 0x80000019:
+		leaf->EAX = amd_tlb(cpu, TLB_L1, TLB_1G, amd_field);
+		leaf->EBX = amd_tlb(cpu, TLB_L2, TLB_1G, amd_field);
 		break;
 	default: break;
 	}

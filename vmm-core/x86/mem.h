@@ -70,7 +70,7 @@ static inline __attribute__((always_inline)) bool x86_fast_linear(struct x86_cpu
 	if (__builtin_expect(entry->page[access == HW_WRITE] != (linear + size - 1) >> PAGE_SHIFT,
 			     0))
 		return false;
-	p->counters.tlb_hits[UMBRA_TLB_l1_data]++;
+	entry->hits += HW_HIT;
 	*ret_host = entry->host + (linear & PAGE_MASK);
 	return true;
 }

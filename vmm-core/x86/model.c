@@ -37,6 +37,21 @@ static const struct x86_model models[] = {
 			},
 	},
 	{
+		.processor = "icelake",
+		.brand = "Umbra soft CPU (icelake) @ 1.00GHz",
+		.vendor = X86_VENDOR_INTEL,
+		.family = 6,
+		.model = 0x7e,
+		.stepping = 5,
+		.caches =
+			{
+				{X86_CACHE_DATA, 1, 12, 48},
+				{X86_CACHE_INSTRUCTION, 1, 8, 32},
+				{X86_CACHE_UNIFIED, 2, 8, 512},
+				{X86_CACHE_UNIFIED, 3, 16, 8192},
+			},
+	},
+	{
 		.processor = "zen2",
 		.brand = "Umbra soft CPU (zen2) @ 1.00GHz",
 		.vendor = X86_VENDOR_AMD,
@@ -49,6 +64,36 @@ static const struct x86_model models[] = {
 				{X86_CACHE_INSTRUCTION, 1, 8, 32},
 				{X86_CACHE_UNIFIED, 2, 8, 512},
 				{X86_CACHE_UNIFIED, 3, 16, 16384},
+			},
+	},
+	{
+		.processor = "zen3",
+		.brand = "Umbra soft CPU (zen3) @ 1.00GHz",
+		.vendor = X86_VENDOR_AMD,
+		.family = 0x19,
+		.model = 0x21,
+		.stepping = 0,
+		.caches =
+			{
+				{X86_CACHE_DATA, 1, 8, 32},
+				{X86_CACHE_INSTRUCTION, 1, 8, 32},
+				{X86_CACHE_UNIFIED, 2, 8, 512},
+				{X86_CACHE_UNIFIED, 3, 16, 32768},
+			},
+	},
+	{
+		.processor = "zen4",
+		.brand = "Umbra soft CPU (zen4) @ 1.00GHz",
+		.vendor = X86_VENDOR_AMD,
+		.family = 0x19,
+		.model = 0x61,
+		.stepping = 2,
+		.caches =
+			{
+				{X86_CACHE_DATA, 1, 8, 32},
+				{X86_CACHE_INSTRUCTION, 1, 8, 32},
+				{X86_CACHE_UNIFIED, 2, 8, 1024},
+				{X86_CACHE_UNIFIED, 3, 16, 32768},
 			},
 	},
 };

@@ -42,7 +42,7 @@ struct x86_cache {
 #define X86_NR_CACHES  4
 
 struct x86_model {
-	const char *processor; /* its geometry's name in paging/tlb.c */
+	const char *processor; /* its name in paging/processor.c */
 	const char *brand;     /* at most 47 characters */
 	enum x86_vendor vendor;
 	uint16_t family;

@@ -149,9 +149,11 @@ const struct x86_insn *x86_follow(struct x86_cpu *cpu, const struct x86_insn *in
 	now = cpu->steps += block->nr;
 	room = blocks->until_instruction - (cpu->instructions += block->nr);
 	/* With the look-up of the next block, which is taken back where it does not follow. */
-	p->counters.tlb_hits[UMBRA_TLB_l1_instruction] += block->nr;
+	p->fetched_hits += block->nr;
 
+	/* Hits in another kind of entry are counted elsewhere: x86_fetch() sees to it. */
 	if (__builtin_expect(p->attention || entry->page[0] != page ||
+				     entry->hits != p->fetched_hit ||
 				     cpu->code_mode != X86_CODE_64 || !blocks->follow,
 			     0))
 		goto stop;
@@ -173,7 +175,7 @@ const struct x86_insn *x86_follow(struct x86_cpu *cpu, const struct x86_insn *in
 	return start(cpu, blocks, block, rip, room);
 
 stop:
-	p->counters.tlb_hits[UMBRA_TLB_l1_instruction]--;
+	p->fetched_hits--;
 	cpu->result = X86_DONE;
 	return insn;
 }

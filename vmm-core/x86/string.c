@@ -116,15 +116,16 @@ ALWAYS_INLINE void copy(uint8_t *to, const uint8_t *from, uint64_t n, unsigned s
 ALWAYS_INLINE uint64_t bulk(struct x86_cpu *cpu, const struct x86_insn *insn, enum string op,
 			    uint64_t limit, unsigned size)
 {
-	struct hw_public *p = hw_public(cpu->hw);
 	uint64_t from = cpu->gpr[X86_RSI], to = cpu->gpr[X86_RDI], n;
-	const struct hw_lookaside *slot_to, *slot_from;
+	struct hw_lookaside *slot_to, *slot_from = NULL;
 	uint8_t *host_from = NULL, *host_to;
+	bool marked;
 
 	if (cpu->code_mode != X86_CODE_64 || insn->address_size != 8 || (cpu->rflags & RFLAGS_DF))
 		return 0;
 	slot_to = slot_of(cpu, to);
-	if (slot_to->page[1] != to >> PAGE_SHIFT && slot_to->marked != to >> PAGE_SHIFT)
+	marked = slot_to->page[1] == (to >> PAGE_SHIFT | HW_MARKED);
+	if (!marked && slot_to->page[1] != to >> PAGE_SHIFT)
 		return 0;
 	host_to = slot_to->host + (to & PAGE_MASK);
 	n = elements_in_page(to, size);
@@ -142,7 +143,7 @@ ALWAYS_INLINE uint64_t bulk(struct x86_cpu *cpu, const struct x86_insn *insn, en
 	}
 	if (n > limit)
 		n = limit;
-	if (slot_to->marked == to >> PAGE_SHIFT && !hw_write_marked(cpu->hw, host_to, n))
+	if (marked && !hw_write_marked(cpu->hw, host_to, n))
 		return 0;
 	if (op == STRING_MOVS) {
 		copy(host_to, host_from, n, size);
@@ -151,7 +152,9 @@ ALWAYS_INLINE uint64_t bulk(struct x86_cpu *cpu, const struct x86_insn *insn, en
 		fill(host_to, cpu->gpr[X86_RAX], n, size);
 	}
 	cpu->gpr[X86_RDI] += n * size;
-	p->counters.tlb_hits[UMBRA_TLB_l1_data] += op == STRING_MOVS ? 2 * n : n;
+	slot_to->hits += n * HW_HIT;
+	if (op == STRING_MOVS)
+		slot_from->hits += n * HW_HIT;
 	return n;
 }
 

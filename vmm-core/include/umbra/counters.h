@@ -29,11 +29,27 @@ enum umbra_page_size {
 	UMBRA_PAGE_SIZE_COUNT,
 };
 
+/* Level, kind of access and page size, in this order of their weight. */
+enum umbra_tlb_hit {
+#define UMBRA_TLB_HIT(name, help) UMBRA_TLB_HIT_##name,
+#include "umbra/counters.def"
+	UMBRA_TLB_HIT_COUNT,
+};
+
+/* Kind of access and page size. */
+enum umbra_tlb_miss {
+#define UMBRA_TLB_MISS(name, help) UMBRA_TLB_MISS_##name,
+#include "umbra/counters.def"
+	UMBRA_TLB_MISS_COUNT,
+};
+
 #define UMBRA_DIMENSION_NONE_COUNT        1
 #define UMBRA_DIMENSION_EXIT_REASON_COUNT UMBRA_EXIT_REASON_COUNT
 #define UMBRA_DIMENSION_TLB_LEVEL_COUNT   UMBRA_TLB_LEVEL_COUNT
 #define UMBRA_DIMENSION_ACCESS_COUNT      UMBRA_ACCESS_COUNT
 #define UMBRA_DIMENSION_PAGE_SIZE_COUNT   UMBRA_PAGE_SIZE_COUNT
+#define UMBRA_DIMENSION_TLB_HIT_COUNT     UMBRA_TLB_HIT_COUNT
+#define UMBRA_DIMENSION_TLB_MISS_COUNT    UMBRA_TLB_MISS_COUNT
 
 /*
  * The counters of one vCPU. Each is an array with one element for each value of its dimension
