@@ -26,8 +26,8 @@ libdaemon_a_SOURCES = \
 	daemon/umbrad.h \
 	daemon/worker.c \
 	daemon/worker.h
-libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(INIH_CFLAGS)
-DAEMON_LIBS = libdaemon.a $(WEB_LIBS) $(INIH_LIBS) -lpthread -lm
+libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+DAEMON_LIBS = libdaemon.a $(INI_LIBS) $(WEB_LIBS) -lpthread -lm
 umbrad_SOURCES = daemon/main.c
 umbrad_LDADD = $(DAEMON_LIBS)
 

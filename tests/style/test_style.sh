@@ -7,7 +7,7 @@ cd "${srcdir:-$(dirname "$0")/../..}" || exit 1
 
 files()
 {
-	find client daemon guests policy schemas tests vmm-core web -name "$1" | sort
+	find client daemon guests ini policy schemas tests vmm-core web -name "$1" | sort
 }
 
 # Prints the result of a check whose complaints are in $2; only what ran to its end counts.
