@@ -187,6 +187,7 @@ static void print_table(const struct options *options, const struct column *colu
 		putchar('\n');
 	}
 	print_exits(columns, nr);
+	report_costs(stdout, &options->costs);
 	for (unsigned int i = 0; i < nr; i++) {
 		printf("%s ended: %s\n", columns[i].name, columns[i].end);
 		print_decisions(&columns[i]);

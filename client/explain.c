@@ -11,7 +11,9 @@
 
 #include "client/client.h"
 #include "client/options.h"
+#include "client/report.h"
 #include "client/session.h"
+#include "web/view.h"
 
 #ifndef PKGDATADIR
 #define PKGDATADIR "/usr/share/umbra"
@@ -117,6 +119,7 @@ static void print_explanation(const struct options *options, enum umbra_mode mod
 	       options->first_touch ? ", first touch" : "");
 	for (size_t i = 0; i < e->nr_steps; i++)
 		print_step(&e->steps[i], &number);
+	printf("%" PRIu64 " cycles for walks and exits\n", e->cycles);
 	printf("%" PRIu64 " references, %" PRIu64 " exits, ", e->references, e->exits);
 	if (e->translated)
 		printf("HPA 0x%" PRIx64 "\n", e->hpa);
@@ -166,10 +169,11 @@ static json_t *explanation_json(const struct options *options, enum umbra_mode m
 
 	for (size_t i = 0; i < e->nr_steps; i++)
 		json_array_append_new(steps, step_json(&e->steps[i]));
-	object = json_pack("{s:s, s:o, s:s, s:b, s:o, s:I, s:I}", "mode", umbra_mode_name(mode),
-			   "gva", hex(options->gva), "access", access_names[options->access],
-			   "first_touch", options->first_touch, "steps", steps, "references",
-			   (json_int_t)e->references, "exits", (json_int_t)e->exits);
+	object = json_pack("{s:s, s:o, s:s, s:b, s:o, s:I, s:I, s:I}", "mode",
+			   umbra_mode_name(mode), "gva", hex(options->gva), "access",
+			   access_names[options->access], "first_touch", options->first_touch,
+			   "steps", steps, "references", (json_int_t)e->references, "exits",
+			   (json_int_t)e->exits, "cycles", (json_int_t)e->cycles);
 	if (object && e->translated)
 		json_object_set_new(object, "hpa", hex(e->hpa));
 	return object;
@@ -267,10 +271,15 @@ int client_explain(int argc, char **argv)
 		return status;
 	if (json)
 		list = json_array();
+	report_costs(stdout, &options.costs);
 	for (unsigned int i = 0; i < options.nr_choices && !status; i++)
 		status = explain(&options, &options.choices[i], image, list);
 	if (json && !status)
-		return session_write_json(&options, json_pack("{s:o}", "explanations", list), json);
+		return session_write_json(&options,
+					  json_pack("{s:o, s:o}", "costs",
+						    web_encode_costs(&options.costs),
+						    "explanations", list),
+					  json);
 	if (json) {
 		fclose(json);
 		json_decref(list);

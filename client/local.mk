@@ -24,4 +24,4 @@ umbra_SOURCES += \
 	client/terminal.h
 umbra_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CURL_CFLAGS)
 umbra_CPPFLAGS = $(AM_CPPFLAGS) -DPKGDATADIR='"$(pkgdatadir)"'
-umbra_LDADD = $(WEBVIEW_LIBS) $(CURL_LIBS) -lpthread -lm
+umbra_LDADD = $(INI_LIBS) $(WEBVIEW_LIBS) $(CURL_LIBS) -lpthread -lm

@@ -10,6 +10,7 @@
 #include <sysexits.h>
 
 #include "client/options.h"
+#include "ini/costs_file.h"
 #include "umbra/guest.h"
 
 #define DEFAULT_MEMORY   (128ull << 20)
@@ -199,6 +200,12 @@ PARSER(processor)
 	return LACKING;
 }
 
+PARSER(costs)
+{
+	options->costs_file = value;
+	return *value ? 0 : MALFORMED;
+}
+
 PARSER(cpus)
 {
 	uint64_t cpus;
@@ -351,6 +358,8 @@ static const struct option_row rows[] = {
 	{"clock", ALL, false, parse_clock, "cycles or instructions"},
 	{"processor", ALL, false, parse_processor,
 	 "a processor: skylake, icelake, zen2, zen3, zen4"},
+	{"costs", ALL, false, parse_costs,
+	 "a file (INI: [general] or [PROCESSOR], EVENT = CYCLES)"},
 	{"cpus", ALL, false, parse_cpus, "a number of processors, 1 to 8"},
 	{"memory", ALL, false, parse_memory, "a size from 1M to 2G, such as 64M"},
 	{"backing", ALL, false, parse_backing, "4k, 2m or 1g"},
@@ -427,6 +436,23 @@ static int check(const struct options *options)
 	return 0;
 }
 
+/* The processor's figures, and what the file of --costs has instead. */
+static int read_costs(struct options *options)
+{
+	struct umbra_error error = {0};
+	int err;
+
+	umbra_cost_table_init(&options->costs,
+			      options->processor ? options->processor : umbra_processor_name(0));
+	if (!options->costs_file)
+		return 0;
+	err = costs_file_read(options->costs_file, &options->costs, &error);
+	if (!err)
+		return 0;
+	return options_refuse(options, err == -EINVAL ? EX_CONFIG : EX_NOINPUT, "%s%s%s: %s",
+			      error.subject, error.place[0] ? ": " : "", error.place, error.text);
+}
+
 static void print_help(const char *verb, bool image, const struct option_row *const *taken, int nr)
 {
 	printf("usage: umbra %s [OPTION]... %s\n\n", verb, image ? "IMAGE" : "[IMAGE]");
@@ -501,6 +527,8 @@ bool options_parse(struct options *ret_options, unsigned int verb, int argc, cha
 {
 	int status = parse(ret_options, verb, argc, argv);
 
+	if (!status)
+		status = read_costs(ret_options);
 	*ret_status = status == HELPED ? 0 : status;
 	return status == 0;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cost/cost.h"
 #include "policy/policy.h"
 #include "umbra/explain.h"
 #include "umbra/guest.h"
@@ -35,7 +36,9 @@ struct options {
 	unsigned int nr_choices;
 	bool modes_given;
 	enum umbra_clock clock;
-	const char *processor; /* NULL: the default */
+	const char *processor;         /* NULL: the default */
+	const char *costs_file;        /* NULL: none */
+	struct umbra_cost_table costs; /* of the processor, with what the file gives */
 	unsigned int cpus;
 	uint64_t memory; /* bytes */
 	enum umbra_page_size backing;
@@ -60,8 +63,8 @@ struct options {
 
 /*
  * Fills @ret_options from the command line; argv[0] is the verb. True: go on. False: the verb is
- * over with *ret_status: 0 after --help, else (sysexits.h) 64 malformed or 69 this build lacks it,
- * after it has said what is wrong.
+ * over with *ret_status: 0 after --help, else (sysexits.h) 64 malformed, 69 this build lacks it, or
+ * 66, 78 the file of --costs is missing or wrong, after it has said what is wrong.
  */
 bool options_parse(struct options *ret_options, unsigned int verb, int argc, char **argv,
 		   int *ret_status);

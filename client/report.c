@@ -74,6 +74,22 @@ void report_end(const struct umbra_guest *guest, char *buffer, size_t size)
 		snprintf(buffer + used, size - used, ", vCPU %u", end->cpu);
 }
 
+void report_costs(FILE *file, const struct umbra_cost_table *costs)
+{
+	unsigned int borrowed = umbra_cost_table_borrowed(costs);
+	unsigned int given = umbra_cost_table_given(costs);
+
+	if (!borrowed && !given)
+		return;
+	fprintf(file, "costs of %s:", costs->processor);
+	if (borrowed)
+		fprintf(file, " uncalibrated, %u of %zu figures are %s's", borrowed,
+			UMBRA_COST_COUNT, umbra_cost_processor);
+	if (given)
+		fprintf(file, "%s %u from %s", borrowed ? ";" : "", given, costs->file);
+	fputc('\n', file);
+}
+
 /* --- umbra run ---------------------------------------------------------------------------- */
 
 static void line(FILE *file, const char *name, uint64_t number, const char *format, double extra)
@@ -173,6 +189,7 @@ void report_run(FILE *file, struct session *session)
 		umbra_mode_name(umbra_guest_mode(guest)),
 		policy_kind_name(pilot_policy(session_pilot(session))), umbra_guest_cpus(guest),
 		umbra_guest_processor(guest));
+	report_costs(file, session_costs(session));
 	report_state(file, guest);
 	line(file, "instructions", c->instructions[0], "%.1f million a second",
 	     seconds > 0 ? c->instructions[0] / seconds / 1e6 : 0);

@@ -21,6 +21,9 @@ double report_percent(uint64_t part, uint64_t whole);
 /* How a guest ended, in words. */
 void report_end(const struct umbra_guest *guest, char *buffer, size_t size);
 
+/* A line on the cost model, if there is more to say than that it is the default's. */
+void report_costs(FILE *file, const struct umbra_cost_table *costs);
+
 void report_run(FILE *file, struct session *session);
 
 #endif

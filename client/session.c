@@ -209,9 +209,11 @@ int session_create(const struct session_config *config, struct session **ret_ses
 		.ept_levels = options->levels,
 		.cpus = options->cpus,
 		.interval = options->interval,
+		.cost = &options->costs.cost,
 		.console = config->console,
 	};
-	struct pilot_config pilot_config = {.kind = config->choice.policy};
+	struct pilot_config pilot_config = {.kind = config->choice.policy,
+					    .cost = &options->costs.cost};
 	struct session *session = aligned_alloc(64, (sizeof(*session) + 63) & ~63ul);
 	struct umbra_error error = {0};
 	int err, status;
@@ -428,6 +430,11 @@ struct pilot *session_pilot(struct session *session)
 	return session->pilot;
 }
 
+const struct umbra_cost_table *session_costs(const struct session *session)
+{
+	return &session->config.options->costs;
+}
+
 uint64_t session_wall_ns(const struct session *session)
 {
 	return session->wall_ns;
@@ -444,6 +451,7 @@ json_t *session_json(struct session *session)
 		.policy = pilot_policy(session->pilot),
 		.clock = session->config.options->clock,
 		.processor = umbra_guest_processor(session->guest),
+		.costs = &session->config.options->costs,
 		.counters = umbra_guest_counters(session->guest),
 		.end = umbra_guest_end(session->guest),
 		.memory_hash = hash,

@@ -9,7 +9,9 @@
 
 #include "daemon/configuration.h"
 #include "daemon/configuration_values.h"
+#include "ini/costs_file.h"
 #include "ini/ini_file.h"
+#include "umbra/guest.h"
 
 /* One file being read. */
 struct reading {
@@ -145,6 +147,20 @@ int config_read_default(struct config *config, const char *file, const char *dir
 	for (size_t i = 0; i < found.gl_pathc && !code; i++)
 		code = config_read(config, found.gl_pathv[i], ret_error);
 	globfree(&found);
+	return code;
+}
+
+int config_read_costs(struct config *config, struct umbra_error *ret_error)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < config->nr_guests && !code; i++) {
+		struct guest_config *guest = &config->guests[i];
+
+		umbra_cost_table_init(&guest->costs, umbra_processor_name(guest->processor));
+		if (config->costs[0])
+			code = costs_file_read(config->costs, &guest->costs, ret_error);
+	}
 	return code;
 }
 

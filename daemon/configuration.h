@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cost/cost.h"
 #include "policy/policy.h"
 #include "umbra/error.h"
 #include "umbra/mode.h"
@@ -27,9 +28,10 @@ struct guest_config {
 	enum umbra_clock clock;
 	uint64_t memory; /* bytes */
 	unsigned int cpus;
-	unsigned int processor; /* number, see umbra_processor_name() */
-	uint64_t interval;      /* units of guest time; 0: that of [policy] */
-	bool console;           /* its output goes to umbrad's standard error */
+	unsigned int processor;        /* number, see umbra_processor_name() */
+	uint64_t interval;             /* units of guest time; 0: that of [policy] */
+	bool console;                  /* its output goes to umbrad's standard error */
+	struct umbra_cost_table costs; /* of the processor; filled by config_read_costs() */
 };
 
 struct config {
@@ -37,6 +39,8 @@ struct config {
 	uint16_t listen_port;    /* 0: any free one */
 	char socket[108];        /* what a sockaddr_un holds */
 	uint64_t interval;
+	char costs[CONFIG_PATH_MAX]; /* a file that replaces figures of the cost model; empty: none
+				      */
 	struct guest_config *guests;
 	size_t nr_guests;
 };
@@ -54,6 +58,11 @@ int config_read(struct config *config, const char *file, struct umbra_error *ret
  */
 int config_read_default(struct config *config, const char *file, const char *directory,
 			struct umbra_error *ret_error);
+/*
+ * Fills every guest's costs when everything was read; the file's name stays @config's. Errors as of
+ * config_read(), of the file of costs.
+ */
+int config_read_costs(struct config *config, struct umbra_error *ret_error);
 /* What can be told only when everything was read: each guest has an image. */
 int config_check(const struct config *config, struct umbra_error *ret_error);
 

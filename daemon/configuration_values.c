@@ -108,6 +108,11 @@ static int copy_path(const struct config_place *place, char ret[CONFIG_PATH_MAX]
 	return copy_text(ret, CONFIG_PATH_MAX, path, why, size);
 }
 
+static int parse_costs(const struct config_place *place, const char *value, char *why, size_t size)
+{
+	return copy_path(place, place->config->costs, value, why, size);
+}
+
 static int parse_image(const struct config_place *place, const char *value, char *why, size_t size)
 {
 	return copy_path(place, place->guest->image, value, why, size);
@@ -223,6 +228,7 @@ static int parse_console(const struct config_place *place, const char *value, ch
 const struct config_key config_umbrad_keys[] = {
 	{"listen", parse_listen, "ADDRESS:PORT with a numeric address was expected"},
 	{"socket", parse_socket, "an absolute path was expected"},
+	{"costs", parse_costs, "the path of a file of costs was expected"},
 	{NULL, NULL, NULL},
 };
 

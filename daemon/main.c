@@ -85,6 +85,8 @@ static int read_config(const struct options *options, struct config *config)
 	if (!code)
 		code = config_check(config, &error);
 	if (!code)
+		code = config_read_costs(config, &error);
+	if (!code)
 		return 0;
 	fprintf(stderr, "umbrad: %s%s%s: %s\n", error.subject, error.place[0] ? ": " : "",
 		error.place, error.text);

@@ -18,7 +18,7 @@
 
 enum {
 	MESSAGE_MAGIC = 0x41524255, /* "UBRA" */
-	MESSAGE_VERSION = 2,
+	MESSAGE_VERSION = 3,
 	MESSAGE_NAME_MAX = 128,
 	MESSAGE_APPEND_MAX = 2048,
 	MESSAGE_REASON_MAX = 32,
@@ -59,6 +59,7 @@ struct message_start {
 	uint32_t console; /* 1: the guest's output goes to standard error */
 	uint32_t cpus;
 	uint32_t processor; /* number */
+	struct umbra_cost cost;
 };
 
 struct message_change {

@@ -78,6 +78,22 @@ static int copy_end(struct snapshot *snapshot, const struct guest *guest, struct
 	return 0;
 }
 
+static int copy_costs(struct snapshot *snapshot, const struct guest *guest, struct guest_view *view)
+{
+	struct umbra_cost_table *costs = snapshot_alloc(snapshot, sizeof(*costs));
+
+	if (!costs)
+		return -1;
+	*costs = guest->config->costs;
+	if (costs->file) {
+		costs->file = snapshot_strdup(snapshot, costs->file);
+		if (!costs->file)
+			return -1;
+	}
+	view->costs = costs;
+	return 0;
+}
+
 static int copy_guest(struct snapshot *snapshot, const struct guest *guest, struct guest_view *view)
 {
 	view->id = snapshot_strdup(snapshot, guest->config->name);
@@ -92,8 +108,9 @@ static int copy_guest(struct snapshot *snapshot, const struct guest *guest, stru
 	view->mode = guest->mode;
 	view->policy = guest->policy;
 	view->clock = guest->config->clock;
-	return copy_counters(snapshot, guest, view) || copy_decisions(snapshot, guest, view) ||
-	       copy_switches(snapshot, guest, view) || copy_end(snapshot, guest, view);
+	return copy_costs(snapshot, guest, view) || copy_counters(snapshot, guest, view) ||
+	       copy_decisions(snapshot, guest, view) || copy_switches(snapshot, guest, view) ||
+	       copy_end(snapshot, guest, view);
 }
 
 struct snapshot *sampler_take(const struct registry *registry)

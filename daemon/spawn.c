@@ -54,6 +54,7 @@ static void fill_start(struct message *message, const struct guest_config *confi
 	start->memory = config->memory;
 	start->cpus = config->cpus;
 	start->processor = config->processor;
+	start->cost = config->costs.cost;
 	start->interval = config->interval ? config->interval : default_interval;
 	start->mode = config->mode;
 	start->clock = config->clock;

@@ -65,9 +65,11 @@ static size_t records_last(const struct records *records, const void **ret_items
 int pilot_create(struct umbra_guest *guest, const struct pilot_config *config,
 		 struct pilot **ret_pilot, struct umbra_error *ret_error)
 {
+	struct umbra_cost_table known;
 	struct pilot *pilot;
 	int err;
 
+	umbra_cost_table_init(&known, umbra_guest_processor(guest));
 	if (umbra_guest_mode(guest) == UMBRA_MODE_BARE && config->kind != POLICY_PINNED)
 		return umbra_error_set(ret_error, -EINVAL, policy_kind_name(config->kind), NULL,
 				       "a bare guest has no VMM to switch");
@@ -81,7 +83,8 @@ int pilot_create(struct umbra_guest *guest, const struct pilot_config *config,
 		err = records_init(&pilot->switches, sizeof(struct switch_record),
 				   PILOT_SWITCHES_KEPT);
 	if (!err)
-		err = policy_create(config->cost, config->kind, &pilot->policy);
+		err = policy_create(config->cost ? config->cost : &known.cost, config->kind,
+				    &pilot->policy);
 	if (err) {
 		pilot_destroy(pilot);
 		return umbra_error_set(ret_error, err, "policy", NULL, "out of memory");

@@ -25,7 +25,7 @@ struct pilot;
 struct pilot_config {
 	enum policy_kind kind;
 	const struct umbra_cost
-		*cost; /* what the policy believes; NULL: the default table; copied */
+		*cost; /* what the policy believes; NULL: what is known of the processor; copied */
 	bool no_model; /* hide from the policy what only a simulator can see */
 	/*
 	 * Called when a record is new and again, with the same id or number, when it changed: a

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cost/cost.h"
 #include "policy/policy.h"
 #include "schemas/types.h"
 #include "umbra/end.h"
@@ -64,6 +65,11 @@ static const char *input_at(int i)
 	return policy_input_name(i);
 }
 
+static const char *figure_at(int i)
+{
+	return umbra_cost_rows[i].name;
+}
+
 static const char *engine_at(int i)
 {
 	return i ? NULL : "soft";
@@ -76,6 +82,7 @@ static const struct name_list clock_names = {UMBRA_CLOCK_COUNT, clock_at};
 static const struct name_list end_reason_names = {UMBRA_END_REASON_COUNT - 1, end_reason_at};
 static const struct name_list action_names = {POLICY_ACTION_COUNT, action_at};
 static const struct name_list input_names = {POLICY_INPUT_COUNT, input_at};
+static const struct name_list figure_names = {UMBRA_COST_COUNT, figure_at};
 static const struct name_list engine_names = {1, engine_at};
 
 /* Rows; what is not given is NULL or false. */
@@ -120,6 +127,23 @@ static const struct field end_fields[] = {
 
 static const struct field switch_fields[] = {
 	SWITCH_FIELDS(true),
+	{.key = NULL},
+};
+
+static const struct field figure_fields[] = {
+	FIELD("cycles", COUNT, true, "Cycles for each event"),
+	FIELD("default", COUNT, true, "What it is by default"),
+	FIELD("origin", STRING, true, "The figure's source, or the file and line that gave it"),
+	{.key = NULL},
+};
+
+static const struct field costs_fields[] = {
+	FIELD("processor", STRING, true, "Processor that they are for"),
+	FIELD("calibrated", BOOLEAN, true,
+	      "All are this processor's own; false: some are borrowed from another"),
+	FIELD("borrowed", COUNT, true, "How many are borrowed"),
+	FIELD("figures", MAP, true, "Those that are not the default's", .type = "figure",
+	      .names = &figure_names),
 	{.key = NULL},
 };
 
@@ -225,6 +249,8 @@ static const struct field guest_fields[] = {
 	FIELD("policy", ENUM, true, "Who decides the mode", .names = &policy_names),
 	FIELD("clock", ENUM, true, "What guest time counts", .names = &clock_names),
 	FIELD("processor", STRING, true, "Processor whose TLB and costs are modelled"),
+	FIELD("costs", OBJECT, false, "What events cost; the default's figures are left out",
+	      .type = "costs"),
 	FIELD("cpus", COUNT, true, "Its vCPUs; all counts are sums over them"),
 	FIELD("end", OBJECT, false, "How it ended; absent: it lives", .type = "end"),
 	FIELD("switches", LIST, false, "Its latest live switches, oldest first", .type = "switch"),
@@ -305,6 +331,8 @@ const struct object_type object_types[] = {
 	OBJECT_TYPE("host", "This host", "Answer of /api/v1/host", host_fields, false),
 	OBJECT_TYPE("problem", "A problem", "Problem details (RFC 9457)", problem_fields, false),
 	OBJECT_TYPE("end", NULL, "How a guest ended", end_fields, false),
+	OBJECT_TYPE("costs", NULL, "Cost model of a guest", costs_fields, false),
+	OBJECT_TYPE("figure", NULL, "A figure of the cost model", figure_fields, false),
 	OBJECT_TYPE("cost", NULL, "Cost of an interval in one mode", cost_fields, false),
 	OBJECT_TYPE("input", NULL, "One input of a decision", input_fields, false),
 	OBJECT_TYPE("after", NULL, "What came of a decision", after_fields, false),

@@ -179,6 +179,44 @@ json_t *web_encode_decision(const struct policy_decision *decision)
 			 encode_inputs(decision->inputs), "after", encode_after(&decision->after));
 }
 
+static json_t *encode_origin(const struct umbra_cost_table *costs, size_t row)
+{
+	const struct umbra_cost_figure *figure = &costs->figure[row];
+
+	char place[4200];
+
+	if (figure->source)
+		return json_string(figure->source);
+	snprintf(place, sizeof(place), "%s, line %u", costs->file, figure->line);
+	return text(place);
+}
+
+static json_t *encode_figures(const struct umbra_cost_table *costs)
+{
+	const uint32_t *cycles = (const uint32_t *)&costs->cost;
+	json_t *object = json_object();
+	bool failed = false;
+
+	for (size_t row = 0; row < UMBRA_COST_COUNT; row++) {
+		if (costs->figure[row].origin != UMBRA_COST_OF_DEFAULT)
+			set(object, umbra_cost_rows[row].name,
+			    json_pack("{s:I,s:I,s:o}", "cycles", (json_int_t)cycles[row], "default",
+				      (json_int_t)umbra_cost_rows[row].cycles, "origin",
+				      encode_origin(costs, row)),
+			    &failed);
+	}
+	return or_null(object, failed);
+}
+
+json_t *web_encode_costs(const struct umbra_cost_table *costs)
+{
+	unsigned borrowed = umbra_cost_table_borrowed(costs);
+
+	return json_pack("{s:s,s:b,s:I,s:o}", "processor", costs->processor, "calibrated",
+			 !borrowed, "borrowed", (json_int_t)borrowed, "figures",
+			 encode_figures(costs));
+}
+
 static json_t *encode_metric(const struct metric *metric, const struct umbra_counters *counters)
 {
 	json_t *object;
@@ -250,6 +288,8 @@ json_t *web_encode_guest(const struct guest_view *view, bool lists)
 	set(guest, "policy", json_string(policy_kind_name(view->policy)), &failed);
 	set(guest, "clock", json_string(umbra_clock_name(view->clock)), &failed);
 	set(guest, "processor", json_string(view->processor), &failed);
+	if (view->costs)
+		set(guest, "costs", web_encode_costs(view->costs), &failed);
 	set(guest, "cpus", json_integer(view->cpus), &failed);
 	if (view->counters)
 		set_metrics(guest, view->counters, &failed);

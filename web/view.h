@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cost/cost.h"
 #include "policy/policy.h"
 #include "policy/record.h"
 #include "umbra/counters.h"
@@ -27,6 +28,7 @@ struct guest_view {
 	enum policy_kind policy;
 	enum umbra_clock clock;
 	const char *processor;
+	const struct umbra_cost_table *costs; /* NULL: not known */
 	unsigned int cpus;
 	const struct umbra_counters *counters;
 	const struct umbra_end *end;          /* NULL: alive */
@@ -43,6 +45,7 @@ struct guest_view {
  * NULL: out of memory.
  */
 json_t *web_encode_guest(const struct guest_view *view, bool lists);
+json_t *web_encode_costs(const struct umbra_cost_table *costs);
 json_t *web_encode_decision(const struct policy_decision *decision);
 json_t *web_encode_switch(const struct switch_record *record);
 

@@ -17,7 +17,7 @@ umbrad = Umbrad({
     "amd": shipped("hello", "", processor="zen2"),
     "four": shipped("smp", "rounds=20", cpus=4),
     "two": endless(mode="ept", cpus=2),
-})
+}, files={"costs": b"[zen2]\nexit = 40000\n"}, policy="costs = costs")
 
 
 def schema(name):
@@ -78,6 +78,17 @@ def each_guest_has_its_own_processor():
     assert intel["memory_hash"] != amd["memory_hash"]
     assert umbrad.ask("/api/v1/host").json()["processors"] == [
         "skylake", "icelake", "zen2", "zen3", "zen4"]
+
+
+def costs_of_a_guest_are_those_of_its_processor_and_the_file():
+    intel, amd = (umbrad.wait_state(name, "ended") for name in ("ends", "amd"))
+    assert intel["costs"]["calibrated"] and not intel["costs"]["figures"]
+    assert not amd["costs"]["calibrated"] and amd["costs"]["processor"] == "zen2"
+    figure = amd["costs"]["figures"]["exit"]
+    assert figure["cycles"] == 40000 and figure["origin"].endswith("/costs, line 2")
+    exits = [sum(guest["exits"].values()) for guest in (intel, amd)]
+    assert exits[0] and intel["exit_cycles"] < 40000 * exits[0]
+    assert exits[1] and amd["exit_cycles"] >= 40000 * exits[1]
 
 
 def counters_grow_from_one_snapshot_to_the_next():
@@ -231,6 +242,8 @@ if __name__ == "__main__":
             installed_schemas_are_the_served_ones,
             list_of_guests_has_no_lists,
             ended_guest_has_end_registers_and_hash,
+            each_guest_has_its_own_processor,
+            costs_of_a_guest_are_those_of_its_processor_and_the_file,
             counters_grow_from_one_snapshot_to_the_next,
             metrics_are_prometheus_text,
             limit_gives_the_last_decisions,

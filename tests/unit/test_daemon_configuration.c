@@ -27,6 +27,8 @@ static int read_text(const char *text, struct config *config, struct umbra_error
 	code = config_read(config, path, error);
 	if (!code)
 		code = config_check(config, error);
+	if (!code)
+		code = config_read_costs(config, error);
 	unlink(path);
 	return code;
 }
@@ -88,6 +90,7 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 		{"[umbrad]\n\nlisten = 8642\n", "line 3, [umbrad] listen", "ADDRESS:PORT"},
 		{"[umbrad]\nlisten = localhost:8642\n", "line 2", "ADDRESS:PORT"},
 		{"[umbrad]\nlisten = 127.0.0.1:65536\n", "line 2", "ADDRESS:PORT"},
+		{"[umbrad]\ncosts =\n", "line 2, [umbrad] costs", "path of a file"},
 		{"[umbrad]\nsocket = umbra.sock\n", "line 2", "absolute"},
 		{"[umbrad]\nfrobnicate = 1\n", "line 2, [umbrad] frobnicate", "unknown key"},
 		{"[umbrad]\nnonsense\n", "line 2", "key = value"},
@@ -141,6 +144,45 @@ static void long_lines_and_names_are_refused_not_cut(void **state)
 	config_free(&config);
 }
 
+/* One file for the host; each guest has what it says of its processor. */
+static void file_of_costs_reaches_every_guest(void **state)
+{
+	static const char costs[] = "[general]\ninvlpg = 3\n[zen2]\nexit = 5\n";
+	char path[] = "/tmp/umbra-test-XXXXXX", text[400];
+	struct umbra_error error = {0};
+	struct config config;
+	int fd = mkstemp(path);
+
+	assert_int_equal(write(fd, costs, strlen(costs)), strlen(costs));
+	close(fd);
+	/* Relative to the file it is named in. */
+	snprintf(text, sizeof(text),
+		 "[umbrad]\ncosts = %s\n[guest a]\nimage = x\n"
+		 "[guest b]\nimage = x\nprocessor = zen2\n",
+		 strrchr(path, '/') + 1);
+	assert_int_equal(read_text(text, &config, &error), 0);
+	assert_string_equal(config.costs, path);
+	assert_int_equal(config.guests[0].costs.cost.exit, umbra_cost_default.exit);
+	assert_int_equal(config.guests[0].costs.cost.invlpg, 3);
+	assert_int_equal(umbra_cost_table_borrowed(&config.guests[0].costs), 0);
+	assert_int_equal(config.guests[1].costs.cost.exit, 5);
+	assert_int_equal(config.guests[1].costs.cost.invlpg, 3);
+	assert_true(umbra_cost_table_borrowed(&config.guests[1].costs) > 0);
+	assert_string_equal(config.guests[1].costs.file, path);
+	config_free(&config);
+
+	assert_int_equal(truncate(path, strlen(costs) - 2), 0);
+	assert_int_equal(read_text(text, &config, &error), -EINVAL);
+	assert_string_equal(error.subject, path);
+	assert_string_equal(error.place, "line 4, [zen2] exit");
+	config_free(&config);
+
+	unlink(path);
+	assert_int_equal(read_text(text, &config, &error), -ENOENT);
+	assert_string_equal(error.subject, path);
+	config_free(&config);
+}
+
 static void missing_file_is_told_apart(void **state)
 {
 	struct umbra_error error;
@@ -177,6 +219,7 @@ int main(void)
 		cmocka_unit_test(every_key_reaches_its_guest),
 		cmocka_unit_test(what_is_wrong_is_named_with_its_line),
 		cmocka_unit_test(long_lines_and_names_are_refused_not_cut),
+		cmocka_unit_test(file_of_costs_reaches_every_guest),
 		cmocka_unit_test(missing_file_is_told_apart),
 		cmocka_unit_test(listen_address_is_numeric_with_a_port),
 	};

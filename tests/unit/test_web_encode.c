@@ -17,6 +17,7 @@
 #include "web/view.h"
 
 static struct umbra_counters counters;
+static struct umbra_cost_table costs;
 static const struct umbra_end end = {
 	.reason = UMBRA_END_UNIMPLEMENTED_OPCODE,
 	.rip = 0xffffffff81000000,
@@ -46,6 +47,9 @@ static struct guest_view make_view(void)
 		decisions[i].inputs[POLICY_INPUT_walks] = (struct policy_input){17, true, false, 0};
 	}
 	decisions[1].after = (struct policy_after){.known = true, .intervals = 3, .paid = true};
+	umbra_cost_table_init(&costs, "zen2");
+	costs.file = "/etc/umbra/costs";
+	umbra_cost_table_give(&costs, 0, true, 12, 34);
 	return (struct guest_view){
 		.id = "one",
 		.state = "ended",
@@ -54,7 +58,8 @@ static struct guest_view make_view(void)
 		.engine = "soft",
 		.mode = UMBRA_MODE_SHADOW,
 		.policy = POLICY_AUTO,
-		.processor = "skylake",
+		.processor = "zen2",
+		.costs = &costs,
 		.counters = &counters,
 		.end = &end,
 		.switches = switches,
@@ -138,6 +143,28 @@ static void guest_matches_its_schema(void **state)
 		"0xffffffff81000000");
 	json_decref(guest);
 	json_decref(schema);
+}
+
+static void costs_are_shown_with_their_origin(void **state)
+{
+	struct guest_view view = make_view();
+	json_t *costs = web_encode_costs(view.costs), *figures, *figure;
+
+	assert_string_equal(json_string_value(json_object_get(costs, "processor")), "zen2");
+	assert_true(json_is_false(json_object_get(costs, "calibrated")));
+	assert_int_equal(json_integer_value(json_object_get(costs, "borrowed")),
+			 umbra_cost_table_borrowed(view.costs));
+	figures = json_object_get(costs, "figures");
+	assert_int_equal(json_object_size(figures), 2);
+	figure = json_object_get(figures, umbra_cost_rows[0].name);
+	assert_int_equal(json_integer_value(json_object_get(figure, "cycles")), 12);
+	assert_int_equal(json_integer_value(json_object_get(figure, "default")),
+			 umbra_cost_rows[0].cycles);
+	assert_string_equal(json_string_value(json_object_get(figure, "origin")),
+			    "/etc/umbra/costs, line 34");
+	figure = json_object_get(figures, "exit");
+	assert_non_null(strstr(json_string_value(json_object_get(figure, "origin")), "VMRUN"));
+	json_decref(costs);
 }
 
 static void every_metric_is_in_json_and_schema(void **state)
@@ -278,6 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(guest_matches_its_schema),
+		cmocka_unit_test(costs_are_shown_with_their_origin),
 		cmocka_unit_test(every_metric_is_in_json_and_schema),
 		cmocka_unit_test(what_was_not_measured_is_absent),
 		cmocka_unit_test(unknown_inputs_and_costs_are_absent),

@@ -107,6 +107,7 @@ int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_expl
 	struct hw *hw = guest->hw[0];
 	enum hw_privilege privilege = guest->cpu[0]->privilege;
 	struct umbra_step last = {.kind = UMBRA_STEP_TRANSLATED};
+	uint64_t before;
 	uint8_t *host;
 
 	if (!explanation)
@@ -123,8 +124,10 @@ int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_expl
 	tlb_flush_nested(&hw->tlb);
 	hw->trace = record;
 	hw->trace_context = &recorder;
+	before = hw_public(hw)->cycles;
 	host = hw_translate_slow(hw, gva, accesses[access], privilege);
 	hw->trace = NULL;
+	explanation->cycles = hw_public(hw)->cycles - before;
 	if (host) {
 		last.hpa = hw_frame_of(hw, host) == HW_NO_PAGE
 				   ? UINT64_MAX

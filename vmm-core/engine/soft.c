@@ -82,9 +82,14 @@ static int check_config(const struct umbra_guest_config *config, const struct pr
 static int create_cpus(struct umbra_guest *guest, const struct umbra_guest_config *config,
 		       const struct processor *processor)
 {
-	const struct umbra_cost *cost = config->cost ? config->cost : &umbra_cost_default;
+	const struct umbra_cost *cost = config->cost;
+	struct umbra_cost_table known;
 	int error = 0;
 
+	if (!cost) {
+		umbra_cost_table_init(&known, processor->name);
+		cost = &known.cost;
+	}
 	for (unsigned i = 0; i < guest->nr_cpus && !error; i++) {
 		error = hw_create(&guest->memory, cost, processor, &guest->hw[i]);
 		if (!error && config->maxphyaddr)

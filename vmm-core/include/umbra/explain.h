@@ -50,6 +50,7 @@ struct umbra_explanation {
 	size_t nr_steps;
 	uint64_t references; /* of the hardware's walks, A/D writes not counted */
 	uint64_t exits;
+	uint64_t cycles; /* of all walks and exits, by the guest's cost table */
 	bool translated; /* false: the guest gets a page fault */
 	uint64_t hpa;
 };

@@ -48,7 +48,7 @@ struct umbra_guest_config {
 	enum umbra_page_size backing; /* frames that lie together; memory is a multiple of it */
 	uint8_t ept_levels;           /* of EPT tables, 4 or 5; 0: 4 */
 	uint64_t interval; /* units of guest time between UMBRA_EVENT_INTERVALs; 0: none */
-	const struct umbra_cost *cost; /* NULL: the default cost table (cost/cost.h); copied */
+	const struct umbra_cost *cost; /* NULL: the processor's (cost/cost.h); copied */
 	struct umbra_console console;  /* members may be NULL */
 	uint64_t seed;                 /* of the order in which frames are handed out */
 	bool pace; /* HLT returns UMBRA_EVENT_IDLE so that the embedder can wait */
