@@ -156,6 +156,7 @@ static int check_decision(struct message_decision *message)
 	const struct policy_after *after = &decision->after;
 	bool good = decision->id && (unsigned int)decision->mode < UMBRA_MODE_COUNT &&
 		    (unsigned int)decision->target < UMBRA_MODE_COUNT &&
+		    (unsigned int)decision->rival < UMBRA_MODE_COUNT &&
 		    (unsigned int)decision->action < POLICY_ACTION_COUNT &&
 		    isfinite(decision->switch_cost) && isfinite(decision->threshold) &&
 		    isfinite(decision->advantage) && is_bool(&after->known) &&

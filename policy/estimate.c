@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "policy/estimate.h"
+#include "policy/work.h"
 
 #define LEARN_SHARE       0.3 /* of the newest measurement in an average */
 #define MEMORY_WEIGHT_MAX 8
@@ -15,27 +16,16 @@
 #define SETTLED_SHARE 0.5
 
 /* Until it was measured: one reference to EPT tables a walk, the rest comes from walk caches. */
-#define NESTED_PER_WALK      1.1
-#define UNSYNCS_PER_CR3_LOAD 2.0
-/* Of the guest's leaf entries written in ept, those that shadow would have to fill: the rest are
- * unmapped. */
-#define FILLS_PER_WRITE 0.5
+#define NESTED_PER_WALK 1.1
 /* Entries of the second-level TLB (Skylake): pages in use that cause no walk. */
 #define TLB_ENTRIES 1536
-
-#define LEVELS      4
 
 /* Relative uncertainty of an estimate by its source. */
 #define UNCERTAINTY_WALK    0.1
 #define UNCERTAINTY_TABLE   0.3
 #define UNCERTAINTY_UNKNOWN 1.0
 
-static double value(const struct policy_input *inputs, enum policy_input_id id)
-{
-	return inputs[id].known ? (double)inputs[id].value : 0;
-}
-
-#define IN(name) value(inputs, POLICY_INPUT_##name)
+#define IN(name)            work_input(inputs, POLICY_INPUT_##name)
 
 static void average(double *mean, double measured)
 {
@@ -59,12 +49,17 @@ static bool events_known(const struct policy_input *inputs)
 	       inputs[POLICY_INPUT_guest_page_faults].known;
 }
 
-/* What the table makes of shadow's own exits as they were counted. */
-static double shadow_by_table(const struct umbra_cost *c, const struct policy_input *inputs)
+/* What the table makes of the mode's own exits as they were counted. */
+static double exits_by_table(const struct umbra_cost *c, enum umbra_mode mode,
+			     const struct policy_input *inputs)
 {
+	if (mode == UMBRA_MODE_EPT)
+		return IN(exits_mode) * (c->exit + c->ept_violation);
 	return IN(exits_mode) * c->exit + IN(shadow_fills) * c->shadow_fill +
-	       IN(shadow_table_writes) * c->table_write + IN(shadow_unsyncs) * c->shadow_unsync +
-	       IN(shadow_syncs) * c->shadow_sync + IN(shadow_reflected) * c->reflect_fault;
+	       IN(shadow_table_writes) * c->table_write + IN(shadow_table_reads) * c->table_read +
+	       IN(shadow_tables_located) * c->locate_table + IN(shadow_unsyncs) * c->shadow_unsync +
+	       IN(shadow_syncs) * c->shadow_sync + IN(shadow_remote_flushes) * c->remote_flush +
+	       IN(shadow_reflected) * c->reflect_fault;
 }
 
 /*
@@ -74,50 +69,12 @@ static double shadow_by_table(const struct umbra_cost *c, const struct policy_in
 static double exits_of_mode(const struct umbra_cost *c, enum umbra_mode mode,
 			    const struct policy_input *inputs)
 {
-	double own = mode == UMBRA_MODE_SHADOW ? shadow_by_table(c, inputs)
-					       : IN(exits_mode) * (c->exit + c->ept_violation);
+	double own = exits_by_table(c, mode, inputs);
 	double common = (IN(exits) - IN(exits_mode)) * c->exit;
 
 	if (own <= 0)
 		return 0;
 	return fmax(0, IN(exit_cycles) * own / (own + common) - IN(refill_cycles));
-}
-
-/*
- * Walks that no walk cache helped read every level: the mark of INVLPGs and CR3 loads, which empty
- * those caches.
- */
-static double cold_walks(const struct policy_input *inputs)
-{
-	return fmax(0, IN(walk_references_guest) - IN(walks)) / (LEVELS - 1);
-}
-
-/* The same when nothing of it is known: each cold walk stands for an invalidation and a fill. */
-static double shadow_from_walks(const struct estimator *e, const struct policy_input *inputs)
-{
-	const struct umbra_cost *c = &e->cost;
-
-	return cold_walks(inputs) * (2.0 * c->exit + c->shadow_fill) +
-	       IN(ept_fills) * (c->exit + c->shadow_fill);
-}
-
-/* What shadow's exits would have cost, from what is known in ept of the guest's table work. */
-static double shadow_from_ept(const struct estimator *e, const struct policy_input *inputs)
-{
-	const struct umbra_cost *c = &e->cost;
-	double leaves = fmax(0, IN(guest_table_writes) - IN(guest_table_writes_upper));
-	double cr3_loads = IN(guest_cr3_loads);
-	double per_load =
-		e->unsyncs_per_cr3_load > 0 ? e->unsyncs_per_cr3_load : UNSYNCS_PER_CR3_LOAD;
-	double unsyncs = fmin(leaves, cr3_loads * per_load);
-	double cycles = (cr3_loads + IN(guest_invlpgs)) * c->exit;
-
-	cycles += IN(guest_page_faults) * (c->exit + c->reflect_fault);
-	cycles += IN(guest_table_writes_upper) * (c->exit + c->table_write);
-	cycles += leaves * FILLS_PER_WRITE * (c->exit + c->shadow_fill);
-	cycles += unsyncs * (c->exit + c->shadow_unsync + c->shadow_sync);
-	cycles += IN(ept_fills) * (c->exit + c->shadow_fill);
-	return cycles * (e->shadow_scale > 0 ? e->shadow_scale : 1);
 }
 
 /* --- what was measured when a mode was on ------------------------------------------------- */
@@ -181,7 +138,7 @@ static void learn(struct estimator *e, enum umbra_mode mode, const struct policy
 	if (mode == UMBRA_MODE_EPT && IN(walks) >= 1000)
 		average(&e->nested_per_walk, IN(walk_references_nested) / IN(walks));
 	if (mode == UMBRA_MODE_SHADOW) {
-		double table = shadow_by_table(&e->cost, inputs);
+		double table = exits_by_table(&e->cost, mode, inputs);
 
 		if (table >= 100.0 * e->cost.exit)
 			average(&e->shadow_scale,
@@ -200,41 +157,84 @@ void estimator_init(struct estimator *e, const struct umbra_cost *cost)
 	e->cost = cost ? *cost : umbra_cost_default;
 }
 
-/* The other mode's overhead as the table has it. Returns whether all it hangs on is known. */
-static bool compute_overhead(const struct estimator *e, enum umbra_mode mode,
-			     const struct policy_input *inputs, double own_exits,
-			     double *ret_overhead, double *ret_uncertainty)
+/* What one interval shows, for the estimates of the modes that were not on. */
+struct view {
+	const struct policy_input *inputs;
+	enum umbra_mode on;
+	bool known; /* CR3 loads, INVLPGs and page faults are */
+	struct work work;
+	double own_exits; /* measured */
+};
+
+/* Cycles of walks in @to. */
+static double walks_in(const struct estimator *e, const struct view *view, enum umbra_mode to)
 {
-	double walk = IN(walk_cycles), exits = 0;
-	bool known = events_known(inputs);
+	const struct policy_input *inputs = view->inputs;
+	double nested = e->nested_per_walk > 0 ? e->nested_per_walk : NESTED_PER_WALK;
 
-	if (mode == UMBRA_MODE_SHADOW) {
-		double nested = e->nested_per_walk > 0 ? e->nested_per_walk : NESTED_PER_WALK;
+	if (to == UMBRA_MODE_EPT)
+		return IN(walk_cycles) + IN(walks) * nested * reference_cycles(e);
+	return fmax(0, IN(walk_cycles) - IN(walk_references_nested) * reference_cycles(e));
+}
 
-		walk += IN(walks) * nested * reference_cycles(e);
-		*ret_uncertainty = UNCERTAINTY_TABLE * own_exits;
+/*
+ * @to's overhead as the table has it, and how much of it stands on guesses. Of modes with tables of
+ * the VMM's, what one of them measured holds for the other but for the difference that the table
+ * makes.
+ */
+static double compute_overhead(const struct estimator *e, const struct view *view,
+			       enum umbra_mode to, double *ret_uncertainty, double *ret_guessed)
+{
+	const struct policy_input *inputs = view->inputs;
+	struct work_cost there = work_cost(&e->cost, &view->work, to);
+	struct work_cost here = work_cost(&e->cost, &view->work, view->on);
+	double walk = walks_in(e, view, to), exits;
+
+	if (to == UMBRA_MODE_EPT) {
+		exits = 0;
+		*ret_uncertainty = UNCERTAINTY_TABLE * view->own_exits;
+	} else if (view->on != UMBRA_MODE_EPT) {
+		exits = fmax(0, view->own_exits + there.cycles - here.cycles);
+		*ret_uncertainty = UNCERTAINTY_TABLE * fabs(there.cycles - here.cycles);
+	} else if (view->known) {
+		exits = there.cycles * (e->shadow_scale > 0 ? e->shadow_scale : 1);
+		*ret_uncertainty = UNCERTAINTY_TABLE * exits;
 	} else {
-		walk -= IN(walk_references_nested) * reference_cycles(e);
-		exits = known ? shadow_from_ept(e, inputs) : shadow_from_walks(e, inputs);
-		*ret_uncertainty =
-			known ? UNCERTAINTY_TABLE * exits : UNCERTAINTY_UNKNOWN * IN(cycles);
+		exits = there.cycles;
+		*ret_uncertainty = UNCERTAINTY_UNKNOWN * IN(cycles);
 	}
 	*ret_uncertainty += UNCERTAINTY_WALK * fabs(IN(walk_cycles) - walk);
-	*ret_overhead = fmax(0, walk) + exits;
-	return known;
+	*ret_uncertainty += UNCERTAINTY_UNKNOWN * there.guessed;
+	*ret_guessed = there.guessed;
+	return walk + exits;
+}
+
+/* Blends with what this kind of work cost in @to when it was measured there. Returns whether it
+ * was. */
+static bool correct(struct estimator *e, const struct view *view, enum umbra_mode to,
+		    double walk_rate, double event_rate, double instructions, double *overhead,
+		    double *uncertainty)
+{
+	const struct estimate_memory *m =
+		recall(view->known ? e->memory[to] : e->tried[to], walk_rate, event_rate);
+	double blend;
+
+	if (!m)
+		return false;
+	blend = (m->overhead * instructions * m->weight + *overhead) / (m->weight + 1);
+	*uncertainty = *uncertainty / (m->weight + 1) + UNCERTAINTY_WALK * fabs(blend - *overhead);
+	*overhead = blend;
+	return true;
 }
 
 void estimator_interval(struct estimator *e, enum umbra_mode mode,
 			const struct policy_input inputs[POLICY_INPUT_COUNT],
 			struct estimate *ret_estimate)
 {
-	enum umbra_mode other = mode == UMBRA_MODE_EPT ? UMBRA_MODE_SHADOW : UMBRA_MODE_EPT;
 	double instructions = fmax(1, IN(instructions)), millions = instructions / 1e6;
-	double walk_rate = IN(walks) / millions, cold_rate = cold_walks(inputs) / millions;
+	double walk_rate = IN(walks) / millions, event_rate, overhead, lasting, shift = 0;
 	struct policy_cost *on = &ret_estimate->cost[mode];
-	struct policy_cost *there = &ret_estimate->cost[other];
-	double own_exits, overhead, computed, lasting, event_rate = 0;
-	struct estimate_memory *m = NULL;
+	struct view view = {.inputs = inputs, .on = mode, .known = events_known(inputs)};
 	bool settled;
 
 	memset(ret_estimate, 0, sizeof(*ret_estimate));
@@ -246,45 +246,51 @@ void estimator_interval(struct estimator *e, enum umbra_mode mode,
 	e->intervals++;
 	/* What is seen between two fills of a refill, its TLB cold, is no measure of the work. */
 	settled = on->cycles >= SETTLED_SHARE * IN(cycles);
-	own_exits = exits_of_mode(&e->cost, mode, inputs);
-	overhead = IN(walk_cycles) + own_exits;
+	view.own_exits = exits_of_mode(&e->cost, mode, inputs);
+	overhead = IN(walk_cycles) + view.own_exits;
 	/* EPT violations happen once for each page: no property of the work. */
 	lasting = (mode == UMBRA_MODE_EPT ? IN(walk_cycles) : overhead) / instructions;
 	e->pages_touched += IN(ept_fills);
+	e->pages_filled += IN(shadow_fills);
 	if (settled)
-		learn(e, mode, inputs, own_exits);
+		learn(e, mode, inputs, view.own_exits);
+	view.work = work_of(inputs, mode, view.known, e->unsyncs_per_cr3_load);
+	event_rate = view.known
+			     ? (IN(guest_cr3_loads) + IN(guest_invlpgs) + IN(guest_page_faults)) /
+				       millions
+			     : work_cold_walks(inputs) / millions;
 
-	ret_estimate->sure =
-		compute_overhead(e, mode, inputs, own_exits, &computed, &there->uncertainty);
-	if (ret_estimate->sure) {
-		event_rate = (IN(guest_cr3_loads) + IN(guest_invlpgs) + IN(guest_page_faults)) /
-			     millions;
-		m = recall(e->memory[other], walk_rate, event_rate);
-	} else {
-		m = recall(e->tried, walk_rate, cold_rate);
-	}
-	/* Blend with what this kind of work cost there when it was measured. */
-	if (m) {
-		double measured = m->overhead * instructions;
-		double blend = (measured * m->weight + computed) / (m->weight + 1);
+	/* Shadow before brute, which is the same but for the guest's accesses to its tables. */
+	for (int to = UMBRA_MODE_COUNT - 1; to > UMBRA_MODE_BARE; to--) {
+		struct policy_cost *there = &ret_estimate->cost[to];
+		double computed, corrected, guessed;
+		bool seen;
 
-		there->uncertainty = there->uncertainty / (m->weight + 1) +
-				     UNCERTAINTY_WALK * fabs(blend - computed);
-		computed = blend;
+		if (to == (int)mode)
+			continue;
+		computed = compute_overhead(e, &view, to, &there->uncertainty, &guessed);
+		if (to == UMBRA_MODE_BRUTE)
+			computed = fmax(0, computed + shift);
+		corrected = computed;
+		seen = correct(e, &view, to, walk_rate, event_rate, instructions, &corrected,
+			       &there->uncertainty);
+		if (to == UMBRA_MODE_SHADOW)
+			shift = corrected - computed;
+		there->known = true;
+		there->cycles = fmax(0, on->cycles - overhead + corrected);
+		ret_estimate->sure[to] = view.known && (seen || guessed <= 0);
 	}
-	there->known = true;
-	there->cycles = fmax(0, on->cycles - overhead + computed);
 
 	if (!settled)
 		return;
-	if (ret_estimate->sure)
+	if (view.known)
 		remember(e, e->memory[mode], walk_rate, event_rate, lasting);
-	if (mode == UMBRA_MODE_SHADOW && e->on_trial)
-		remember(e, e->tried, e->trial.walk_rate, e->trial.event_rate, lasting);
+	if (mode != UMBRA_MODE_EPT && e->on_trial)
+		remember(e, e->tried[mode], e->trial.walk_rate, e->trial.event_rate, lasting);
 	e->on_trial = false;
 	if (mode == UMBRA_MODE_EPT) {
 		e->trial.walk_rate = walk_rate;
-		e->trial.event_rate = cold_rate;
+		e->trial.event_rate = work_cold_walks(inputs) / millions;
 	}
 }
 
@@ -293,21 +299,20 @@ void estimator_on_trial(struct estimator *e)
 	e->on_trial = true;
 }
 
-double estimator_switch_cost(const struct estimator *e, enum umbra_mode from,
+double estimator_switch_cost(const struct estimator *e, enum umbra_mode from, enum umbra_mode to,
 			     const struct policy_input inputs[POLICY_INPUT_COUNT])
 {
 	double cycles = e->cost.switch_pause;
 	double pages;
 
-	if (from == UMBRA_MODE_SHADOW)
-		/* EPT tables are kept: no refill. */
-		return cycles + IN(shadow_pages) * e->cost.shadow_teardown +
-		       e->refill[UMBRA_MODE_EPT];
-	if (e->refill[UMBRA_MODE_SHADOW] > 0)
-		return cycles + e->refill[UMBRA_MODE_SHADOW];
+	if (from != UMBRA_MODE_EPT)
+		cycles += IN(shadow_pages) * e->cost.shadow_teardown;
+	/* EPT tables are kept: no refill. */
+	if (to == UMBRA_MODE_EPT || e->refill[to] > 0)
+		return cycles + e->refill[to];
 	/* Never more pages than were touched, nor more than are in use: in the TLB or walked for.
 	 */
-	pages = fmin(e->pages_touched, TLB_ENTRIES + IN(walks));
+	pages = fmin(fmax(e->pages_touched, e->pages_filled), TLB_ENTRIES + IN(walks));
 	return cycles + pages * (e->cost.exit + e->cost.shadow_fill);
 }
 

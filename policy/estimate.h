@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What an interval would have cost in the other mode: the cost table applied to the interval's
+ * What an interval would have cost in the other modes: the cost table applied to the interval's
  * events, corrected by what was measured when that mode was on.
  */
 #ifndef POLICY_ESTIMATE_H
@@ -28,34 +28,36 @@ struct estimator {
 	double shadow_scale;    /* shadow's exit cycles over what the table makes of its events */
 	double unsyncs_per_cr3_load;
 	double refill[UMBRA_MODE_COUNT]; /* cycles of the last refills after a switch to it */
-	double pages_touched;            /* EPT entries filled so far: no refill is larger */
+	/* Entries of EPT and of shadow tables filled so far: no refill is larger. */
+	double pages_touched, pages_filled;
 	/* Event rate: CR3 loads, INVLPGs and guest page faults; only where these are known. */
 	struct estimate_memory memory[UMBRA_MODE_COUNT][ESTIMATE_MEMORIES];
 	/*
-	 * Where they are not: what shadow made of work after a switch from ept, by what ept showed
-	 * of it. Event rate: walks that no walk cache helped.
+	 * Where they are not: what the others made of work after a switch from ept, by what ept
+	 * showed of it. Event rate: walks that no walk cache helped.
 	 */
-	struct estimate_memory tried[ESTIMATE_MEMORIES];
+	struct estimate_memory tried[UMBRA_MODE_COUNT][ESTIMATE_MEMORIES];
 	struct estimate_memory trial; /* rates of the last interval in ept */
-	bool on_trial;                /* a switch to shadow was made on their account */
+	bool on_trial;                /* a switch from ept was made on their account */
 };
 
 struct estimate {
 	struct policy_cost cost[UMBRA_MODE_COUNT];
-	bool sure; /* all events that the other mode's cost hangs on are known or remembered */
+	/* All events that the mode's cost hangs on are known or remembered. */
+	bool sure[UMBRA_MODE_COUNT];
 };
 
 void estimator_init(struct estimator *estimator, const struct umbra_cost *cost);
-/* Costs of the interval in each mode; learns from it. @mode is shadow or ept, or bare (no
- * estimate). */
+/* Costs of the interval in each mode; learns from it. @mode was on; in bare there is no estimate.
+ */
 void estimator_interval(struct estimator *estimator, enum umbra_mode mode,
 			const struct policy_input inputs[POLICY_INPUT_COUNT],
 			struct estimate *ret_estimate);
-/* Cycles of a switch from @from to the other mode: pause, teardown, expected refill. */
+/* Cycles of a switch: pause, teardown, expected refill. */
 double estimator_switch_cost(const struct estimator *estimator, enum umbra_mode from,
+			     enum umbra_mode to,
 			     const struct policy_input inputs[POLICY_INPUT_COUNT]);
-/* The policy switches from ept to shadow now: the next interval shows what that did to this work.
- */
+/* The policy switches from ept now: the next interval shows what that did to this work. */
 void estimator_on_trial(struct estimator *estimator);
 /* A stay in @mode is over; the switch to it caused @cycles of refill. */
 void estimator_learn_refill(struct estimator *estimator, enum umbra_mode mode, double cycles);

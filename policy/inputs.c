@@ -3,34 +3,63 @@
 
 #include "policy/inputs.h"
 
-/* Where an input is known. */
+/* How a value comes to be known in a mode. */
 enum known {
-	ALWAYS,
-	MODEL,            /* to a model only, in every mode but shadow */
-	MODEL_BUT_SHADOW, /* in shadow everywhere, because it exits there; else to a model only */
+	NOWHERE,
+	MODEL,  /* only a simulator sees it */
+	COUNTED /* any engine counts it: it is no secret of the hardware, or it exits */
 };
+
+#define EVERYWHERE                                                                                 \
+	{                                                                                          \
+		[0 ... UMBRA_MODE_COUNT - 1] = COUNTED                                             \
+	}
+/* In brute and shadow it exits. */
+#define WHERE_IT_EXITS                                                                             \
+	{                                                                                          \
+		[UMBRA_MODE_BARE] = MODEL, [UMBRA_MODE_BRUTE] = COUNTED,                           \
+		[UMBRA_MODE_SHADOW] = COUNTED, [UMBRA_MODE_EPT] = MODEL                            \
+	}
+/* The model sees writes to what its walker used as the guest's tables. */
+#define WHERE_THE_GUESTS_TABLES_ARE_WALKED                                                         \
+	{                                                                                          \
+		[UMBRA_MODE_BARE] = MODEL, [UMBRA_MODE_EPT] = MODEL                                \
+	}
+/* ... while in brute each exits. */
+#define WHERE_WRITES_ARE_SEEN                                                                      \
+	{                                                                                          \
+		[UMBRA_MODE_BARE] = MODEL, [UMBRA_MODE_BRUTE] = COUNTED, [UMBRA_MODE_EPT] = MODEL  \
+	}
+#define IN_BRUTE                                                                                   \
+	{                                                                                          \
+		[UMBRA_MODE_BRUTE] = COUNTED                                                       \
+	}
 
 struct row {
 	enum policy_input_id id;
 	uint64_t value;
-	enum known known;
+	enum known known[UMBRA_MODE_COUNT];
 };
 
-/* The exits that exist because of the mode; the other mode would not have them. */
+/* The exits that are there for the mode's sake. */
 static uint64_t exits_of_mode(const struct umbra_counters *delta, enum umbra_mode mode)
 {
 	switch (mode) {
+	case UMBRA_MODE_BRUTE:
 	case UMBRA_MODE_SHADOW:
 		return delta->exits[UMBRA_EXIT_page_fault] + delta->exits[UMBRA_EXIT_invlpg] +
-		       delta->guest_cr3_loads[0];
+		       delta->exits[UMBRA_EXIT_invpcid] + delta->guest_cr3_loads[0];
 	case UMBRA_MODE_EPT: return delta->exits[UMBRA_EXIT_ept_violation];
 	default: return 0;
 	}
 }
 
-void policy_inputs_fill(const struct umbra_counters *delta, enum umbra_mode mode, bool model,
-			struct policy_input ret_inputs[POLICY_INPUT_COUNT])
+void policy_inputs_fill(const struct umbra_counters *delta, unsigned int cpus, enum umbra_mode mode,
+			bool model, struct policy_input ret_inputs[POLICY_INPUT_COUNT])
 {
+	/* In brute the VMM carries out every write of a table, and does not ask for its level. */
+	uint64_t writes = mode == UMBRA_MODE_BRUTE ? delta->shadow_table_writes[0]
+						   : delta->guest_table_writes[0];
 	uint64_t exits = 0;
 
 	for (int i = 0; i < UMBRA_EXIT_REASON_COUNT; i++)
@@ -41,47 +70,46 @@ void policy_inputs_fill(const struct umbra_counters *delta, enum umbra_mode mode
 		POLICY_INPUT_##name, delta->name[0], known                                         \
 	}
 	const struct row rows[] = {
-		SAME(instructions, ALWAYS),
-		SAME(cycles, ALWAYS),
-		SAME(walks, ALWAYS),
-		SAME(walk_references_guest, ALWAYS),
-		SAME(walk_references_nested, ALWAYS),
-		SAME(walk_cycles, ALWAYS),
-		{POLICY_INPUT_exits, exits, ALWAYS},
-		{POLICY_INPUT_exits_mode, exits_of_mode(delta, mode), ALWAYS},
-		SAME(exit_cycles, ALWAYS),
-		SAME(refill_cycles, ALWAYS),
-		SAME(switch_cycles, ALWAYS),
-		SAME(shadow_fills, ALWAYS),
-		SAME(shadow_table_writes, ALWAYS),
-		SAME(shadow_unsyncs, ALWAYS),
-		SAME(shadow_syncs, ALWAYS),
-		SAME(shadow_reflected, ALWAYS),
-		SAME(shadow_pages, ALWAYS),
-		SAME(ept_fills, ALWAYS),
-		SAME(guest_page_faults, MODEL_BUT_SHADOW),
-		SAME(guest_cr3_loads, MODEL_BUT_SHADOW),
-		SAME(guest_invlpgs, MODEL_BUT_SHADOW),
-		SAME(guest_table_writes, MODEL),
-		SAME(guest_table_writes_upper, MODEL),
+		SAME(instructions, EVERYWHERE),
+		SAME(cycles, EVERYWHERE),
+		SAME(walks, EVERYWHERE),
+		SAME(walk_references_guest, EVERYWHERE),
+		SAME(walk_references_nested, EVERYWHERE),
+		SAME(walk_cycles, EVERYWHERE),
+		{POLICY_INPUT_exits, exits, EVERYWHERE},
+		{POLICY_INPUT_cpus, cpus, EVERYWHERE},
+		{POLICY_INPUT_exits_mode, exits_of_mode(delta, mode), EVERYWHERE},
+		SAME(exit_cycles, EVERYWHERE),
+		SAME(refill_cycles, EVERYWHERE),
+		SAME(switch_cycles, EVERYWHERE),
+		SAME(shadow_fills, EVERYWHERE),
+		SAME(shadow_table_writes, EVERYWHERE),
+		SAME(shadow_table_reads, IN_BRUTE),
+		SAME(shadow_tables_located, EVERYWHERE),
+		SAME(shadow_unsyncs, EVERYWHERE),
+		SAME(shadow_syncs, EVERYWHERE),
+		SAME(shadow_remote_flushes, EVERYWHERE),
+		SAME(shadow_reflected, EVERYWHERE),
+		SAME(shadow_pages, EVERYWHERE),
+		SAME(ept_fills, EVERYWHERE),
+		SAME(guest_page_faults, WHERE_IT_EXITS),
+		SAME(guest_cr3_loads, WHERE_IT_EXITS),
+		SAME(guest_invlpgs, WHERE_IT_EXITS),
+		{POLICY_INPUT_guest_table_writes, writes, WHERE_WRITES_ARE_SEEN},
+		SAME(guest_table_writes_upper, WHERE_THE_GUESTS_TABLES_ARE_WALKED),
 	};
 #undef SAME
-	bool shadow = mode == UMBRA_MODE_SHADOW;
 
 	_Static_assert(sizeof(rows) / sizeof(rows[0]) == POLICY_INPUT_COUNT,
 		       "every input has a row");
 	memset(ret_inputs, 0, sizeof(*ret_inputs) * POLICY_INPUT_COUNT);
 	for (int i = 0; i < POLICY_INPUT_COUNT; i++) {
-		const struct row *row = &rows[i];
-		struct policy_input *input = &ret_inputs[row->id];
+		enum known known = rows[i].known[mode];
+		struct policy_input *input = &ret_inputs[rows[i].id];
 
-		/* In shadow the writes that do not exit are seen by nobody, not even by the model.
-		 */
-		input->model_only =
-			row->known == MODEL || (row->known == MODEL_BUT_SHADOW && !shadow);
-		input->known = row->known == ALWAYS || (row->known == MODEL && model && !shadow) ||
-			       (row->known == MODEL_BUT_SHADOW && (model || shadow));
+		input->model_only = known == MODEL;
+		input->known = known == COUNTED || (known == MODEL && model);
 		if (input->known)
-			input->value = row->value;
+			input->value = rows[i].value;
 	}
 }

@@ -9,10 +9,11 @@
 #include "umbra/counters.h"
 
 /*
- * @delta: the counters' growth over one interval spent in @mode alone. @model: the engine is the
- * simulator, so that what only a model sees is known too; otherwise those inputs are unknown.
+ * @delta: the counters' growth over one interval that all @cpus vCPUs spent in @mode alone. @model:
+ * the engine is the simulator, so that what only a model sees is known too; otherwise those inputs
+ * are unknown.
  */
-void policy_inputs_fill(const struct umbra_counters *delta, enum umbra_mode mode, bool model,
-			struct policy_input ret_inputs[POLICY_INPUT_COUNT]);
+void policy_inputs_fill(const struct umbra_counters *delta, unsigned int cpus, enum umbra_mode mode,
+			bool model, struct policy_input ret_inputs[POLICY_INPUT_COUNT]);
 
 #endif

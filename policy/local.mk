@@ -12,7 +12,9 @@ libpolicy_a_SOURCES = \
 	policy/policy.c \
 	policy/policy.h \
 	policy/reasons.def \
-	policy/record.h
+	policy/record.h \
+	policy/work.c \
+	policy/work.h
 POLICY_LIBS = libpolicy.a $(VMMCORE_LIBS) -lm
 
 check_PROGRAMS += tests/unit/test_policy_decide tests/unit/test_policy_phases tests/unit/test_policy_inputs

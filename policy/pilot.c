@@ -167,7 +167,8 @@ static void interval(struct pilot *pilot)
 	umbra_counters_delta(now, &pilot->before, &delta);
 	pilot->before = *now;
 	refresh_last_switch(pilot);
-	policy_inputs_fill(&delta, mode, !pilot->config.no_model, inputs);
+	policy_inputs_fill(&delta, umbra_guest_cpus(pilot->guest), mode, !pilot->config.no_model,
+			   inputs);
 	decision = policy_decide(pilot->policy, umbra_guest_time(pilot->guest),
 				 now->instructions[0], mode, inputs);
 	records_add(&pilot->decisions, decision);

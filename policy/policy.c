@@ -25,8 +25,14 @@
 #define DEARER     1.03
 
 /*
+ * How much of its uncertainty is laid to a mode's charge before it is tried. Brute is shadow but
+ * for the guest's accesses to its tables, each of which exits: it is to be cheaper beyond doubt.
+ */
+static const double doubt[UMBRA_MODE_COUNT] = {[UMBRA_MODE_BRUTE] = 1};
+
+/*
  * Patience: the factor on the cost of a switch that the advantage must outgrow. 1 would be the
- * competitive algorithm for a metrical task system of two states; stays that pay make it bolder,
+ * competitive algorithm for a metrical task system; stays that pay make it bolder,
  * stays that do not make it more careful. It drifts back to its first value.
  */
 #define PATIENCE_FIRST 0.25
@@ -57,7 +63,14 @@ struct span {
 	double events;  /* CR3 loads, INVLPGs and page faults */
 	uint32_t blind; /* intervals in which these were not known */
 	double refill;
-	double elsewhere; /* estimated cycles of the same work in the other mode */
+	double elsewhere; /* estimated cycles of the same work in the mode before */
+};
+
+/* A mode that is not on. */
+struct rival {
+	double advantage;   /* accumulated */
+	bool speaks;        /* it was above 0 in the last interval */
+	struct span before; /* since it began to accumulate */
 };
 
 struct policy {
@@ -66,13 +79,12 @@ struct policy {
 	uint64_t next_id;
 	enum umbra_mode mode; /* in the last interval; UMBRA_MODE_COUNT before the first */
 	bool asked;           /* the last decision asked for a switch */
-	double advantage;
-	bool speaks;        /* the advantage was above 0 in the last interval */
-	struct span before; /* since the advantage began to accumulate */
-	struct span after;  /* since the switch */
-	uint32_t dwell;     /* intervals in this mode */
-	bool own_stay;      /* the policy itself chose this stay */
-	double stay_gain;   /* of this stay against the other mode, as estimated */
+	struct rival rival[UMBRA_MODE_COUNT];
+	struct span after;    /* since the switch */
+	uint32_t dwell;       /* intervals in this mode */
+	enum umbra_mode from; /* that was on before this stay */
+	bool own_stay;        /* the policy itself chose this stay */
+	double stay_gain;     /* of this stay against the mode before, as estimated */
 	double stay_refill;
 	struct venture venture[UMBRA_MODE_COUNT];
 	struct policy_decision last;     /* the newest decision */
@@ -88,9 +100,24 @@ static double number(const struct policy_input *inputs, enum policy_input_id id)
 	return inputs[id].known ? (double)inputs[id].value : 0;
 }
 
-static enum umbra_mode other_mode(enum umbra_mode mode)
+/* What is to be expected of a mode at worst, as far as it is doubted. */
+static double doubted(const struct policy_cost *costs, enum umbra_mode mode)
 {
-	return mode == UMBRA_MODE_EPT ? UMBRA_MODE_SHADOW : UMBRA_MODE_EPT;
+	return costs[mode].cycles + doubt[mode] * costs[mode].uncertainty;
+}
+
+/* The cheapest of the modes that are not on; @on: there is none. */
+static enum umbra_mode best_other(const struct policy_cost *costs, enum umbra_mode on)
+{
+	enum umbra_mode best = on;
+
+	/* From ept down: of equal ones the one that has more to lose is not chosen. */
+	for (enum umbra_mode mode = UMBRA_MODE_COUNT; mode-- > UMBRA_MODE_BARE + 1;) {
+		if (mode != on && costs[mode].known &&
+		    (best == on || doubted(costs, mode) < doubted(costs, best)))
+			best = mode;
+	}
+	return best;
 }
 
 static double per_instruction(double x, const struct span *span)
@@ -135,7 +162,8 @@ void policy_destroy(struct policy *policy)
 void policy_set_kind(struct policy *policy, enum policy_kind kind)
 {
 	policy->kind = kind;
-	policy->advantage = 0;
+	for (int i = 0; i < UMBRA_MODE_COUNT; i++)
+		policy->rival[i].advantage = 0;
 }
 
 enum policy_kind policy_kind(const struct policy *policy)
@@ -155,7 +183,7 @@ static void finish_stay(struct policy *p, enum umbra_mode mode, const struct est
 			const struct span *now)
 {
 	struct policy_decision *d = &p->last;
-	const struct policy_cost *there = &estimate->cost[other_mode(mode)];
+	enum umbra_mode best = best_other(estimate->cost, mode);
 
 	if (!d->id || d->action != POLICY_STAY)
 		return;
@@ -163,8 +191,9 @@ static void finish_stay(struct policy *p, enum umbra_mode mode, const struct est
 	d->after.intervals = 1;
 	d->after.cycles_per_instruction = per_instruction(now->cycles, now);
 	d->after.refill_cycles = now->refill;
-	d->after.paid = mode == d->mode && (mode == UMBRA_MODE_BARE || !there->known ||
-					    now->cycles <= there->cycles * (1 + HYSTERESIS));
+	d->after.paid =
+		mode == d->mode &&
+		(best == mode || now->cycles <= doubted(estimate->cost, best) * (1 + HYSTERESIS));
 	amend(p, d);
 }
 
@@ -230,14 +259,13 @@ static void enter_mode(struct policy *p, enum umbra_mode mode)
 	p->own_stay = p->asked && p->last.target == mode;
 	if (!p->own_stay)
 		p->after_open = false;
+	p->from = p->mode;
 	p->mode = mode;
-	p->advantage = 0;
 	p->dwell = 0;
 	p->stay_gain = 0;
 	p->stay_refill = 0;
 	p->after = (struct span){0};
-	p->before = (struct span){0};
-	p->speaks = false;
+	memset(p->rival, 0, sizeof(p->rival));
 }
 
 /* --- the decision ------------------------------------------------------------------------- */
@@ -270,92 +298,136 @@ static bool refilling(const struct policy *p, const struct policy_decision *d)
 	       d->cost[d->mode].cycles < number(d->inputs, POLICY_INPUT_refill_cycles);
 }
 
-static struct verdict judge(const struct policy *p, const struct policy_decision *d, bool sure,
-			    double gain)
+/* Cycles of accumulated advantage that a switch to @to needs; *ret_switch_cost: what it costs. */
+static double threshold_of(const struct policy *p, const struct policy_decision *d,
+			   enum umbra_mode to, bool sure, double *ret_switch_cost)
 {
-	const struct venture *v = &p->venture[other_mode(d->mode)];
+	double threshold = estimator_switch_cost(&p->estimator, d->mode, to, d->inputs);
+
+	*ret_switch_cost = threshold;
+	/* The way back; EPT tables are kept. */
+	if (d->mode != UMBRA_MODE_EPT)
+		threshold += RETURN_SHARE * p->estimator.refill[d->mode];
+	return threshold * p->venture[to].patience * (sure ? 1 : PROBE_FACTOR);
+}
+
+/* Whether the switch that led here is to be taken back: its trial, and what it shows. */
+static bool must_roll_back(const struct policy *p, const struct policy_decision *d,
+			   const struct estimate *estimate)
+{
+	enum umbra_mode back = p->switched.mode;
+	double gain = d->cost[d->mode].cycles - d->cost[back].cycles, unused;
 	/* Of the whole interval: where nearly all of it was refill, no gain is large. */
 	double hysteresis = HYSTERESIS * number(d->inputs, POLICY_INPUT_cycles);
 
-	if (p->kind == POLICY_PINNED)
-		return VERDICT(STAY, "pinned");
-	if (refilling(p, d))
-		return VERDICT(STAY, "refill");
-	/* Going back is no try: what the other mode costs was just seen. */
-	if (p->own_stay && p->switched.action == POLICY_SWITCH && p->dwell <= TRIAL) {
-		/* Work that only walks alike, and would be dearer there, is other work. */
-		bool dearer = gain > 0 && dearer_than_before(p);
+	/* Going back is no try: what the mode before costs was just seen. */
+	if (!p->own_stay || p->switched.action != POLICY_SWITCH || p->dwell > TRIAL ||
+	    !d->cost[back].known)
+		return false;
+	/* Work that only walks alike, and would be dearer there, is other work. */
+	if (gain > 0 && dearer_than_before(p))
+		return true;
+	return gain > hysteresis &&
+	       p->rival[back].advantage > threshold_of(p, d, back, estimate->sure[back], &unused);
+}
 
-		if (dearer || (gain > hysteresis && p->advantage > d->threshold))
-			return VERDICT(ROLLBACK, "did_not_pay");
-	}
+/* Whether to leave for the rival. */
+static struct verdict judge(const struct policy *p, const struct policy_decision *d, bool sure)
+{
+	const struct venture *v = &p->venture[d->rival];
+	double gain = d->cost[d->mode].cycles - doubted(d->cost, d->rival);
+	double hysteresis = HYSTERESIS * number(d->inputs, POLICY_INPUT_cycles);
+
 	if (gain <= 0)
 		return VERDICT(STAY, "cheapest");
 	if (gain <= hysteresis)
 		return VERDICT(STAY, "hysteresis");
 	if (v->hold_off)
 		return VERDICT(STAY, "hold_off");
-	if (p->advantage <= d->threshold)
+	if (d->advantage <= d->threshold)
 		return VERDICT(STAY, "accumulating");
 	if (p->own_stay && p->dwell < DWELL_MIN)
 		return VERDICT(STAY, "dwell");
 	return VERDICT(SWITCH, sure ? "cheaper" : "probe");
 }
 
-static void decide(struct policy *p, struct policy_decision *d, const struct estimate *estimate,
-		   const struct span *now)
+static void span_join(struct span *span, const struct span *now)
 {
-	enum umbra_mode other = other_mode(d->mode);
-	struct venture *v = &p->venture[other];
-	double gain = d->cost[d->mode].cycles - d->cost[other].cycles;
-	struct verdict verdict;
+	span->intervals++;
+	span->cycles += now->cycles;
+	span->instructions += now->instructions;
+	span->walks += now->walks;
+	span->events += now->events;
+	span->blind += now->blind;
+}
 
-	for (int i = 0; i < UMBRA_MODE_COUNT; i++)
-		p->venture[i].patience +=
-			PATIENCE_DRIFT * (PATIENCE_FIRST - p->venture[i].patience);
+/* What speaks for the mode @to, with this interval. */
+static void accumulate(struct policy *p, const struct policy_decision *d, enum umbra_mode to,
+		       const struct span *now)
+{
+	struct rival *r = &p->rival[to];
+	double gain = d->cost[d->mode].cycles - doubted(d->cost, to);
 
 	if (!refilling(p, d) &&
 	    (gain > HYSTERESIS * number(d->inputs, POLICY_INPUT_cycles) || gain < 0))
-		p->advantage = fmax(0, p->advantage + gain);
+		r->advantage = fmax(0, r->advantage + gain);
 	/* What a switch will be measured against: the intervals that speak for it, or this one. */
-	if (p->advantage <= 0 || !p->speaks)
-		p->before = (struct span){0};
-	p->speaks = p->advantage > 0;
-	p->before.intervals++;
-	p->before.cycles += now->cycles;
-	p->before.instructions += now->instructions;
-	p->before.walks += now->walks;
-	p->before.events += now->events;
-	p->before.blind += now->blind;
-	p->stay_gain -= gain;
+	if (r->advantage <= 0 || !r->speaks)
+		r->before = (struct span){0};
+	r->speaks = r->advantage > 0;
+	span_join(&r->before, now);
+}
+
+static void decide(struct policy *p, struct policy_decision *d, const struct estimate *estimate,
+		   const struct span *now)
+{
+	const struct policy_cost *before = p->from != UMBRA_MODE_COUNT ? &d->cost[p->from] : NULL;
+	struct verdict verdict;
+	bool back;
+
+	for (int i = 0; i < UMBRA_MODE_COUNT; i++) {
+		p->venture[i].patience +=
+			PATIENCE_DRIFT * (PATIENCE_FIRST - p->venture[i].patience);
+		if (i != (int)d->mode && d->cost[i].known)
+			accumulate(p, d, i, now);
+	}
+	if (before && before->known)
+		p->stay_gain += before->cycles - d->cost[d->mode].cycles;
 	p->stay_refill += now->refill;
 
-	d->switch_cost = estimator_switch_cost(&p->estimator, d->mode, d->inputs);
-	d->threshold = d->switch_cost;
-	if (d->mode == UMBRA_MODE_SHADOW)
-		d->threshold += RETURN_SHARE * p->estimator.refill[UMBRA_MODE_SHADOW];
-	d->threshold *= v->patience * (estimate->sure ? 1 : PROBE_FACTOR);
-	d->advantage = p->advantage;
+	back = must_roll_back(p, d, estimate);
+	d->rival = back ? p->switched.mode : best_other(d->cost, d->mode);
+	d->threshold = threshold_of(p, d, d->rival, estimate->sure[d->rival], &d->switch_cost);
+	d->advantage = p->rival[d->rival].advantage;
 
-	verdict = judge(p, d, estimate->sure, gain);
+	if (p->kind == POLICY_PINNED)
+		verdict = VERDICT(STAY, "pinned");
+	else if (refilling(p, d))
+		verdict = VERDICT(STAY, "refill");
+	else if (back)
+		verdict = VERDICT(ROLLBACK, "did_not_pay");
+	else
+		verdict = judge(p, d, estimate->sure[d->rival]);
 	d->reason = verdict.reason;
-	d->after.cycles_per_instruction_before = per_instruction(now->cycles, now);
-	if (v->hold_off)
-		v->hold_off--;
+	for (int i = 0; i < UMBRA_MODE_COUNT; i++) {
+		if (i != (int)d->mode && p->venture[i].hold_off)
+			p->venture[i].hold_off--;
+	}
 	if (verdict.action == POLICY_STAY)
 		return;
-	d->target = other;
+	d->target = d->rival;
 	if (p->kind == POLICY_ADVISE) {
 		d->reason = "advise";
 		return;
 	}
 	d->action = verdict.action;
-	d->after.cycles_per_instruction_before = per_instruction(p->before.cycles, &p->before);
+	d->after.cycles_per_instruction_before =
+		per_instruction(p->rival[d->rival].before.cycles, &p->rival[d->rival].before);
 	finish_switch(p);
-	p->before_switch = p->before;
+	p->before_switch = p->rival[d->rival].before;
 	p->switched = *d;
 	p->after_open = true;
-	if (other == UMBRA_MODE_SHADOW)
+	if (d->mode == UMBRA_MODE_EPT)
 		estimator_on_trial(&p->estimator);
 }
 
@@ -376,13 +448,13 @@ const struct policy_decision *policy_decide(struct policy *p, uint64_t time, uin
 	finish_stay(p, mode, &estimate, &now);
 	if (p->after_open) {
 		span_add(&p->after, inputs, estimate.cost[mode].cycles);
-		p->after.elsewhere += estimate.cost[other_mode(mode)].cycles;
+		p->after.elsewhere += estimate.cost[p->switched.mode].cycles;
 		if (p->after.intervals >= AFTER)
 			finish_switch(p);
 	}
 
 	d.id = p->next_id++;
-	d.target = mode;
+	d.target = d.rival = mode;
 	memcpy(d.inputs, inputs, sizeof(d.inputs));
 	memcpy(d.cost, estimate.cost, sizeof(d.cost));
 	d.after.cycles_per_instruction_before = per_instruction(now.cycles, &now);

@@ -46,8 +46,8 @@ struct policy_after {
 	double cycles_per_instruction; /* since the decision */
 	double refill_cycles;          /* what the switch really cost */
 	/*
-	 * A switch: cheaper than before, or, when the work has changed, than the other mode would
-	 * have been by its estimate. A stay: the other mode still would not have been cheaper.
+	 * A switch: cheaper than before, or, when the work has changed, than the mode before would
+	 * have been by its estimate. A stay: no other mode would have been cheaper.
 	 */
 	bool paid;
 };
@@ -59,9 +59,10 @@ struct policy_decision {
 	enum umbra_mode mode; /* that was on */
 	struct policy_input inputs[POLICY_INPUT_COUNT];
 	struct policy_cost cost[UMBRA_MODE_COUNT];
-	double switch_cost; /* cycles: pause, teardown, expected refill */
-	double threshold;   /* cycles of accumulated advantage that a switch needs */
-	double advantage;   /* accumulated so far */
+	enum umbra_mode rival; /* the best of the other modes; mode: there is none */
+	double switch_cost;    /* to the rival, in cycles: pause, teardown, expected refill */
+	double threshold;      /* cycles of accumulated advantage that a switch to it needs */
+	double advantage;      /* that it has accumulated so far */
 	enum policy_action action;
 	enum umbra_mode target; /* of a switch, a rollback, an advised switch; else mode */
 	const char *reason;     /* the rule that decided, a row of reasons.def's static strings */

@@ -168,15 +168,15 @@ static json_t *encode_after(const struct policy_after *after)
 
 json_t *web_encode_decision(const struct policy_decision *decision)
 {
-	return json_pack("{s:I,s:I,s:I,s:s,s:o,s:f,s:f,s:f,s:s,s:s,s:s,s:o,s:o}", "id",
-			 (json_int_t)decision->id, "time", (json_int_t)decision->time,
-			 "instruction", (json_int_t)decision->instruction, "mode",
-			 umbra_mode_name(decision->mode), "cost", encode_costs(decision->cost),
-			 "switch_cost", decision->switch_cost, "threshold", decision->threshold,
-			 "advantage", decision->advantage, "action",
-			 policy_action_name(decision->action), "target",
-			 umbra_mode_name(decision->target), "reason", decision->reason, "inputs",
-			 encode_inputs(decision->inputs), "after", encode_after(&decision->after));
+	return json_pack(
+		"{s:I,s:I,s:I,s:s,s:o,s:s,s:f,s:f,s:f,s:s,s:s,s:s,s:o,s:o}", "id",
+		(json_int_t)decision->id, "time", (json_int_t)decision->time, "instruction",
+		(json_int_t)decision->instruction, "mode", umbra_mode_name(decision->mode), "cost",
+		encode_costs(decision->cost), "rival", umbra_mode_name(decision->rival),
+		"switch_cost", decision->switch_cost, "threshold", decision->threshold, "advantage",
+		decision->advantage, "action", policy_action_name(decision->action), "target",
+		umbra_mode_name(decision->target), "reason", decision->reason, "inputs",
+		encode_inputs(decision->inputs), "after", encode_after(&decision->after));
 }
 
 static json_t *encode_origin(const struct umbra_cost_table *costs, size_t row)

@@ -37,6 +37,8 @@
 struct race {
 	const char *guest, *append;
 	uint64_t interval;
+	unsigned int cpus; /* 0: one */
+	enum umbra_clock clock;
 	const struct umbra_cost *hardware, *believed;
 	bool no_model;
 	void (*decision)(void *context, const struct policy_decision *decision);
@@ -102,14 +104,14 @@ static void count_charges(const struct umbra_counters *c, enum umbra_mode mode,
 		{"exit", exits},
 		{"shadow_fill", c->shadow_fills[0]},
 		{"table_write", c->shadow_table_writes[0]},
-		{"table_read", 0},   /* brute's */
-		{"locate_table", 0}, /* brute's */
+		{"table_read", c->shadow_table_reads[0]},
+		{"locate_table", c->shadow_tables_located[0]},
 		{"ept_violation", c->exits[UMBRA_EXIT_ept_violation]},
 		{"reflect_fault", c->shadow_reflected[0]},
 		{"shadow_unsync", c->shadow_unsyncs[0]},
 		{"shadow_sync", c->shadow_syncs[0]},
-		{"remote_flush", 0}, /* one vCPU */
-		{"shadow_teardown", 0},
+		{"remote_flush", c->shadow_remote_flushes[0]},
+		{"shadow_teardown", c->shadow_reclaims[0]},
 		{"switch_pause", 0},
 	};
 
@@ -122,11 +124,13 @@ static void count_charges(const struct umbra_counters *c, enum umbra_mode mode,
 
 static void print_decision(void *context, const struct policy_decision *d)
 {
-	printf("%llu %s %s: %s, shadow %.2fM, ept %.2fM, advantage %.2fM of %.2fM, refill %.1fM, "
+	printf("%llu %s %s: %s, brute %.2fM, shadow %.2fM, ept %.2fM, advantage %.2fM of %.2fM, "
+	       "refill %.1fM, "
 	       "%llu walks; cycles an instruction %.3f, then %.3f\n",
 	       (unsigned long long)d->id, umbra_mode_name(d->mode), policy_action_name(d->action),
-	       d->reason, d->cost[UMBRA_MODE_SHADOW].cycles / 1e6,
-	       d->cost[UMBRA_MODE_EPT].cycles / 1e6, d->advantage / 1e6, d->threshold / 1e6,
+	       d->reason, d->cost[UMBRA_MODE_BRUTE].cycles / 1e6,
+	       d->cost[UMBRA_MODE_SHADOW].cycles / 1e6, d->cost[UMBRA_MODE_EPT].cycles / 1e6,
+	       d->advantage / 1e6, d->threshold / 1e6,
 	       d->inputs[POLICY_INPUT_refill_cycles].value / 1e6,
 	       (unsigned long long)d->inputs[POLICY_INPUT_walks].value,
 	       d->after.cycles_per_instruction_before,
@@ -140,6 +144,8 @@ static struct outcome run(const struct race *race, enum umbra_mode mode, enum po
 		.name = race->guest,
 		.mode = mode,
 		.memory = MEMORY,
+		.cpus = race->cpus,
+		.clock = race->clock,
 		.interval = race->interval,
 		.cost = race->hardware,
 	};
@@ -349,25 +355,53 @@ static struct outcomes reprice_static(const struct outcomes *usual, size_t i, ui
 	return o;
 }
 
+/* Only a switch is charged these. */
+static bool is_cost_of_switch(const char *row)
+{
+	return !strcmp(row, "shadow_teardown") || !strcmp(row, "switch_pause");
+}
+
+/* Also when several vCPUs make each other flush: their turns are by instructions then. */
 static void static_modes_cost_what_their_charges_sum_up_to(void **state)
 {
-	static const char *const guests[][2] = {{"churn", "rounds=20"}, {"switcher", "rounds=50"}};
+	static const struct race races[] = {
+		{.guest = "churn", .append = "rounds=5"},
+		{.guest = "switcher", .append = "rounds=20"},
+		{.guest = "churn",
+		 .append = "rounds=5",
+		 .cpus = 3,
+		 .clock = UMBRA_CLOCK_INSTRUCTIONS},
+		{.guest = "forker",
+		 .append = "rounds=1",
+		 .cpus = 2,
+		 .clock = UMBRA_CLOCK_INSTRUCTIONS},
+	};
+	bool charged[NR_COSTS] = {false};
+	struct umbra_cost cost;
+	uint32_t *rows = (uint32_t *)&cost;
 
-	for (size_t k = 0; k < 2; k++) {
-		struct race race = {
-			.guest = guests[k][0], .append = guests[k][1], .interval = INTERVAL};
-		struct outcomes usual = run_static(&race), repriced = usual, changed;
-		struct umbra_cost cost;
-		uint32_t *rows = (uint32_t *)&cost;
+	for (size_t i = 0; i < NR_COSTS; i++)
+		rows[i] = 3 * umbra_cost_rows[i].cycles + 17 * i;
+	for (size_t k = 0; k < sizeof(races) / sizeof(races[0]); k++) {
+		for (enum umbra_mode mode = UMBRA_MODE_BRUTE; mode < UMBRA_MODE_COUNT; mode++) {
+			struct race race = races[k];
+			struct outcome usual = run(&race, mode, POLICY_PINNED), changed;
 
-		for (size_t i = 0; i < NR_COSTS; i++) {
-			rows[i] = 3 * umbra_cost_rows[i].cycles + 17 * i;
-			repriced = reprice_static(&repriced, i, rows[i]);
+			for (size_t i = 0; i < NR_COSTS; i++) {
+				usual = reprice(&usual, i, rows[i]);
+				charged[i] |= usual.charges[i] > 0;
+			}
+			race.hardware = &cost;
+			changed = run(&race, mode, POLICY_PINNED);
+			assert_int_equal(changed.cycles, usual.cycles);
 		}
-		race.hardware = &cost;
-		changed = run_static(&race);
-		assert_int_equal(changed.shadow.cycles, repriced.shadow.cycles);
-		assert_int_equal(changed.ept.cycles, repriced.ept.cycles);
+	}
+	for (size_t i = 0; i < NR_COSTS; i++) {
+		const char *name = umbra_cost_rows[i].name;
+
+		/* None of them has PCIDs. */
+		if (!charged[i] && !is_cost_of_switch(name) && strcmp(name, "cr3_load_keep"))
+			fail_msg("%s was never charged", name);
 	}
 }
 
@@ -379,12 +413,6 @@ static bool holds(const struct course *course, const struct race *race, const st
 	print_message("%s %s times %g (%s): ", ok ? "holds" : "FAILS", row, factor, whose);
 	print_race(race, o);
 	return ok;
-}
-
-/* Only a switch is charged these. */
-static bool is_cost_of_switch(const char *row)
-{
-	return !strcmp(row, "shadow_teardown") || !strcmp(row, "switch_pause");
 }
 
 /* Returns how many races are lost. */

@@ -37,12 +37,17 @@ static double walk_cycles(const struct umbra_cost *c, enum umbra_mode mode,
 static double exit_cycles(const struct umbra_cost *c, enum umbra_mode mode,
 			  const struct sim_work *w)
 {
+	double common = (w->cr3_loads + w->invlpgs + w->hidden) * c->exit +
+			w->faults * (c->exit + c->reflect_fault) +
+			w->fills * (c->exit + c->shadow_fill) +
+			w->upper_writes * (c->exit + c->table_write);
+
 	if (mode == UMBRA_MODE_EPT)
 		return 0;
-	return (w->cr3_loads + w->invlpgs + w->hidden) * c->exit +
-	       w->faults * (c->exit + c->reflect_fault) + w->fills * (c->exit + c->shadow_fill) +
-	       w->upper_writes * (c->exit + c->table_write) +
-	       w->unsyncs * (c->exit + c->shadow_unsync) + w->syncs * c->shadow_sync;
+	if (mode == UMBRA_MODE_BRUTE)
+		return common + w->leaf_writes * (c->exit + c->table_write) +
+		       w->reads * (c->exit + c->table_read);
+	return common + w->unsyncs * (c->exit + c->shadow_unsync) + w->syncs * c->shadow_sync;
 }
 
 double sim_cpi(const struct umbra_cost *c, enum umbra_mode mode, const struct sim_work *w)
@@ -72,6 +77,7 @@ static void work(const struct sim *sim, enum umbra_mode mode, const struct sim_w
 	s->events.faults += n * w->faults;
 	s->events.leaf_writes += n * w->leaf_writes;
 	s->events.upper_writes += n * w->upper_writes;
+	s->events.reads += n * w->reads;
 	s->events.fills += n * w->fills;
 	s->events.unsyncs += n * w->unsyncs;
 	s->events.syncs += n * w->syncs;
@@ -92,15 +98,17 @@ static void set(struct policy_input *inputs, enum policy_input_id id, double val
 static void fill_inputs(const struct sim *sim, enum umbra_mode mode, const struct sums *s,
 			struct policy_input inputs[POLICY_INPUT_COUNT])
 {
-	bool shadow = mode == UMBRA_MODE_SHADOW;
-	bool events = shadow || !sim->no_model;
-	bool writes = !shadow && !sim->no_model;
+	bool shadow = mode == UMBRA_MODE_SHADOW, brute = mode == UMBRA_MODE_BRUTE;
+	bool tables = shadow || brute; /* of the VMM's */
+	bool events = tables || !sim->no_model;
+	bool writes = brute || (!shadow && !sim->no_model);
 	const struct sim_work *e = &s->events;
 	const struct umbra_cost *c = &sim->hardware;
 	double fills = e->fills + s->refill / (c->exit + c->shadow_fill);
 	double touched = s->first_touches / (c->exit + c->ept_violation);
-	double own = shadow ? e->cr3_loads + e->invlpgs + e->faults + fills + e->upper_writes +
-				      e->unsyncs + e->hidden
+	double accesses = brute ? e->leaf_writes + e->reads : e->unsyncs;
+	double own = tables ? e->cr3_loads + e->invlpgs + e->faults + fills + e->upper_writes +
+				      accesses + e->hidden
 			    : touched;
 
 	memset(inputs, 0, sizeof(*inputs) * POLICY_INPUT_COUNT);
@@ -112,24 +120,28 @@ static void fill_inputs(const struct sim *sim, enum umbra_mode mode, const struc
 	SET(walk_references_nested, s->nested);
 	SET(walk_cycles, s->walk_cycles);
 	SET(exits, own);
+	SET(cpus, 1);
 	SET(exits_mode, own);
 	SET(exit_cycles, s->exit_cycles + s->refill + s->first_touches);
 	SET(refill_cycles, s->refill);
 	SET(switch_cycles, 0);
-	SET(shadow_fills, shadow ? fills : 0);
-	SET(shadow_table_writes, shadow ? e->upper_writes : 0);
+	SET(shadow_fills, tables ? fills : 0);
+	SET(shadow_table_writes, tables ? e->upper_writes + (brute ? e->leaf_writes : 0) : 0);
+	SET(shadow_tables_located, 0);
+	SET(shadow_remote_flushes, 0);
 	SET(shadow_unsyncs, shadow ? e->unsyncs : 0);
 	SET(shadow_syncs, shadow ? e->syncs : 0);
-	SET(shadow_reflected, shadow ? e->faults : 0);
-	SET(shadow_pages, shadow ? SHADOW_PAGES : 0);
+	SET(shadow_reflected, tables ? e->faults : 0);
+	SET(shadow_pages, tables ? SHADOW_PAGES : 0);
 	SET(ept_fills, touched);
 #undef SET
-	set(inputs, POLICY_INPUT_guest_page_faults, e->faults, events, !shadow);
-	set(inputs, POLICY_INPUT_guest_cr3_loads, e->cr3_loads, events, !shadow);
-	set(inputs, POLICY_INPUT_guest_invlpgs, e->invlpgs, events, !shadow);
+	set(inputs, POLICY_INPUT_shadow_table_reads, e->reads, brute, false);
+	set(inputs, POLICY_INPUT_guest_page_faults, e->faults, events, !tables);
+	set(inputs, POLICY_INPUT_guest_cr3_loads, e->cr3_loads, events, !tables);
+	set(inputs, POLICY_INPUT_guest_invlpgs, e->invlpgs, events, !tables);
 	set(inputs, POLICY_INPUT_guest_table_writes, e->leaf_writes + e->upper_writes, writes,
-	    true);
-	set(inputs, POLICY_INPUT_guest_table_writes_upper, e->upper_writes, writes, true);
+	    !brute);
+	set(inputs, POLICY_INPUT_guest_table_writes_upper, e->upper_writes, writes && !brute, true);
 }
 
 /* Working sets whose second step is in place. */
@@ -171,7 +183,7 @@ static enum umbra_mode decide(const struct sim *sim, enum umbra_mode mode, struc
 	result->switches++;
 	result->rollbacks += d->action == POLICY_ROLLBACK;
 	result->cycles += sim->hardware.switch_pause;
-	if (mode == UMBRA_MODE_SHADOW)
+	if (mode != UMBRA_MODE_EPT)
 		result->cycles += SHADOW_PAGES * sim->hardware.shadow_teardown;
 	return d->target;
 }
@@ -183,7 +195,7 @@ struct sim_result sim_run(const struct sim *sim, enum umbra_mode mode, struct po
 {
 	const struct umbra_cost *c = &sim->hardware;
 	struct sim_result result = {0};
-	struct filled shadow = {0}, ept = {0};
+	struct filled tables = {0}, ept = {0};
 	struct sums s = {0};
 
 	for (unsigned int i = 0; i < sim->nr_phases; i++) {
@@ -195,14 +207,14 @@ struct sim_result sim_run(const struct sim *sim, enum umbra_mode mode, struct po
 			double room = SIM_INTERVAL - s.cycles;
 			enum umbra_mode next = mode;
 
-			if (mode == UMBRA_MODE_SHADOW)
-				refill += fill(&shadow, w, c->exit + c->shadow_fill);
+			if (mode != UMBRA_MODE_EPT)
+				refill += fill(&tables, w, c->exit + c->shadow_fill);
 			else
 				refill += fill(&ept, w, c->exit + c->ept_violation);
 			if (refill >= 1) {
 				n = fmin(refill, room);
 				refill -= n;
-				*(mode == UMBRA_MODE_SHADOW ? &s.refill : &s.first_touches) += n;
+				*(mode == UMBRA_MODE_EPT ? &s.first_touches : &s.refill) += n;
 				s.cycles += n;
 			} else {
 				n = fmin(left, room / sim_cpi(c, mode, w));
@@ -217,7 +229,7 @@ struct sim_result sim_run(const struct sim *sim, enum umbra_mode mode, struct po
 				next = decide(sim, mode, policy, &s, &result, watch, context);
 			if (next != mode) {
 				mode = next;
-				shadow.nr = 0;
+				tables.nr = 0;
 				refill = 0;
 			}
 			memset(&s, 0, sizeof(s));

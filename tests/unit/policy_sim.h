@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest reduced to its rates, for tests of the policy alone: phases of work whose cost in shadow
- * and in ept follows from a cost table, with intervals of a fixed number of cycles.
+ * A guest reduced to its rates, for tests of the policy alone: phases of work whose cost in brute,
+ * shadow and ept follows from a cost table, with intervals of a fixed number of cycles.
  */
 #ifndef TESTS_UNIT_POLICY_SIM_H
 #define TESTS_UNIT_POLICY_SIM_H
@@ -19,10 +19,11 @@ struct sim_work {
 	double cold;   /* walks without a walk cache's help: three references more */
 	double nested; /* references to EPT tables for each walk in ept */
 	double cr3_loads, invlpgs, faults, leaf_writes, upper_writes;
-	double fills; /* in shadow, beside first touches */
+	double reads; /* of tables; they exit in brute */
+	double fills; /* in shadow and brute, beside first touches */
 	double unsyncs, syncs;
-	double hidden; /* exits in shadow that no input tells of while ept is on */
-	double pages;  /* to fill after a switch to shadow */
+	double hidden; /* exits in shadow and brute that no input tells of while ept is on */
+	double pages;  /* to fill after a switch to shadow or brute */
 };
 
 struct sim_phase {

@@ -123,6 +123,9 @@ static void workers_decision_is_checked(void **state)
 	decision->target = -1;
 	assert_int_equal(message_check(&message), -EBADMSG);
 	message = make_decision();
+	decision->rival = -1;
+	assert_int_equal(message_check(&message), -EBADMSG);
+	message = make_decision();
 	decision->advantage = NAN;
 	assert_int_equal(message_check(&message), -EBADMSG);
 	message = make_decision();

@@ -199,6 +199,8 @@ static void a_mistake_is_not_repeated_over_and_over(void **state)
 		for (unsigned int i = 0; i < journal->nr; i++) {
 			const struct policy_decision *d = &journal->records[i];
 
+			/* What shadow turned out to cost there is held against brute too. */
+			assert_int_not_equal(d->target, UMBRA_MODE_BRUTE);
 			if (d->action != POLICY_SWITCH || d->target != UMBRA_MODE_SHADOW)
 				continue;
 			if (last) {
@@ -363,6 +365,122 @@ static void an_interval_without_instructions_decides_nothing(void **state)
 	policy_destroy(policy);
 }
 
+/* --- three modes -------------------------------------------------------------------------- */
+
+/* TLB-bound, with a new address space and one entry of it changed now and then. */
+static const struct sim_work spaces = {
+	.walks = 0.08,
+	.nested = 1.2,
+	.cr3_loads = 1e-6,
+	.leaf_writes = 2e-6,
+	.reads = 6e-6,
+	.fills = 2e-6,
+	.unsyncs = 2e-6,
+	.syncs = 2e-6,
+	.pages = 4096,
+};
+
+/* Runs @work from @mode where comparing a table costs @sync; the policy knows. */
+static struct journal *run_with_sync(const struct sim_work *work, double sync, enum umbra_mode mode,
+				     struct sim_result *ret_result)
+{
+	struct sim_phase phase = {work, 60 * SIM_INTERVAL /
+						sim_cpi(&umbra_cost_default, UMBRA_MODE_EPT, work)};
+	struct sim sim = {umbra_cost_default, false, &phase, 1};
+	struct journal *journal = calloc(1, sizeof(*journal));
+	struct policy *policy;
+
+	assert_non_null(journal);
+	sim.hardware.shadow_sync = sync;
+	assert_int_equal(policy_create(&sim.hardware, POLICY_AUTO, &policy), 0);
+	*ret_result = sim_run(&sim, mode, policy, keep, journal);
+	policy_destroy(policy);
+	return journal;
+}
+
+static void every_decision_has_the_costs_of_all_three_modes(void **state)
+{
+	static const struct sim_work *const works[] = {&sim_tlb_bound, &sim_table_bound, &spaces};
+
+	for (size_t i = 0; i < NR(works); i++) {
+		for (enum umbra_mode mode = UMBRA_MODE_BRUTE; mode < UMBRA_MODE_COUNT; mode++) {
+			struct sim_result result;
+			struct journal *journal = run_with_sync(works[i], 700, mode, &result);
+
+			for (unsigned int k = 0; k < journal->nr; k++) {
+				const struct policy_decision *d = &journal->records[k];
+
+				assert_false(d->cost[UMBRA_MODE_BARE].known);
+				assert_true(d->cost[UMBRA_MODE_BRUTE].known);
+				assert_true(d->cost[UMBRA_MODE_SHADOW].known);
+				assert_true(d->cost[UMBRA_MODE_EPT].known);
+				assert_true(d->rival != d->mode && d->rival != UMBRA_MODE_BARE);
+				if (d->action != POLICY_STAY)
+					assert_int_equal(d->target, d->rival);
+			}
+			free(journal);
+		}
+	}
+}
+
+/* Nothing distinguishes them then: shadow is the one that has less to lose. */
+static void shadow_is_preferred_to_brute_where_tables_do_not_change(void **state)
+{
+	struct sim_result result;
+	struct journal *journal = run_with_sync(&sim_tlb_bound, 700, UMBRA_MODE_EPT, &result);
+	const struct policy_decision *d = first(journal, POLICY_SWITCH);
+
+	assert_non_null(d);
+	assert_true(d->cost[UMBRA_MODE_BRUTE].cycles == d->cost[UMBRA_MODE_SHADOW].cycles);
+	assert_int_equal(d->target, UMBRA_MODE_SHADOW);
+	assert_int_equal(result.switches, 1);
+	free(journal);
+}
+
+static void brute_is_left_where_tables_change(void **state)
+{
+	struct sim_result result;
+	struct journal *journal = run_with_sync(&sim_table_bound, 700, UMBRA_MODE_BRUTE, &result);
+	const struct policy_decision *d = first(journal, POLICY_SWITCH);
+
+	assert_non_null(d);
+	assert_int_equal(d->target, UMBRA_MODE_EPT);
+	assert_int_equal(result.mode, UMBRA_MODE_EPT);
+	free(journal);
+}
+
+/*
+ * Where comparing a table costs ever more, brute, which compares none, becomes cheaper than shadow.
+ * It is chosen when that is beyond the uncertainty of its estimate, and not before.
+ */
+static void brute_is_chosen_only_when_it_is_cheaper_beyond_doubt(void **state)
+{
+	bool doubted = false, chosen = false;
+
+	for (double sync = 1000; sync < 400000; sync *= 1.25) {
+		struct sim_result result;
+		struct journal *journal = run_with_sync(&spaces, sync, UMBRA_MODE_EPT, &result);
+		const struct policy_decision *d = first(journal, POLICY_SWITCH);
+		const struct policy_cost *brute, *shadow;
+
+		assert_non_null(d);
+		brute = &d->cost[UMBRA_MODE_BRUTE];
+		shadow = &d->cost[UMBRA_MODE_SHADOW];
+		assert_true(brute->uncertainty > 0);
+		if (brute->cycles + brute->uncertainty < shadow->cycles) {
+			assert_int_equal(d->target, UMBRA_MODE_BRUTE);
+			assert_int_equal(result.mode, UMBRA_MODE_BRUTE);
+			chosen = true;
+		} else {
+			assert_int_equal(d->target, UMBRA_MODE_SHADOW);
+			doubted |= brute->cycles < shadow->cycles;
+		}
+		free(journal);
+	}
+	assert_true(doubted);
+	assert_true(chosen);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +495,10 @@ int main(void)
 		cmocka_unit_test(a_rollback_is_not_on_trial),
 		cmocka_unit_test(a_mode_changed_by_somebody_else_starts_the_count_over),
 		cmocka_unit_test(an_interval_without_instructions_decides_nothing),
+		cmocka_unit_test(every_decision_has_the_costs_of_all_three_modes),
+		cmocka_unit_test(shadow_is_preferred_to_brute_where_tables_do_not_change),
+		cmocka_unit_test(brute_is_left_where_tables_change),
+		cmocka_unit_test(brute_is_chosen_only_when_it_is_cheaper_beyond_doubt),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
