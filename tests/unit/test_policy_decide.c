@@ -398,6 +398,40 @@ static struct journal *run_with_sync(const struct sim_work *work, double sync, e
 	return journal;
 }
 
+/* Whatever is counted, known or not, and whoever switches: numbers, and a mode that exists. */
+static void any_inputs_give_a_decision(void **state)
+{
+	enum umbra_mode mode = UMBRA_MODE_EPT;
+	struct policy *policy;
+	uint64_t x = 1;
+
+	assert_int_equal(policy_create(NULL, POLICY_AUTO, &policy), 0);
+	for (int round = 1; round < 20000; round++) {
+		struct policy_input in[POLICY_INPUT_COUNT] = {0};
+		const struct policy_decision *d;
+
+		for (int i = 0; i < POLICY_INPUT_COUNT; i++) {
+			x = x * 6364136223846793005 + 1442695040888963407;
+			in[i].known = x >> 61;
+			/* Of all magnitudes, 0 too. */
+			in[i].value = in[i].known ? (x >> 20) % (1ull << (x >> 55) % 40) : 0;
+		}
+		d = policy_decide(policy, round, round, mode, in);
+		assert_non_null(policy_reason_find(d->reason));
+		assert_true(isfinite(d->threshold) && isfinite(d->advantage) &&
+			    isfinite(d->switch_cost));
+		for (int i = 0; i < UMBRA_MODE_COUNT; i++) {
+			assert_true(isfinite(d->cost[i].cycles) && d->cost[i].cycles >= 0);
+			assert_true(isfinite(d->cost[i].uncertainty));
+			assert_true(d->cost[i].uncertainty >= 0);
+		}
+		assert_true(d->target > UMBRA_MODE_BARE && d->target < UMBRA_MODE_COUNT);
+		assert_true((d->action == POLICY_STAY) == (d->target == mode));
+		mode = x >> 60 ? d->target : UMBRA_MODE_BRUTE + (x >> 32) % 3;
+	}
+	policy_destroy(policy);
+}
+
 static void every_decision_has_the_costs_of_all_three_modes(void **state)
 {
 	static const struct sim_work *const works[] = {&sim_tlb_bound, &sim_table_bound, &spaces};
@@ -495,6 +529,7 @@ int main(void)
 		cmocka_unit_test(a_rollback_is_not_on_trial),
 		cmocka_unit_test(a_mode_changed_by_somebody_else_starts_the_count_over),
 		cmocka_unit_test(an_interval_without_instructions_decides_nothing),
+		cmocka_unit_test(any_inputs_give_a_decision),
 		cmocka_unit_test(every_decision_has_the_costs_of_all_three_modes),
 		cmocka_unit_test(shadow_is_preferred_to_brute_where_tables_do_not_change),
 		cmocka_unit_test(brute_is_left_where_tables_change),
