@@ -26,6 +26,7 @@ static void print_decision(const json_t *decision)
 
 	printf("%6.0f %14.0f %-7s", api_number(decision, "id"), api_number(decision, "time"),
 	       api_text(decision, "mode"));
+	print_cost(costs, "brute");
 	print_cost(costs, "shadow");
 	print_cost(costs, "ept");
 	printf(" %14.0f %14.0f  %-8s %-7s %-12s", api_number(decision, "advantage"),
@@ -58,9 +59,9 @@ int client_decisions(int argc, char **argv)
 	status = api_ask(&options, path, options.words[0], NULL, &answer);
 	if (status || !answer)
 		return status;
-	printf("%6s %14s %-7s %14s %14s %14s %14s  %-8s %-7s %-12s %s\n", "ID", "TIME", "MODE",
-	       "SHADOW CYCLES", "EPT CYCLES", "ADVANTAGE", "THRESHOLD", "ACTION", "TARGET",
-	       "REASON", "CYCLES/INS BEFORE -> AFTER");
+	printf("%6s %14s %-7s %14s %14s %14s %14s %14s  %-8s %-7s %-12s %s\n", "ID", "TIME", "MODE",
+	       "BRUTE CYCLES", "SHADOW CYCLES", "EPT CYCLES", "ADVANTAGE", "THRESHOLD", "ACTION",
+	       "TARGET", "REASON", "CYCLES/INS BEFORE -> AFTER");
 	json_array_foreach(json_object_get(answer, "decisions"), i, decision)
 		print_decision(decision);
 	json_decref(answer);

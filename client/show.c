@@ -27,6 +27,8 @@ static void print_values(const json_t *object, const char *prefix)
 			       json_integer_value(value));
 		else if (json_is_string(value))
 			printf("%-36s %20s\n", name, json_string_value(value));
+		else if (json_is_boolean(value))
+			printf("%-36s %20s\n", name, json_is_true(value) ? "yes" : "no");
 	}
 }
 

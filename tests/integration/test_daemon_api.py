@@ -222,7 +222,11 @@ def client_shows_what_the_api_says():
     assert json.loads(umbrad.umbra("guests", "--json").stdout)["guests"]
     assert json.loads(umbrad.umbra("show", "--json", "gups").stdout)["id"] == "gups"
     assert "walks.cycles" in umbrad.umbra("show", "gups").stdout
-    assert "THRESHOLD" in umbrad.umbra("decisions", "--limit", "1", "gups").stdout
+    shown = umbrad.umbra("show", "amd").stdout.splitlines()
+    assert ["costs.calibrated", "no"] in [line.split() for line in shown]
+    assert ["costs.figures.exit.cycles", "40000"] in [line.split() for line in shown]
+    table = umbrad.umbra("decisions", "--limit", "1", "gups").stdout
+    assert all(f"{mode} CYCLES" in table for mode in ("BRUTE", "SHADOW", "EPT"))
     assert "mode shadow, policy pinned" in umbrad.umbra("mode", "gups", "shadow").stdout
     assert "policy auto" in umbrad.umbra("mode", "gups", "auto").stdout
     for words, status in ((("show",), 64), (("show", "gups", "bare"), 64), (("show", "nobody"), 66),
