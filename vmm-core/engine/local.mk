@@ -8,3 +8,9 @@ check_PROGRAMS += tests/unit/test_engine_turn
 TESTS += tests/unit/test_engine_turn
 tests_unit_test_engine_turn_SOURCES = tests/unit/test_engine_turn.c
 tests_unit_test_engine_turn_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/test_engine_boundaries
+TESTS += tests/unit/test_engine_boundaries
+tests_unit_test_engine_boundaries_SOURCES = tests/unit/test_engine_boundaries.c \
+	tests/unit/boundary_fixture.c tests/unit/boundary_fixture.h
+tests_unit_test_engine_boundaries_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_unit_test_engine_boundaries_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
