@@ -15,7 +15,7 @@
 
 #define NR_STEPS   60000
 #define COMPARE    5000 /* steps between two comparisons of all memory */
-#define SEEDS      6
+#define SEEDS      4
 #define SEEDS_FULL 100
 
 /* Behind INVPCID's four types. */
@@ -278,6 +278,30 @@ static void grow(struct run *run)
 	}
 }
 
+/* One instruction that writes several entries: of one table, in two pages, or of many. */
+static void write_several(struct run *run)
+{
+	struct law_cpu *cpu = any_cpu(run);
+	unsigned page = below(run, LAW_PAGES), pages = 2 + below(run, chance(run, 80) ? 2 : 8);
+
+	law_attend(&run->law, cpu);
+	run->law.executing = true;
+	for (unsigned i = 0; i < pages; i++) {
+		uint64_t gpa, old;
+
+		/* The next one, mostly; its level too. */
+		page = chance(run, 60) ? (page + 1) % LAW_PAGES : below(run, LAW_PAGES);
+		if (find_entry(run, cpu, page, 1 + below(run, top_level(cpu)), &gpa, &old))
+			law_write(&run->law, cpu, gpa,
+				  old ^ (chance(run, 20) ? PTE_P : PTE_W | PTE_A), width_of(cpu),
+				  false);
+	}
+	run->law.executing = false;
+	law_attend(&run->law, cpu);
+	shoot_down(run, page, false);
+	run->changed = page;
+}
+
 /* PAE: one of a root's four, sometimes with reserved bits; what counts is the next load. */
 static void change_pdpte(struct run *run)
 {
@@ -474,7 +498,7 @@ static const struct {
 } steps[] = {
 	{90, change_leaf}, {8, change_upper},    {30, widen},        {90, grow},
 	{5, change_pdpte}, {10, change_control}, {25, load_cr3},     {25, invalidate_any},
-	{20, read_table},  {6, switch_mode},     {0, change_format},
+	{20, read_table},  {6, switch_mode},     {4, write_several}, {0, change_format},
 };
 
 static void step(struct run *run)
