@@ -24,7 +24,7 @@ tests_unit_test_paging_pcid_SOURCES = tests/unit/test_paging_pcid.c $(paging_tes
 tests_unit_test_paging_pcid_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_pcid_LDADD = $(paging_test_ldadd)
 tests_unit_test_paging_law_SOURCES = tests/unit/test_paging_law.c tests/unit/law_control.c \
-	tests/unit/law_world.c tests/unit/law_world.h $(paging_test_sources)
+	tests/unit/law_lists.c tests/unit/law_world.c tests/unit/law_world.h $(paging_test_sources)
 tests_unit_test_paging_law_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_law_LDADD = $(paging_test_ldadd)
 tests_unit_test_paging_mmio_SOURCES = tests/unit/test_paging_mmio.c $(paging_test_sources)

@@ -132,6 +132,9 @@ bool law_access_loosely(struct law *law, struct law_cpu *cpu, unsigned page,
 /* What the page's translation by @cpu may be. */
 bool law_is_stale(const struct law_cpu *cpu, unsigned page);
 
+/* law_lists.c: the reverse maps and parents of all shadow pages. */
+void law_check_lists(const struct shadow *shadow);
+
 /* law_control.c: what a guest does to registers and TLBs. False: refused by #GP, as it must be. */
 bool law_load_cr3(struct law *law, struct law_cpu *cpu, unsigned root, unsigned pcid, bool keep);
 bool law_change_registers(struct law *law, struct law_cpu *cpu,
