@@ -27,7 +27,7 @@ static uint64_t rounds = 48, pages = 4096, updates = 65536, seed = 1;
 
 static const struct parameter parameters[] = {
 	{"rounds", &rounds, 0, UINT64_MAX},
-	{"pages", &pages, 1, 262144},
+	{"pages", &pages, 1, 524288},
 	{"updates", &updates, 1, UINT64_MAX},
 	{"seed", &seed, 0, UINT64_MAX},
 	{NULL, NULL, 0, 0},

@@ -18,7 +18,7 @@ static uint64_t rounds = 48, pages = 4096, stride = 64, seed = 1;
 
 static const struct parameter parameters[] = {
 	{"rounds", &rounds, 0, UINT64_MAX},
-	{"pages", &pages, 1, 262144},
+	{"pages", &pages, 1, 524288},
 	{"stride", &stride, 8, PAGE_SIZE},
 	{"seed", &seed, 0, UINT64_MAX},
 	{NULL, NULL, 0, 0},

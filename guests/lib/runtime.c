@@ -25,7 +25,7 @@
 
 /* Loaders may put boot information right behind the image. */
 #define HEAP_START         0x400000ul
-#define HEAP_LIMIT         0x40000000ul /* of what is mapped to itself */
+#define HEAP_LIMIT         0x80000000ul /* of what is mapped to itself */
 
 #define KERNEL_CS          0x08
 #define IDT_INTERRUPT_GATE 0x8e00u

@@ -56,7 +56,7 @@ uint64_t page_alloc(void);
 /* @n pages that follow each other; the first. */
 uint64_t pages_alloc(uint64_t n);
 
-/* Memory is mapped to itself below 1 GiB. */
+/* Memory is mapped to itself below 2 GiB. */
 static inline void *at(uint64_t physical)
 {
 	return (void *)physical;

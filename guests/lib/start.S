@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * From the multiboot entry (32-bit protected mode, no paging) to 64-bit mode, with the first GiB
- * mapped to itself by 2M pages; the same for further processors, from the real mode in which a SIPI
- * starts them; then the entry points of exceptions and interrupts.
+ * From the multiboot entry (32-bit protected mode, no paging) to 64-bit mode, with the first 2 GiB
+ * mapped to themselves by 2M pages; the same for further processors, from the real mode in which a
+ * SIPI starts them; then the entry points of exceptions and interrupts.
  */
 
 #define MULTIBOOT_MAGIC 0x1badb002
@@ -26,6 +26,7 @@
 #define NR_STUBS 64
 #define STACK_SIZE 16384
 #define MAX_CPUS 8
+#define NR_DIRECTORIES 2 /* of boot tables, a GiB each */
 
 	.section .multiboot, "a"
 	.balign 4
@@ -44,10 +45,11 @@ _start:
 	movl %ebx, boot_info
 
 	movl $(pdpt + PTE_P + PTE_W), boot_pml4
-	movl $(directory + PTE_P + PTE_W), pdpt
-	movl $directory, %edi
+	movl $(directories + PTE_P + PTE_W), pdpt
+	movl $(directories + 4096 + PTE_P + PTE_W), pdpt + 8
+	movl $directories, %edi
 	movl $(PTE_P + PTE_W + PTE_PS), %eax
-	movl $512, %ecx
+	movl $(NR_DIRECTORIES * 512), %ecx
 1:	movl %eax, (%edi)
 	addl $0x200000, %eax
 	addl $8, %edi
@@ -212,8 +214,8 @@ boot_pml4:
 	.skip 4096
 pdpt:
 	.skip 4096
-directory:
-	.skip 4096
+directories:
+	.skip 4096 * NR_DIRECTORIES
 /* One after the other, each aligned to its size: processor_number() finds its own that way. */
 	.balign STACK_SIZE
 	.globl stacks
