@@ -230,8 +230,10 @@ void brute_relocate(struct shadow *shadow)
 	locate(shadow);
 }
 
-static void destroy(struct brute *brute)
+void brute_destroy(struct brute *brute)
 {
+	if (!brute)
+		return;
 	for (enum shape shape = 0; shape < SHAPE_COUNT; shape++)
 		free(brute->references[shape]);
 	free(brute->shapes);
@@ -253,19 +255,24 @@ static struct brute *create(uint64_t pages)
 	}
 	if (!failed)
 		return brute;
-	destroy(brute);
+	brute_destroy(brute);
 	return NULL;
 }
 
 static int enter(struct vmm *vmm)
 {
 	int error = shadow_create(vmm);
-	struct brute *brute = error ? NULL : create(vmm->memory->size / PAGE_SIZE);
+	struct shadow *shadow = vmm->shadow;
 
-	if (!brute)
+	if (error)
+		return error;
+	if (!shadow->idle_brute)
+		shadow->idle_brute = create(vmm->memory->size / PAGE_SIZE);
+	if (!shadow->idle_brute)
 		return -ENOMEM;
-	vmm->shadow->brute = brute;
-	locate(vmm->shadow);
+	shadow->brute = shadow->idle_brute;
+	shadow->idle_brute = NULL;
+	locate(shadow);
 	return shadow_enter(vmm);
 }
 
@@ -280,7 +287,9 @@ static uint64_t leave(struct vmm *vmm)
 		for (unsigned k = 0; k < roots->count; k++)
 			unrefer(shadow, roots->table[k].shape, roots->table[k].gfn);
 	}
-	destroy(shadow->brute);
+	/* No page is a table now. To map and touch all this anew would be most of the next pause.
+	 */
+	shadow->idle_brute = shadow->brute;
 	shadow->brute = NULL;
 	return dropped;
 }

@@ -105,6 +105,7 @@ struct shadow {
 	uint64_t leaf_reserved[FORMAT_5_LEVEL + 1]
 			      [2]; /* [format][nxe]: of guest entries of level 1 */
 	struct brute *brute;       /* mode brute is on: which guest pages are tables. NULL */
+	struct brute *idle_brute;  /* the same while another mode is on: there are none */
 };
 
 /* --- shadow_page.c ---------------------------------------------------------------------------- */
@@ -213,5 +214,7 @@ void brute_table_written(struct shadow *shadow, uint64_t gfn, const void *before
 			 const void *after);
 /* Finds all tables anew. */
 void brute_relocate(struct shadow *shadow);
+/* @brute may be NULL. */
+void brute_destroy(struct brute *brute);
 
 #endif

@@ -94,6 +94,8 @@ void shadow_destroy(struct shadow *shadow)
 		free(shadow->large_rmap[size]);
 		free(shadow->inside[size]);
 	}
+	brute_destroy(shadow->brute);
+	brute_destroy(shadow->idle_brute);
 	free(shadow->unsync.ref);
 	free(shadow->long_lists.ref);
 	free(shadow->page);

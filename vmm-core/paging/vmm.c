@@ -119,7 +119,7 @@ int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64
 	       struct umbra_error *ret_error)
 {
 	struct hw *hw = vmm->hw[0];
-	uint64_t start = now_ns(), cycles;
+	uint64_t start = now_ns(), teardown, cycles;
 	enum umbra_mode from = vmm->mode;
 	uint64_t zapped;
 	uint32_t tables;
@@ -136,6 +136,7 @@ int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64
 	for (unsigned i = 0; i < vmm->nr_hw; i++)
 		on_attend(vmm, vmm->hw[i]);
 	zapped = vmm->ops->leave(vmm);
+	teardown = now_ns() - start;
 	tables = vmm->memory->tables;
 	vmm->mode = to;
 	vmm->ops = mode_table[to];
@@ -158,6 +159,7 @@ int vmm_switch(struct vmm *vmm, enum umbra_mode to, uint64_t instruction, uint64
 		.zapped = zapped,
 		.built = vmm->memory->tables - tables,
 		.pause_ns = now_ns() - start,
+		.teardown_ns = teardown,
 	};
 	return 0;
 }

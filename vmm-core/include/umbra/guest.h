@@ -118,6 +118,7 @@ struct umbra_switch {
 	uint64_t time;        /* guest time */
 	enum umbra_mode from, to;
 	uint64_t pause_ns;     /* wall time in which the guest stood still */
+	uint64_t teardown_ns;  /* of that, until the tables of the mode before were gone */
 	uint64_t zapped;       /* shadow pages dropped */
 	uint64_t built;        /* tables of the mode after that were built at once */
 	uint64_t refill_fills; /* fills it caused so far; grows until the next switch */
