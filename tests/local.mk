@@ -3,6 +3,7 @@ PAGING_TESTS = \
 	tests/unit/test_memory_frames \
 	tests/unit/test_paging_ept \
 	tests/unit/test_paging_law \
+	tests/unit/test_paging_limit \
 	tests/unit/test_paging_mmio \
 	tests/unit/test_paging_pcid \
 	tests/unit/test_paging_shadow \
@@ -27,6 +28,9 @@ tests_unit_test_paging_law_SOURCES = tests/unit/test_paging_law.c tests/unit/law
 	tests/unit/law_lists.c tests/unit/law_world.c tests/unit/law_world.h $(paging_test_sources)
 tests_unit_test_paging_law_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_law_LDADD = $(paging_test_ldadd)
+tests_unit_test_paging_limit_SOURCES = tests/unit/test_paging_limit.c $(paging_test_sources)
+tests_unit_test_paging_limit_CPPFLAGS = $(paging_test_cppflags)
+tests_unit_test_paging_limit_LDADD = $(paging_test_ldadd)
 tests_unit_test_paging_mmio_SOURCES = tests/unit/test_paging_mmio.c $(paging_test_sources)
 tests_unit_test_paging_mmio_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_mmio_LDADD = $(paging_test_ldadd)

@@ -11,59 +11,6 @@ static const struct umbra_counters *counters(const struct box *box)
 	return &hw_public(box->hw)->counters;
 }
 
-static void address_spaces_beyond_the_limit_start_again(void **state)
-{
-	const uint64_t first = 900, spaces = 1100, window = 511 * 8;
-	uint64_t limit;
-	struct box box;
-
-	box_create(&box, UMBRA_MODE_SHADOW);
-	limit = box.memory.max_tables;
-	for (uint64_t i = 0; i < spaces; i++)
-		box_put(&box, (first + i) * PAGE_SIZE + window,
-			box_get(&box, box.regs.cr3 + window));
-	for (int round = 0; round < 3; round++) {
-		for (uint64_t i = 0; i < spaces; i++) {
-			struct outcome outcome;
-
-			assert_int_equal(hw_load_cr3(box.hw, (first + i) * PAGE_SIZE, false), 0);
-			outcome = box_access(&box, WINDOW + DATA + i * 8, HW_READ, false);
-			assert_false(outcome.fault);
-			assert_int_equal(outcome.gpa, DATA + i * 8);
-			assert_true(box.memory.tables <= limit);
-			assert_true(counters(&box)->shadow_pages[0] <= box.vmm->shadow->max_pages);
-		}
-	}
-	/* More spaces than shadow pages: no root can have stayed from one round to the next. */
-	assert_true(spaces > box.vmm->shadow->max_pages);
-	assert_true(counters(&box)->shadow_fills[0] > box.vmm->shadow->max_pages);
-	box_destroy(&box);
-}
-
-static void a_thousand_switches_leave_nothing_behind(void **state)
-{
-	uint32_t tables, order;
-	struct box box;
-
-	box_create(&box, UMBRA_MODE_EPT);
-	for (int i = 0; i < 1000; i++) {
-		assert_int_equal(
-			vmm_switch(box.vmm, i % 2 ? UMBRA_MODE_EPT : UMBRA_MODE_SHADOW, 0, 0, NULL),
-			0);
-		for (uint64_t page = 0; page < 64; page++)
-			box_access(&box, WINDOW + DATA + page * PAGE_SIZE, HW_WRITE, false);
-		if (i == 1) {
-			tables = box.memory.tables;
-			order = box.vmm->shadow->rmap[DATA / PAGE_SIZE].order;
-		}
-	}
-	assert_int_equal(box.memory.tables, tables);
-	assert_int_equal(box.vmm->shadow->rmap[DATA / PAGE_SIZE].order, order);
-	assert_int_equal(box.vmm->shadow->nr_pages, 0);
-	assert_int_equal(counters(&box)->switches[0], 1000);
-	box_destroy(&box);
-}
-
 static void leaf_tables_go_out_of_sync_once_and_upper_ones_never(void **state)
 {
 	const uint64_t gva = 0x10000000000ull;
@@ -161,8 +108,6 @@ static void without_paging_nothing_is_a_user_page(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(address_spaces_beyond_the_limit_start_again),
-		cmocka_unit_test(a_thousand_switches_leave_nothing_behind),
 		cmocka_unit_test(leaf_tables_go_out_of_sync_once_and_upper_ones_never),
 		cmocka_unit_test(tables_written_over_and_over_are_tables_no_more),
 		cmocka_unit_test(with_wp_clear_a_supervisor_writes_what_a_user_may_only_read),
