@@ -13,6 +13,8 @@ umbra_SOURCES = \
 umbra_SOURCES += \
 	client/compare.c \
 	client/explain.c \
+	client/explanation.c \
+	client/explanation.h \
 	client/options.c \
 	client/options.h \
 	client/report.c \

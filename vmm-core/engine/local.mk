@@ -1,6 +1,8 @@
 libvmmcore_a_SOURCES += \
 	vmm-core/engine/explain.c \
 	vmm-core/engine/guest.h \
+	vmm-core/engine/own_entry.c \
+	vmm-core/engine/own_entry.h \
 	vmm-core/engine/soft.c \
 	vmm-core/engine/turn.c
 

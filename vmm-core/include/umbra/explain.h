@@ -45,29 +45,72 @@ struct umbra_step {
 
 enum umbra_explain_access { UMBRA_EXPLAIN_READ, UMBRA_EXPLAIN_WRITE, UMBRA_EXPLAIN_EXECUTE };
 
-struct umbra_explanation {
-	struct umbra_step *steps;
-	size_t nr_steps;
+/* The steps of one access. */
+struct umbra_steps {
+	struct umbra_step *step;
+	size_t nr;
 	uint64_t references; /* of the hardware's walks, A/D writes not counted */
 	uint64_t exits;
 	uint64_t cycles; /* of all walks and exits, by the guest's cost table */
+};
+
+/* An entry at which a walk ends. */
+struct umbra_leaf {
+	struct umbra_step step; /* its place and value */
+	uint64_t maps;          /* the page that it maps; UINT64_MAX: none */
+};
+
+/* Whether the guest can read its own entry for the address. */
+enum umbra_read_back_state {
+	UMBRA_READ_BACK_NO_TABLES, /* it does not page: there is no entry */
+	UMBRA_READ_BACK_UNMAPPED,  /* its tables map no address to the one that holds the entry */
+	UMBRA_READ_BACK_FAULT,     /* they do, but the read does not get there */
+	UMBRA_READ_BACK_DONE,
+};
+
+/* What the guest wrote (B), beside what the hardware uses in its place (C). */
+struct umbra_read_back {
+	enum umbra_read_back_state state;
+	/*
+	 * The guest's entry at which a walk of the address ends, as it stands in the guest's
+	 * memory after the access; it maps a GPA. Not with NO_TABLES.
+	 */
+	struct umbra_leaf leaf;
+	uint64_t gva;  /* by which the guest reads the entry (FAULT, DONE): the lowest one */
+	uint64_t seen; /* DONE: what it got */
+	struct umbra_steps steps; /* of the read (FAULT, DONE) */
+};
+
+struct umbra_explanation {
+	struct umbra_steps steps;
 	bool translated; /* false: the guest gets a page fault */
 	uint64_t hpa;
+	/*
+	 * The entries at which the hardware's last walk ended, as they are after the access: one of
+	 * the tables that its CR3 points at (none when they are those of a guest that does not
+	 * page), then, with EPT, the one that maps the guest's page. What the first maps is a GPA
+	 * with EPT, else an HPA.
+	 */
+	struct umbra_leaf hardware[2];
+	unsigned nr_hardware;
+	struct umbra_read_back read_back;
 };
 
 /*
  * Performs one supervisor or user access (as CPL is now) to @gva with empty TLB and walk caches.
- * The second step is in place, unless @first_touch empties it too. The guest must not be running.
- * The caller frees the result with umbra_explanation_free(). 0; -EINVAL: @gva is not canonical (SDM
- * 1 3.3.7.1); -ENOMEM.
+ * The second step is in place, unless @first_touch empties it too. Then the guest's supervisor
+ * reads the guest's own entry for @gva, with the caches as the access left them. The guest must not
+ * be running. The caller frees the result with umbra_explanation_free(). 0; -EINVAL: @gva is not
+ * canonical (SDM 1 3.3.7.1); -ENOMEM.
  */
 int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_explain_access access,
 			bool first_touch, struct umbra_explanation **ret_explanation,
 			struct umbra_error *ret_error);
 /*
  * Gives vCPU 0 tables made for an explanation, in the guest's last pages: 4-level or 5-level ones
- * that map @gva by one entry of size @page, and nothing else, as if used before. The guest is not
- * to run again. -EINVAL: not canonical, too little RAM; -ENOMEM.
+ * that map @gva by one entry of size @page, and themselves by one in the topmost table, and nothing
+ * else, as if used before. The guest is not to run again. -EINVAL: not canonical, too little RAM;
+ * -ENOMEM.
  */
 int umbra_guest_explain_tables(struct umbra_guest *guest, uint64_t gva, enum umbra_page_size page,
 			       unsigned levels, struct umbra_error *ret_error);
