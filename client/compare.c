@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* umbra compare: the same guest in each mode, one table. */
+#include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +12,8 @@
 #include "client/report.h"
 #include "client/session.h"
 
-#define EXITS_SHOWN 6
+#define LINES_MAX      64
+#define SWITCHES_SHOWN 8
 
 struct column {
 	struct session *session;
@@ -19,6 +22,28 @@ struct column {
 	char end[512];
 	char hash[33];
 	int status;
+};
+
+/* --- the table ---------------------------------------------------------------------------- */
+
+typedef void (*cell)(const struct column *column, uint64_t best, char text[GROUPED_SIZE]);
+
+/* A cell of its own making, or the sum of @nr counters that follow each other at @offset. */
+struct row {
+	const char *name;
+	cell cell;
+	size_t offset;
+	unsigned int nr;
+	bool optional; /* not shown where all modes have none */
+};
+
+/* All text is made before any is printed: a column is as wide as its widest cell. */
+struct table {
+	unsigned int nr_columns, nr_lines;
+	struct {
+		const char *name;
+		char text[MODE_CHOICES_MAX][GROUPED_SIZE];
+	} line[LINES_MAX];
 };
 
 static uint64_t best_cycles(const struct column *columns, unsigned int nr)
@@ -35,20 +60,13 @@ static uint64_t best_cycles(const struct column *columns, unsigned int nr)
 	return best;
 }
 
-typedef void (*cell)(const struct column *column, uint64_t best, char text[GROUPED_SIZE]);
+static void share(const struct column *column, uint64_t cycles, char text[GROUPED_SIZE])
+{
+	snprintf(text, GROUPED_SIZE, "%.1f%%", report_percent(cycles, column->counters->cycles[0]));
+}
 
 #define CELL(name)                                                                                 \
 	static void name(const struct column *column, uint64_t best, char text[GROUPED_SIZE])
-
-CELL(cell_instructions)
-{
-	report_grouped(column->counters->instructions[0], text);
-}
-
-CELL(cell_cycles)
-{
-	report_grouped(column->counters->cycles[0], text);
-}
 
 CELL(cell_ratio)
 {
@@ -57,19 +75,17 @@ CELL(cell_ratio)
 
 CELL(cell_walk_share)
 {
-	snprintf(text, GROUPED_SIZE, "%.1f%%",
-		 report_percent(column->counters->walk_cycles[0], column->counters->cycles[0]));
+	share(column, column->counters->walk_cycles[0], text);
 }
 
 CELL(cell_exit_share)
 {
-	snprintf(text, GROUPED_SIZE, "%.1f%%",
-		 report_percent(column->counters->exit_cycles[0], column->counters->cycles[0]));
+	share(column, column->counters->exit_cycles[0], text);
 }
 
-CELL(cell_walks)
+CELL(cell_refill_share)
 {
-	report_grouped(column->counters->walks[0], text);
+	share(column, column->counters->refill_cycles[0], text);
 }
 
 CELL(cell_references)
@@ -80,122 +96,263 @@ CELL(cell_references)
 	snprintf(text, GROUPED_SIZE, "%.2f", c->walks[0] ? (double)references / c->walks[0] : 0);
 }
 
-CELL(cell_exits)
-{
-	report_grouped(report_total_exits(column->counters), text);
-}
-
-CELL(cell_switches)
-{
-	report_grouped(pilot_nr_switches(session_pilot(column->session)), text);
-}
-
-CELL(cell_refill)
-{
-	snprintf(text, GROUPED_SIZE, "%.1f%%",
-		 report_percent(column->counters->refill_cycles[0], column->counters->cycles[0]));
-}
-
 CELL(cell_mode)
 {
 	snprintf(text, GROUPED_SIZE, "%s",
 		 umbra_mode_name(umbra_guest_mode(session_guest(column->session))));
 }
 
-static const struct {
-	const char *name;
-	cell cell;
-} lines[] = {
-	{"instructions", cell_instructions},
-	{"cycles", cell_cycles},
-	{"ratio to the best (bare apart)", cell_ratio},
-	{"time in walks", cell_walk_share},
-	{"time in exits", cell_exit_share},
-	{"walks", cell_walks},
-	{"references a walk", cell_references},
-	{"switches", cell_switches},
-	{"time in refills", cell_refill},
-	{"mode at the end", cell_mode},
-	{"VM exits", cell_exits},
+#define MADE(cell)   cell, 0, 0
+#define COUNT(field) NULL, offsetof(struct umbra_counters, field), 1
+#define SUM(field)                                                                                 \
+	NULL, offsetof(struct umbra_counters, field),                                              \
+		sizeof(((struct umbra_counters *)0)->field) / sizeof(uint64_t)
+#define COUNT_OF(field, at) NULL, offsetof(struct umbra_counters, field[at]), 1
+
+static const struct row rows[] = {
+	{"instructions", COUNT(instructions), false},
+	{"cycles", COUNT(cycles), false},
+	{"ratio to the best (bare apart)", MADE(cell_ratio), false},
+	{"time in walks", MADE(cell_walk_share), false},
+	{"time in exits", MADE(cell_exit_share), false},
+	{"references a walk", MADE(cell_references), false},
+	{"walks", COUNT(walks), false},
+	{"TLB misses", SUM(tlb_misses), false},
+#define UMBRA_ACCESS(name, help) {"  " #name, COUNT_OF(tlb_misses, UMBRA_ACCESS_##name), false},
+#include "umbra/counters.def"
+#undef UMBRA_ACCESS
+	{"VM exits", SUM(exits), false},
 };
 
-static void print_exits(const struct column *columns, unsigned int nr)
+/* Behind the exits by their reasons. */
+static const struct row rows_below[] = {
+	{"table reads emulated", COUNT(shadow_table_reads), false},
+	{"table writes emulated", COUNT(shadow_table_writes), false},
+	{"tables located", COUNT(shadow_tables_located), true},
+	{"shadow fills", COUNT(shadow_fills), false},
+	{"shadow tables repaired", COUNT(shadow_syncs), true},
+	{"shadow tables given up", COUNT(shadow_reclaims), true},
+	{"flushes of other vCPUs", COUNT(shadow_remote_flushes), true},
+	{"EPT fills", COUNT(ept_fills), false},
+	{"switches", COUNT(switches), false},
+	{"time in refills", MADE(cell_refill_share), false},
+	{"mode at the end", MADE(cell_mode), false},
+};
+
+#define NR_ROWS(rows) (sizeof(rows) / sizeof((rows)[0]))
+
+static void add_line(struct table *table, const struct row *row, const struct column *columns)
+{
+	uint64_t best = best_cycles(columns, table->nr_columns), all = 0;
+
+	for (unsigned int i = 0; i < table->nr_columns; i++) {
+		const char *counters = (const char *)columns[i].counters;
+		const uint64_t *counter = (const uint64_t *)(counters + row->offset);
+		char *text = table->line[table->nr_lines].text[i];
+		uint64_t count = 0;
+
+		if (row->cell) {
+			row->cell(&columns[i], best, text);
+			continue;
+		}
+		for (unsigned int n = 0; n < row->nr; n++)
+			count += counter[n];
+		report_grouped(count, text);
+		all += count;
+	}
+	table->line[table->nr_lines].name = row->name;
+	table->nr_lines += all || !row->optional;
+}
+
+static void add_exits(struct table *table, const struct column *columns)
 {
 	struct umbra_counters sum = {0};
 	enum umbra_exit_reason reasons[UMBRA_EXIT_REASON_COUNT];
 	unsigned int nr_reasons;
 
-	for (unsigned int i = 0; i < nr; i++) {
+	for (unsigned int i = 0; i < table->nr_columns; i++) {
 		for (int reason = 0; reason < UMBRA_EXIT_REASON_COUNT; reason++)
 			sum.exits[reason] += columns[i].counters->exits[reason];
 	}
 	nr_reasons = report_exits_by_count(&sum, reasons);
-	for (unsigned int k = 0; k < nr_reasons && k < EXITS_SHOWN; k++) {
-		printf("  %-30s", umbra_exit_reason_name(reasons[k]));
-		for (unsigned int i = 0; i < nr; i++) {
-			char text[GROUPED_SIZE];
+	for (unsigned int k = 0; k < nr_reasons; k++) {
+		static const char *const names[] = {
+#define UMBRA_EXIT_REASON(name, help) "  " #name,
+#include "umbra/counters.def"
+		};
+		const struct row row = {names[reasons[k]], COUNT_OF(exits, reasons[k]), false};
 
-			printf(" %17s",
-			       report_grouped(columns[i].counters->exits[reasons[k]], text));
-		}
-		putchar('\n');
+		add_line(table, &row, columns);
 	}
 }
 
-/* What auto did, a line a switch. */
+static void print_line(const struct table *table, const int *widths, const char *name,
+		       const char *const *text)
+{
+	printf("%-*s", widths[MODE_CHOICES_MAX], name);
+	for (unsigned int i = 0; i < table->nr_columns; i++)
+		printf("  %*s", widths[i], text[i]);
+	putchar('\n');
+}
+
+static void widen(int *width, const char *text)
+{
+	int length = (int)strlen(text);
+
+	*width = length > *width ? length : *width;
+}
+
+static void print_table(const struct column *columns, unsigned int nr)
+{
+	const char *text[MODE_CHOICES_MAX];
+	int widths[MODE_CHOICES_MAX + 1] = {0}; /* the last: of the names */
+	struct table table = {.nr_columns = nr};
+
+	for (size_t k = 0; k < NR_ROWS(rows); k++)
+		add_line(&table, &rows[k], columns);
+	add_exits(&table, columns);
+	for (size_t k = 0; k < NR_ROWS(rows_below); k++)
+		add_line(&table, &rows_below[k], columns);
+	for (unsigned int i = 0; i < nr; i++) {
+		text[i] = columns[i].name;
+		widen(&widths[i], text[i]);
+	}
+	for (unsigned int k = 0; k < table.nr_lines; k++) {
+		widen(&widths[MODE_CHOICES_MAX], table.line[k].name);
+		for (unsigned int i = 0; i < nr; i++)
+			widen(&widths[i], table.line[k].text[i]);
+	}
+	print_line(&table, widths, session_name(columns[0].session), text);
+	for (unsigned int k = 0; k < table.nr_lines; k++) {
+		for (unsigned int i = 0; i < nr; i++)
+			text[i] = table.line[k].text[i];
+		print_line(&table, widths, table.line[k].name, text);
+	}
+}
+
+/* --- in words ----------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name, *help;
+} reasons[] = {
+#define POLICY_REASON(name, help) {#name, help},
+#include "policy/reasons.def"
+#undef POLICY_REASON
+};
+
+static const char *explain_reason(const char *reason)
+{
+	for (size_t i = 0; i < NR_ROWS(reasons); i++)
+		if (!strcmp(reasons[i].name, reason))
+			return reasons[i].help;
+	return reason;
+}
+
+/* How often each rule decided to stay. */
+static void print_stays(const struct policy_decision *decisions, size_t nr)
+{
+	const char *separator = ": ";
+
+	for (size_t k = 0; k < NR_ROWS(reasons); k++) {
+		unsigned int count = 0;
+
+		for (size_t i = 0; i < nr; i++)
+			count += decisions[i].action == POLICY_STAY &&
+				 !strcmp(decisions[i].reason, reasons[k].name);
+		if (!count)
+			continue;
+		printf("%s%s %u", separator, reasons[k].name, count);
+		separator = ", ";
+	}
+	putchar('\n');
+}
+
+static void print_costs(const struct policy_decision *d)
+{
+	const char *separator = "";
+
+	printf("      million cycles an interval: ");
+	for (int mode = 0; mode < UMBRA_MODE_COUNT; mode++) {
+		if (!d->cost[mode].known)
+			continue;
+		printf("%s%s %.2f%s", separator, umbra_mode_name(mode), d->cost[mode].cycles / 1e6,
+		       mode == (int)d->mode ? " (measured)" : "");
+		separator = ", ";
+	}
+	if (d->after.known)
+		printf("; an instruction: %.3f before, %.3f after",
+		       d->after.cycles_per_instruction_before, d->after.cycles_per_instruction);
+	putchar('\n');
+}
+
+/* What auto did: how often it stayed, for what last reason, and each switch. */
 static void print_decisions(const struct column *column)
 {
-	const struct policy_decision *decisions;
+	const struct policy_decision *decisions, *stayed = NULL;
 	size_t nr = pilot_decisions(session_pilot(column->session), &decisions);
+	uint64_t stays = 0, moves = 0, shown = 0;
 
+	for (size_t i = 0; i < nr; i++) {
+		if (decisions[i].action == POLICY_STAY) {
+			stays++;
+			stayed = &decisions[i];
+		} else {
+			moves++;
+		}
+	}
+	if (!nr) {
+		printf("  it decided nothing: the guest ended within an interval\n");
+		return;
+	}
+	printf("  of %s%zu decisions %" PRIu64 " changed the mode, %" PRIu64 " did not",
+	       decisions[0].id > 1 ? "the last " : "", nr, moves, stays);
+	print_stays(decisions, nr);
 	for (size_t i = 0; i < nr; i++) {
 		const struct policy_decision *d = &decisions[i];
 		char at[GROUPED_SIZE];
 
-		if (d->action == POLICY_STAY)
+		if (d->action == POLICY_STAY || shown++ >= SWITCHES_SHOWN)
 			continue;
-		printf("  at %s: %s to %s (%s): estimated %.2f against %.2f million cycles an "
-		       "interval",
-		       report_grouped(d->instruction, at), umbra_mode_name(d->mode),
-		       umbra_mode_name(d->target), d->reason, d->cost[d->target].cycles / 1e6,
-		       d->cost[d->mode].cycles / 1e6);
-		if (d->after.known)
-			printf("; cycles an instruction %.3f before, %.3f after",
-			       d->after.cycles_per_instruction_before,
-			       d->after.cycles_per_instruction);
-		putchar('\n');
+		printf("  at %s %s to %s: %s\n", report_grouped(d->instruction, at),
+		       d->action == POLICY_ROLLBACK ? "back" : umbra_mode_name(d->mode),
+		       umbra_mode_name(d->target), explain_reason(d->reason));
+		print_costs(d);
+	}
+	if (moves > SWITCHES_SHOWN)
+		printf("  and %" PRIu64 " more\n", moves - SWITCHES_SHOWN);
+	if (stayed) {
+		printf("  it last stayed in %s: %s\n", umbra_mode_name(stayed->mode),
+		       explain_reason(stayed->reason));
+		print_costs(stayed);
 	}
 }
 
-static void print_table(const struct options *options, const struct column *columns,
-			unsigned int nr)
+static void print_ends(const struct options *options, const struct column *columns, unsigned int nr)
 {
-	uint64_t best = best_cycles(columns, nr);
+	bool same = true;
 
-	printf("%-32s", options->image);
-	for (unsigned int i = 0; i < nr; i++)
-		printf(" %17s", columns[i].name);
-	putchar('\n');
-	for (size_t k = 0; k < sizeof(lines) / sizeof(lines[0]); k++) {
-		printf("%-32s", lines[k].name);
-		for (unsigned int i = 0; i < nr; i++) {
-			char text[GROUPED_SIZE];
-
-			lines[k].cell(&columns[i], best, text);
-			printf(" %17s", text);
-		}
-		putchar('\n');
-	}
-	print_exits(columns, nr);
 	report_costs(stdout, &options->costs);
+	for (unsigned int i = 1; i < nr; i++)
+		same &= !strcmp(columns[i].end, columns[0].end);
 	for (unsigned int i = 0; i < nr; i++) {
-		printf("%s ended: %s\n", columns[i].name, columns[i].end);
-		print_decisions(&columns[i]);
+		if (!same)
+			printf("%s ended: %s\n", columns[i].name, columns[i].end);
 	}
+	if (same)
+		printf("%s ended: %s\n", nr > 1 ? "all" : columns[0].name, columns[0].end);
 	for (unsigned int i = 1; i < nr; i++) {
 		if (strcmp(columns[i].hash, columns[0].hash))
-			printf("memory at the end differs between %s and %s\n", columns[0].name,
-			       columns[i].name);
+			printf("memory at the end differs between %s and %s%s\n", columns[0].name,
+			       columns[i].name,
+			       options->clock == UMBRA_CLOCK_CYCLES
+				       ? ": under --clock cycles interrupts arrive elsewhere"
+				       : "");
+	}
+	for (unsigned int i = 0; i < nr; i++) {
+		if (pilot_policy(session_pilot(columns[i].session)) == POLICY_PINNED)
+			continue;
+		printf("what %s did\n", columns[i].name);
+		print_decisions(&columns[i]);
 	}
 }
 
@@ -252,7 +409,8 @@ int client_compare(int argc, char **argv)
 			status = columns[nr].status;
 	}
 	if (!status) {
-		print_table(&options, columns, nr);
+		print_table(columns, nr);
+		print_ends(&options, columns, nr);
 		for (unsigned int i = 0; i < nr && !status; i++)
 			status = columns[i].status;
 		if (json) {

@@ -435,6 +435,11 @@ const struct umbra_cost_table *session_costs(const struct session *session)
 	return &session->config.options->costs;
 }
 
+const char *session_name(const struct session *session)
+{
+	return session->name;
+}
+
 uint64_t session_wall_ns(const struct session *session)
 {
 	return session->wall_ns;

@@ -162,25 +162,95 @@ def test_explain(tap):
                   complaints)
 
 
-def test_compare(tap, place):
+MODES = ("bare", "brute", "shadow", "ept", "auto")
+
+
+def percent(part, run):
+    return f"{100 * part / run['cycles']:.1f}%"
+
+
+def rows_of(run, best):
+    """What the table must say of a run: by its name the cell."""
+    walks, tlb, shadow = run["walks"], run["tlb"], run["shadow"]
+    references = walks["references_guest"] + walks["references_nested"]
+    counts = {"instructions": run["instructions"], "cycles": run["cycles"],
+              "walks": walks["count"], "TLB misses": sum(tlb["misses"].values()),
+              "VM exits": sum(run["exits"].values()),
+              "table reads emulated": shadow["table_reads"],
+              "table writes emulated": shadow["table_writes"],
+              "shadow fills": shadow["fills"], "EPT fills": run["ept"]["fills"],
+              "switches": len(run["switches"])}
+    counts.update({f"  {kind}": count for kind, count in tlb["misses"].items()})
+    counts.update({f"  {reason}": count for reason, count in run["exits"].items()})
+    rows = {name: f"{count:,}" for name, count in counts.items()}
+    rows["ratio to the best (bare apart)"] = f"{run['cycles'] / best:.3f}"
+    rows["references a walk"] = f"{references / walks['count']:.2f}"
+    rows["time in walks"] = percent(walks["cycles"], run)
+    rows["time in exits"] = percent(run["exit_cycles"], run)
+    rows["time in refills"] = percent(run["refill"]["cycles"], run)
+    rows["mode at the end"] = run["mode"]
+    return rows
+
+
+def table_of(text, names):
+    """{row: [cell, ...]} of the table that the text begins with."""
+    rows = {}
+    for line in text.splitlines()[1:]:
+        cells = re.split(r"  +", line.rstrip())[-len(names):]
+        name = line[:len(line) - len(line.lstrip())] + line.split("  ")[1 if line[0] == " " else 0]
+        if line.startswith("all ended") or len(cells) < len(names):
+            break
+        rows[name.rstrip()] = cells
+    return rows
+
+
+def test_compare(tap, place, *options):
+    """The table's numbers are those of the runs one by one, and so is its JSON. Returns auto's
+    switches."""
     path = os.path.join(place, "compare.json")
-    done = umbra(["compare", "--json", path, HELLO])
+    done = umbra(["compare", "--json", path, *options])
+    said = done.stdout.decode()
     complaints = []
     if done.returncode:
-        complaints.append(f"status {done.returncode}: {done.stderr.decode()}")
-    else:
-        with open(path, encoding="utf-8") as file:
-            runs = json.load(file)["runs"]
-        if [run["asked"] for run in runs] != ["bare", "brute", "shadow", "ept", "auto"]:
-            complaints.append("not one run a mode")
-        if len({run["instructions"] for run in runs}) != 1:
-            complaints.append("the modes differ in instructions")
-        if len({run["memory_hash"] for run in runs}) != 1:
-            complaints.append("the modes differ in memory")
-        table = done.stdout.decode()
-        if any(word not in table for word in ("instructions", "cycles", "references a walk")):
-            complaints.append("the table lacks a line")
-    tap.check("compare runs a guest in each mode and prints one table", complaints)
+        tap.check("compare", [f"status {done.returncode}: {done.stderr.decode()}"])
+        return []
+    with open(path, encoding="utf-8") as file:
+        compared = json.load(file)["runs"]
+    singles = [run_json(["--mode", mode, *options], place)[1] for mode in MODES]
+    if [run.pop("asked") for run in compared] != list(MODES):
+        complaints.append("not one run a mode")
+    for run in compared + singles:
+        for switch in run["switches"]:
+            switch["pause_ns"] = 0  # wall time
+    if compared != singles:
+        complaints.append("the JSON is not that of single runs")
+    if "memory at the end differs" in said:
+        complaints.append("memory differs")
+    if said.splitlines()[0].split()[1:] != list(MODES):
+        complaints.append(f"the first line is {said.splitlines()[0]!r}")
+    table = table_of(said, MODES)
+    best = min(run["cycles"] for run in singles[1:])
+    for column, run in enumerate(singles):
+        for name, cell in rows_of(run, best).items():
+            if name not in table:
+                if cell != "0":
+                    complaints.append(f"there is no row {name!r}")
+            elif table[name][column] != cell:
+                complaints.append(f"{MODES[column]}: {name}: {table[name][column]}, not {cell}")
+    if max(len(line) for line in said.splitlines()[:len(table) + 1]) > 110:
+        complaints.append("the table does not fit into a terminal")
+    decisions = singles[-1]["decisions"]
+    moves = [d for d in decisions if d["action"] != "stay"]
+    words = f"of {len(decisions)} decisions {len(moves)} changed the mode"
+    if not decisions or words not in said:
+        complaints.append(f"it does not say {words!r}")
+    for decision in moves[:8]:
+        words = f"  at {decision['instruction']:,} "
+        if words not in said:
+            complaints.append(f"it does not tell of the switch{words}")
+    tap.check(f"compare {' '.join(options[:-1])}: the numbers are those of single runs",
+              complaints)
+    return moves
 
 
 # How it ends, code of a multiboot image (at its entry), options, status, lines of standard error
@@ -269,13 +339,17 @@ def test_signals(tap, place):
 
 def main():
     tap = Tap()
-    print(f"1..{len(CASES) + len(STATES) + 16}")
+    print(f"1..{len(CASES) + len(STATES) + 18}")
     for case in CASES:
         test_status(tap, *case)
     with tempfile.TemporaryDirectory() as place:
         test_schedule(tap, place)
         test_explain(tap)
-        test_compare(tap, place)
+        switches = test_compare(tap, place, "--interval", "1000000", "--append",
+                                "rounds=5 updates=32768", SWITCHER.replace("switcher", "gups"))
+        tap.check("auto has switched, for compare to tell", [] if switches else ["it has not"])
+        test_compare(tap, place, "--interval", "200000", "--cpus", "2", "--append", "rounds=6",
+                     SWITCHER.replace("switcher", "churn"))
         test_closed_descriptors(tap, place)
         for case in STATES:
             test_state(tap, place, *case)
