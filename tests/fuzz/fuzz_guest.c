@@ -58,12 +58,9 @@ struct plan {
 };
 
 static const struct plan plans[] = {
-	{"bare", UMBRA_MODE_BARE, 0, false},
-	{"ept", UMBRA_MODE_EPT, 0, false},
-	{"shadow", UMBRA_MODE_SHADOW, 0, false},
-	{"shadow, stopping", UMBRA_MODE_SHADOW, 60, false},
-	{"brute", UMBRA_MODE_BRUTE, 0, false},
-	{"switching", UMBRA_MODE_EPT, 300, true},
+	{"bare", UMBRA_MODE_BARE, 0, false},     {"ept", UMBRA_MODE_EPT, 0, false},
+	{"shadow", UMBRA_MODE_SHADOW, 0, false}, {"shadow, stopping", UMBRA_MODE_SHADOW, 60, false},
+	{"brute", UMBRA_MODE_BRUTE, 0, false},   {"switching", UMBRA_MODE_EPT, 300, true},
 };
 
 #define NR_PLANS (sizeof(plans) / sizeof(plans[0]))
