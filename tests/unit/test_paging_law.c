@@ -643,6 +643,7 @@ static void a_page_is_once_in_the_list_of_those_out_of_sync(void **state)
 		box_guest_write(&box, leaf, (LAW_FIRST_DATA + i * PAGE_SIZE) | rights);
 		/* The path to it goes and comes back: the table is in sync again. */
 		box_guest_write(&box, upper, table ^ (i & 1 ? PTE_U : PTE_U | PTE_W));
+		hw_invlpg(box.hw, gva);
 	}
 	assert_true(hw_public(box.hw)->counters.shadow_unsyncs[0] > 50);
 	assert_true(box.vmm->shadow->unsync.count < 10);

@@ -64,6 +64,41 @@ static void tables_written_over_and_over_are_tables_no_more(void **state)
 	box_destroy(&box);
 }
 
+/*
+ * The guest invalidates one of two addresses that share a table, as it may. The other's translation
+ * stays in the TLB, until the page that it leads to becomes a table.
+ */
+static void what_is_stale_never_writes_a_page_that_became_a_table(void **state)
+{
+	const uint64_t gva = 0x10000000000ull, alias = gva + (1ull << SHIFT_2M), page = DATA;
+	const uint64_t other = DATA + PAGE_SIZE, by_page = gva + (2ull << SHIFT_2M);
+	uint64_t leaf, flushes;
+	struct box box;
+
+	box_create(&box, UMBRA_MODE_SHADOW);
+	box_map(&box, gva, page, FLAGS);
+	leaf = box_entry(&box, gva, 1);
+	box_put(&box, box_entry(&box, alias, 2), (leaf & ~PAGE_MASK) | FLAGS);
+	box_put(&box, box_entry(&box, by_page, 2), page | FLAGS);
+	assert_int_equal(box_access(&box, gva, HW_WRITE, HW_USER).gpa, page);
+	assert_int_equal(box_access(&box, alias, HW_WRITE, HW_USER).gpa, page);
+	box_guest_write(&box, leaf, other | FLAGS);
+	flushes = counters(&box)->tlb_flushes[0];
+	hw_invlpg(box.hw, gva);
+	box_attend(&box);
+	/* So far it costs no flush, and the alias may lead to the old page. */
+	assert_int_equal(counters(&box)->tlb_flushes[0], flushes);
+	assert_int_equal(box_access(&box, gva, HW_WRITE, HW_USER).gpa, other);
+	assert_int_equal(box_access(&box, alias, HW_WRITE, HW_USER).gpa, page);
+	/* A walk by the page makes it a table, if one without entries. */
+	assert_true(box_access(&box, by_page, HW_READ, HW_USER).fault);
+	box_put(&box, page, (other + PAGE_SIZE) | FLAGS);
+	assert_int_equal(box_access(&box, by_page, HW_READ, HW_USER).gpa, other + PAGE_SIZE);
+	assert_true(counters(&box)->tlb_flushes[0] > flushes);
+	assert_int_equal(box_access(&box, alias, HW_WRITE, HW_USER).gpa, other);
+	box_destroy(&box);
+}
+
 static void with_wp_clear_a_supervisor_writes_what_a_user_may_only_read(void **state)
 {
 	const uint64_t gva = 0x10000000000ull;
@@ -110,6 +145,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(leaf_tables_go_out_of_sync_once_and_upper_ones_never),
 		cmocka_unit_test(tables_written_over_and_over_are_tables_no_more),
+		cmocka_unit_test(what_is_stale_never_writes_a_page_that_became_a_table),
 		cmocka_unit_test(with_wp_clear_a_supervisor_writes_what_a_user_may_only_read),
 		cmocka_unit_test(without_paging_nothing_is_a_user_page),
 	};

@@ -39,7 +39,6 @@ struct brute {
 	uint32_t *references[SHAPE_COUNT]; /* per guest page */
 	uint8_t *shapes;                   /* per guest page: in how many shapes it is a table */
 	struct roots roots[MEMORY_MAX_HW];
-	bool dropped; /* shadow pages went: a flush is due */
 };
 
 static bool is_narrow(enum shape shape)
@@ -127,10 +126,8 @@ static void forget(struct shadow *shadow, uint64_t gfn)
 	uint32_t number;
 
 	shadow_count_table(shadow, gfn, -1);
-	while ((number = shadow_first_of(shadow, gfn)) != PAGE_NONE) {
+	while ((number = shadow_first_of(shadow, gfn)) != PAGE_NONE)
 		shadow_page_drop(shadow, number);
-		shadow->brute->dropped = true;
-	}
 }
 
 static void unrefer(struct shadow *shadow, enum shape shape, uint64_t gfn)
@@ -167,13 +164,6 @@ static struct roots roots_of(const struct shadow *shadow, const struct hw *hw)
 	return roots;
 }
 
-static void flush_if_due(struct shadow *shadow)
-{
-	if (shadow->brute->dropped)
-		shadow_flush(shadow);
-	shadow->brute->dropped = false;
-}
-
 void brute_table_written(struct shadow *shadow, uint64_t gfn, const void *before, const void *after)
 {
 	for (enum shape shape = 0; shape < SHAPE_COUNT; shape++) {
@@ -198,7 +188,6 @@ void brute_table_written(struct shadow *shadow, uint64_t gfn, const void *before
 				unrefer(shadow, below, child);
 		}
 	}
-	flush_if_due(shadow);
 }
 
 static void locate(struct shadow *shadow)
@@ -307,13 +296,13 @@ static int cr3_load(struct vmm *vmm, struct hw *hw)
 	error = shadow_set_root(shadow);
 	for (unsigned i = 0; i < old.count; i++)
 		unrefer(shadow, old.table[i].shape, old.table[i].gfn);
-	flush_if_due(shadow);
+	shadow_flush_if_due(shadow);
 	return error;
 }
 
 static void invlpg(struct vmm *vmm, struct hw *hw, uint64_t gva)
 {
-	shadow_act(vmm, hw);
+	shadow_flush_if_due(shadow_act(vmm, hw));
 }
 
 const struct mode_ops mode_brute = {

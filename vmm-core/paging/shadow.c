@@ -51,8 +51,12 @@ static int cr3_load(struct vmm *vmm, struct hw *hw)
 {
 	struct shadow *shadow = shadow_act(vmm, hw);
 
+	int error;
+
 	shadow_sync_all(shadow);
-	return shadow_set_root(shadow);
+	error = shadow_set_root(shadow);
+	shadow_flush_if_due(shadow);
+	return error;
 }
 
 static void invlpg(struct vmm *vmm, struct hw *hw, uint64_t gva)
@@ -60,28 +64,19 @@ static void invlpg(struct vmm *vmm, struct hw *hw, uint64_t gva)
 	struct shadow *shadow = shadow_act(vmm, hw);
 	unsigned level;
 	uint32_t number = shadow_root_of(shadow, gva, &level);
-	const struct shadow_page *page;
 
-	if (number == PAGE_NONE)
-		return;
-	for (page = &shadow->page[number]; level > 1; level--) {
-		uint64_t entry = page->entry[entry_index(gva, level)];
+	while (number != PAGE_NONE && level > 1) {
+		const struct shadow_page *page = &shadow->page[number];
+		uint64_t entry = page->entry[entry_index(gva, level--)];
 
-		if (!(entry & PTE_P) || shadow_is_leaf(page, entry))
-			return;
-		number = shadow_child(shadow, entry);
-		page = &shadow->page[number];
+		number = (entry & PTE_P) && !shadow_is_leaf(page, entry)
+				 ? shadow_child(shadow, entry)
+				 : PAGE_NONE;
 	}
 	/* A table in sync has nothing stale: its writes were seen. */
-	if (!page->unsync)
-		return;
-	/*
-	 * Other vCPUs, PCIDs and addresses that share the table may have the translation cached,
-	 * and the entry is in no reverse map any more: if they could write by it, into a page that
-	 * becomes a table, nobody would notice.
-	 */
-	if (shadow_entry_drop(shadow, number, entry_index(gva, 1)) & PTE_W)
-		shadow_flush(shadow);
+	if (number != PAGE_NONE && shadow->page[number].unsync)
+		shadow_entry_drop(shadow, number, entry_index(gva, 1));
+	shadow_flush_if_due(shadow);
 }
 
 /* The page that belongs below the entry of @level on this path. */
@@ -200,8 +195,8 @@ static bool is_trapped(struct shadow *shadow, uint64_t gfn, bool write)
 	return write && shadow->shadowed[gfn] && !shadow_unsync(shadow, gfn);
 }
 
-enum hw_resume shadow_memory_exit(struct vmm *vmm, struct hw *hw, const struct hw_exit *exit,
-				  uint64_t *ret_hpa, uint32_t *ret_error_code)
+static enum hw_resume fill(struct vmm *vmm, struct hw *hw, const struct hw_exit *exit,
+			   uint64_t *ret_hpa, uint32_t *ret_error_code)
 {
 	struct shadow *shadow = shadow_act(vmm, hw);
 	struct memory *memory = vmm->memory;
@@ -287,12 +282,23 @@ enum hw_resume shadow_memory_exit(struct vmm *vmm, struct hw *hw, const struct h
 	return hw->failed ? HW_STOP : HW_RETRY;
 }
 
+enum hw_resume shadow_memory_exit(struct vmm *vmm, struct hw *hw, const struct hw_exit *exit,
+				  uint64_t *ret_hpa, uint32_t *ret_error_code)
+{
+	enum hw_resume resume = fill(vmm, hw, exit, ret_hpa, ret_error_code);
+
+	shadow_flush_if_due(vmm->shadow);
+	return resume;
+}
+
 void shadow_attend(struct vmm *vmm, struct hw *hw)
 {
 	struct shadow *shadow = vmm->shadow;
 
-	if (shadow->nr_pending || shadow->pending_overflow)
-		shadow_writes_end(shadow_act(vmm, hw));
+	if (!shadow->nr_pending && !shadow->pending_overflow)
+		return;
+	shadow_writes_end(shadow_act(vmm, hw));
+	shadow_flush_if_due(shadow);
 }
 
 const struct mode_ops mode_shadow = {

@@ -90,6 +90,13 @@ struct shadow {
 	uint32_t max_pages, nr_pages, free_page;
 	uint64_t nr_entries; /* present ones, of all pages */
 	uint32_t hand;       /* where reclaim goes on */
+	/*
+	 * An entry went, or may not write any more, that a TLB may still have. The guest
+	 * invalidates by itself; but once a page becomes a table, nobody may write it by what no
+	 * reverse map knows.
+	 */
+	bool stale;
+	bool flush_due; /* before the guest goes on */
 	uint32_t bucket[HASH_SIZE];
 	struct shadow_root root[MEMORY_MAX_HW];
 	uint32_t generation;           /* of the lists below; grows when all are emptied at once */
@@ -120,7 +127,7 @@ void shadow_destroy(struct shadow *shadow);
 int shadow_make_room(struct shadow *shadow);
 /* The page for (gfn, role), made now if there is none: its number; PAGE_NONE without room. */
 uint32_t shadow_page_get(struct shadow *shadow, uint64_t gfn, const struct shadow_role *role);
-/* Drops a page with all that it maps and all that points at it. The caller flushes. */
+/* Drops a page with all that it maps and all that points at it. */
 void shadow_page_drop(struct shadow *shadow, uint32_t page);
 /* Drops all of them, roots too; returns how many there were. The time it takes grows with the
  * tables, not with what they map. */
@@ -129,9 +136,11 @@ uint64_t shadow_drop_all(struct shadow *shadow);
  * over. */
 uint32_t shadow_first_of(struct shadow *shadow, uint64_t gfn);
 uint32_t shadow_next_of(struct shadow *shadow, uint32_t page);
-/* No translation of any vCPU is cached any more: INVVPID, by an interprocessor interrupt where it
- * is another's than the one that exited. */
-void shadow_flush(struct shadow *shadow);
+/*
+ * The exit is handled: where a flush is due, no translation of any vCPU is cached any more.
+ * INVVPID, by an interprocessor interrupt where it is another's than the one that exited.
+ */
+void shadow_flush_if_due(struct shadow *shadow);
 
 /* --- shadow_entry.c --------------------------------------------------------------------------- */
 
@@ -140,14 +149,13 @@ static inline bool shadow_is_leaf(const struct shadow_page *page, uint64_t entry
 	return page->role.level == 1 || (entry & PTE_PS);
 }
 
-/* Takes an entry out, whatever it is; returns what it was. The caller flushes. */
-uint64_t shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index);
+/* Takes an entry out, whatever it is. */
+void shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index);
 void shadow_entry_set_leaf(struct shadow *shadow, uint32_t page, unsigned index, uint64_t value);
 void shadow_entry_set_table(struct shadow *shadow, uint32_t page, unsigned index, uint32_t child);
-/* Makes every mapping of a guest page read-only; flushes if there was a writable one. Large pages
- * that hold it go. */
+/* Makes every mapping of a guest page read-only, cached ones too. Large pages that hold it go. */
 void shadow_write_protect(struct shadow *shadow, uint64_t gfn);
-/* Takes every mapping of a guest page out; flushes if there was one. */
+/* Takes every mapping of a guest page out, cached ones too. */
 void shadow_unmap(struct shadow *shadow, uint64_t gfn);
 /* The guest page that a leaf entry maps (the first one), GFN_NONE for the frame of all ones. */
 uint32_t shadow_leaf_gfn(const struct shadow *shadow, uint64_t entry);

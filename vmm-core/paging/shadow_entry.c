@@ -97,20 +97,21 @@ uint32_t shadow_child(const struct shadow *shadow, uint64_t entry)
 	return shadow->vmm->memory->page_of[(entry & ENTRY_ADDRESS) / PAGE_SIZE];
 }
 
-uint64_t shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index)
+void shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index)
 {
 	uint64_t *entry = &shadow->page[page].entry[index], value = *entry;
 	struct ref_list *list;
 
 	if (!(value & PTE_P))
-		return 0;
+		return;
 	*entry = 0;
 	shadow->nr_entries--;
+	if (shadow_is_leaf(&shadow->page[page], value))
+		shadow->stale |= shadow->brute || (value & PTE_W);
 	list = list_of(shadow, page, value);
 	if (list)
 		leave(shadow, list, page, index);
 	shadow->hw->public.counters.shadow_zaps[0]++;
-	return value;
 }
 
 void shadow_entry_set_leaf(struct shadow *shadow, uint32_t page, unsigned index, uint64_t value)
@@ -120,12 +121,8 @@ void shadow_entry_set_leaf(struct shadow *shadow, uint32_t page, unsigned index,
 	int error;
 
 	if ((*entry & PTE_P) && (*entry & ENTRY_ADDRESS) == (value & ENTRY_ADDRESS)) {
-		bool narrower = *entry & ~value & PTE_W;
-
+		shadow->stale |= !!(*entry & ~value & PTE_W);
 		*entry = value;
-		/* A TLB may let write by it what the reverse map says is read-only. */
-		if (narrower)
-			shadow_flush(shadow);
 		return;
 	}
 	shadow_entry_drop(shadow, page, index);
@@ -162,52 +159,42 @@ void shadow_entry_set_table(struct shadow *shadow, uint32_t page, unsigned index
 	shadow->nr_entries++;
 }
 
-/* Takes out what a list holds. Returns whether there was anything. */
-static bool drop_list(struct shadow *shadow, struct ref_list *list)
+/* Takes out what a list holds. */
+static void drop_list(struct shadow *shadow, struct ref_list *list)
 {
-	bool any = list->count;
-
 	while (list->count) {
 		uint32_t ref = list->ref[list->count - 1];
 
 		shadow_entry_drop(shadow, SPTE_REF_PAGE(ref), SPTE_REF_INDEX(ref));
 	}
-	return any;
 }
 
-static bool drop_large(struct shadow *shadow, uint64_t gfn)
+static void drop_large(struct shadow *shadow, uint64_t gfn)
 {
-	bool any = false;
-
 	for (unsigned level = 2; level < 2 + LARGE_SIZES; level++)
-		any |= drop_list(shadow, rmap_of(shadow, gfn, level));
-	return any;
+		drop_list(shadow, rmap_of(shadow, gfn, level));
 }
 
 void shadow_write_protect(struct shadow *shadow, uint64_t gfn)
 {
 	struct ref_list *refs = rmap_of(shadow, gfn, 1);
-	bool flush = drop_large(shadow, gfn);
 
+	drop_large(shadow, gfn);
 	for (uint32_t i = 0; i < refs->count; i++) {
 		uint64_t *entry = &shadow->page[SPTE_REF_PAGE(refs->ref[i])]
 					   .entry[SPTE_REF_INDEX(refs->ref[i])];
 
-		flush |= !!(*entry & PTE_W);
+		shadow->stale |= !!(*entry & PTE_W);
 		*entry &= ~PTE_W;
 	}
-	/* A writable translation may be left in a TLB. */
-	if (flush)
-		shadow_flush(shadow);
+	shadow->flush_due |= shadow->stale;
 }
 
 void shadow_unmap(struct shadow *shadow, uint64_t gfn)
 {
-	bool flush = drop_large(shadow, gfn);
-
-	flush |= drop_list(shadow, rmap_of(shadow, gfn, 1));
-	if (flush)
-		shadow_flush(shadow);
+	drop_large(shadow, gfn);
+	drop_list(shadow, rmap_of(shadow, gfn, 1));
+	shadow->flush_due |= shadow->stale;
 }
 
 void shadow_count_table(struct shadow *shadow, uint64_t gfn, int by)

@@ -217,6 +217,8 @@ void shadow_page_drop(struct shadow *shadow, uint32_t number)
 		link = &shadow->page[*link].next;
 	*link = page->next;
 	release(shadow, number);
+	/* Walk caches may lead to it. */
+	shadow->flush_due = true;
 }
 
 uint64_t shadow_drop_all(struct shadow *shadow)
@@ -253,7 +255,6 @@ int shadow_make_room(struct shadow *shadow)
 {
 	struct memory *memory = shadow->vmm->memory;
 	uint64_t looks = 2 * (uint64_t)shadow->max_pages;
-	bool flush = false;
 
 	if (has_room(shadow, ROOM_NEEDED))
 		return 0;
@@ -269,20 +270,20 @@ int shadow_make_room(struct shadow *shadow)
 			shadow_page_drop(shadow, shadow->hand);
 			hw_charge_exit(shadow->hw, shadow->hw->cost.shadow_teardown);
 			shadow->hw->public.counters.shadow_reclaims[0]++;
-			flush = true;
 		}
 		page->recent = false;
 		shadow->hand = (shadow->hand + 1) % shadow->max_pages;
 	}
-	if (flush)
-		shadow_flush(shadow);
 	return has_room(shadow, ROOM_NEEDED) ? 0 : -ENOMEM;
 }
 
-void shadow_flush(struct shadow *shadow)
+void shadow_flush_if_due(struct shadow *shadow)
 {
 	struct vmm *vmm = shadow->vmm;
 
+	if (!shadow->flush_due)
+		return;
+	shadow->flush_due = shadow->stale = false;
 	for (unsigned i = 0; i < vmm->nr_hw; i++) {
 		hw_flush(vmm->hw[i]);
 		if (i == shadow->cpu)

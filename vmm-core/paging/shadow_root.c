@@ -161,6 +161,7 @@ int shadow_enter(struct vmm *vmm)
 			return error;
 		hw_flush(hw);
 	}
+	vmm->shadow->flush_due = vmm->shadow->stale = false;
 	return 0;
 }
 

@@ -50,12 +50,11 @@ static uint64_t guest_entry_of(const struct shadow_role *role, const void *table
 }
 
 /* Compares each leaf entry with the guest's. Never gives more than it had: a fault does that. */
-static bool repair(struct shadow *shadow, uint32_t number)
+static void repair(struct shadow *shadow, uint32_t number)
 {
 	struct shadow_page *page = &shadow->page[number];
 	const struct shadow_role *role = &page->role;
 	uint64_t reserved = shadow->leaf_reserved[role->format][role->nxe];
-	bool changed = false;
 	size_t span;
 	/* A table that is out of sync was written: it lies in RAM. */
 	const void *table =
@@ -70,57 +69,47 @@ static bool repair(struct shadow *shadow, uint32_t number)
 		guest = guest_entry_of(role, table, index);
 		if (!(guest & PTE_P) || !(guest & PTE_A) || (guest & reserved) ||
 		    (guest & ENTRY_ADDRESS) / PAGE_SIZE != shadow_leaf_gfn(shadow, have)) {
-			changed |= shadow_entry_drop(shadow, number, index) != 0;
+			shadow_entry_drop(shadow, number, index);
 			continue;
 		}
 		rights_narrow(&rights, guest);
 		rights.key = entry_key(guest);
 		want = shadow_leaf_value(have & ENTRY_ADDRESS, rights, guest & PTE_D,
 					 !(have & PTE_W), guest & PTE_G);
-		if (want != have) {
-			page->entry[index] = want; /* of the same frame */
-			changed = true;
-		}
+		shadow_entry_set_leaf(shadow, number, index, want);
 	}
 	page->unsync = false;
 	shadow->hw->public.counters.shadow_syncs[0]++;
 	hw_charge_exit(shadow->hw, shadow->hw->cost.shadow_sync);
-	return changed;
 }
 
 void shadow_sync_all(struct shadow *shadow)
 {
-	bool changed = false;
-
 	for (uint32_t i = 0; i < shadow->unsync.count; i++) {
 		uint32_t number = shadow->unsync.ref[i];
 
 		shadow->page[number].listed = false;
 		if (!shadow->page[number].unsync)
 			continue;
-		changed |= repair(shadow, number);
+		repair(shadow, number);
 		shadow_write_protect(shadow, shadow->page[number].gfn);
 	}
 	shadow->unsync.count = 0;
-	if (changed)
-		shadow_flush(shadow);
 }
 
 void shadow_sync_gfn(struct shadow *shadow, uint64_t gfn)
 {
-	bool changed = false, any = false;
+	bool any = false;
 
 	for (uint32_t number = shadow_first_of(shadow, gfn); number != PAGE_NONE;
 	     number = shadow_next_of(shadow, number)) {
 		if (!shadow->page[number].unsync)
 			continue;
-		changed |= repair(shadow, number);
+		repair(shadow, number);
 		any = true;
 	}
 	if (any)
 		shadow_write_protect(shadow, gfn);
-	if (changed)
-		shadow_flush(shadow);
 }
 
 void shadow_sync_below(struct shadow *shadow, uint32_t number)
@@ -156,10 +145,9 @@ void shadow_write_begins(struct shadow *shadow, uint64_t gfn)
 	memory_read(shadow->vmm->memory, gfn * PAGE_SIZE, pending->before, sizeof(pending->before));
 }
 
-static bool finish_write(struct shadow *shadow, const struct pending_write *pending)
+static void finish_write(struct shadow *shadow, const struct pending_write *pending)
 {
 	uint64_t after[ENTRIES];
-	bool changed = false;
 	uint32_t number, next;
 
 	memory_read(shadow->vmm->memory, pending->gfn * PAGE_SIZE, after, sizeof(after));
@@ -170,33 +158,27 @@ static bool finish_write(struct shadow *shadow, const struct pending_write *pend
 		for (unsigned index = 0; index < ENTRIES; index++) {
 			if (guest_entry_of(&page->role, after, index) !=
 			    guest_entry_of(&page->role, pending->before, index))
-				changed |= shadow_entry_drop(shadow, number, index) != 0;
+				shadow_entry_drop(shadow, number, index);
 		}
 		if (shadow->brute || ++page->writes <= FLOOD_WRITES || page->pins)
 			continue;
 		shadow_page_drop(shadow, number);
 		shadow->hw->public.counters.shadow_floods[0]++;
-		changed = true;
 	}
 	if (shadow->brute)
 		brute_table_written(shadow, pending->gfn, pending->before, after);
-	return changed;
 }
 
 void shadow_writes_end(struct shadow *shadow)
 {
-	bool changed = false;
-
 	/* What a table led to is found in its memory, which must be as it was then: but for one. */
 	shadow->pending_overflow |= shadow->brute && shadow->nr_pending > 1;
 	for (unsigned i = 0; i < shadow->nr_pending && !shadow->pending_overflow; i++)
-		changed |= finish_write(shadow, &shadow->pending[i]);
+		finish_write(shadow, &shadow->pending[i]);
 	shadow->nr_pending = 0;
 	if (shadow->pending_overflow) {
 		/* One instruction wrote more tables than can be followed: start again. */
 		shadow->pending_overflow = false;
 		shadow_empty(shadow->vmm);
-	} else if (changed) {
-		shadow_flush(shadow);
 	}
 }
