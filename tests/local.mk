@@ -2,6 +2,8 @@
 PAGING_TESTS = \
 	tests/unit/test_memory_frames \
 	tests/unit/test_paging_ept \
+	tests/unit/test_paging_exact \
+	tests/unit/test_paging_invalidate \
 	tests/unit/test_paging_law \
 	tests/unit/test_paging_limit \
 	tests/unit/test_paging_mmio \
@@ -21,6 +23,12 @@ tests_unit_test_memory_frames_LDADD = $(paging_test_ldadd)
 tests_unit_test_paging_ept_SOURCES = tests/unit/test_paging_ept.c $(paging_test_sources)
 tests_unit_test_paging_ept_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_ept_LDADD = $(paging_test_ldadd)
+tests_unit_test_paging_exact_SOURCES = tests/unit/test_paging_exact.c $(paging_test_sources)
+tests_unit_test_paging_exact_CPPFLAGS = $(paging_test_cppflags)
+tests_unit_test_paging_exact_LDADD = $(paging_test_ldadd)
+tests_unit_test_paging_invalidate_SOURCES = tests/unit/test_paging_invalidate.c $(paging_test_sources)
+tests_unit_test_paging_invalidate_CPPFLAGS = $(paging_test_cppflags)
+tests_unit_test_paging_invalidate_LDADD = $(paging_test_ldadd)
 tests_unit_test_paging_pcid_SOURCES = tests/unit/test_paging_pcid.c $(paging_test_sources)
 tests_unit_test_paging_pcid_CPPFLAGS = $(paging_test_cppflags)
 tests_unit_test_paging_pcid_LDADD = $(paging_test_ldadd)

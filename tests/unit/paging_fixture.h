@@ -75,15 +75,14 @@ static inline void box_map(struct box *box, uint64_t gva, uint64_t gpa, uint64_t
 }
 
 /* 4-level paging with WP and NXE on, the root at 1 MiB, the window mapped. */
-static inline void box_create_backed(struct box *box, enum umbra_mode mode, unsigned shift,
-				     uint64_t size)
+static inline void box_create_on(struct box *box, enum umbra_mode mode, unsigned shift,
+				 uint64_t size, const struct processor *processor)
 {
 	memset(box, 0, sizeof(*box));
 	assert_int_equal(
 		memory_create_backed(&box->memory, size, shift, mode == UMBRA_MODE_BARE, 1, NULL),
 		0);
-	assert_int_equal(hw_create(&box->memory, &umbra_cost_default, processor_at(0), &box->hw),
-			 0);
+	assert_int_equal(hw_create(&box->memory, &umbra_cost_default, processor, &box->hw), 0);
 	assert_int_equal(vmm_create(&box->hw, 1, &box->memory, mode, &box->vmm, NULL), 0);
 	box->next_table = 256;
 	box->regs.cr3 = box_table(box);
@@ -93,6 +92,12 @@ static inline void box_create_backed(struct box *box, enum umbra_mode mode, unsi
 	box->regs.cr4 = CR4_PAE;
 	box->regs.efer = EFER_LME | EFER_LMA | EFER_NXE;
 	assert_int_equal(hw_paging_changed(box->hw, &box->regs), 0);
+}
+
+static inline void box_create_backed(struct box *box, enum umbra_mode mode, unsigned shift,
+				     uint64_t size)
+{
+	box_create_on(box, mode, shift, size, processor_at(0));
 }
 
 static inline void box_create(struct box *box, enum umbra_mode mode)
