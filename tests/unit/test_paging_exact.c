@@ -3,6 +3,8 @@
  * The counts of every named processor's TLB and walk caches against theory, with true LRU: cyclic
  * sweeps and strides exactly, uniformly random accesses within 1% of the closed form.
  */
+#include <stdio.h>
+
 #include "paging_fixture.h"
 
 #define BASE     0x10000000000ull /* 1 TiB: nothing else is there */
@@ -393,6 +395,78 @@ static void walks_with_empty_caches_take_all_references(void **state)
 	}
 }
 
+static void load_pcid(struct box *box, uint64_t pcid, bool keep)
+{
+	box->regs.cr3 = (box->regs.cr3 & ~CR3_PCID) | pcid;
+	assert_int_equal(hw_load_cr3(box->hw, box->regs.cr3, keep), 0);
+}
+
+/* Pages of all sizes with various rights, some global, and what a guest does with them. */
+static void random_step(struct box *box, uint64_t random)
+{
+	static const unsigned leaves[] = {1, 1, 2, 3};
+	unsigned page = random % 128, leaf = leaves[page % 4];
+	/* Pieces of a large page too, and the same few pages again and again. */
+	uint64_t gva = BASE + ((uint64_t)page << 30) + (leaf > 1 ? (random >> 8) % 4 << 12 : 0);
+
+	if (random >> 16 & 1)
+		gva = BASE + ((uint64_t)(page % 4) << 30);
+	switch ((random >> 20) % 1024) {
+	case 0: load_pcid(box, random >> 32 & 3, random >> 34 & 1); break;
+	case 1: hw_invlpg(box->hw, gva); break;
+	case 2: hw_flush(box->hw); break;
+	default:
+		box_access(box, gva, (enum hw_access)((random >> 32) % 3),
+			   (enum hw_privilege)((random >> 40) % 3));
+	}
+	box_attend(box);
+}
+
+/* It only holds what is the newest of its set: without it each count is the same. */
+static void the_lookaside_changes_no_count(void **state)
+{
+	static const enum umbra_mode modes[] = {UMBRA_MODE_BARE, UMBRA_MODE_SHADOW, UMBRA_MODE_EPT};
+	const struct processor *processor;
+
+	for (unsigned n = 0; (processor = processor_at(n / 3)); n++) {
+		struct umbra_counters counters[2];
+		uint64_t hits = 0;
+
+		for (unsigned b = 0; b < 2; b++) {
+			uint64_t seed = n;
+			struct box box;
+
+			box_create_on(&box, modes[n % 3], PAGE_SHIFT, RAM_SIZE, processor);
+			for (unsigned i = 0; i < 128; i++) {
+				unsigned leaf = i % 4 < 2 ? 1 : i % 4;
+				uint64_t random = next_random(&seed);
+
+				box_put(&box, box_entry(&box, BASE + ((uint64_t)i << 30), leaf),
+					(leaf < 3 ? 4ull << 20 : 0) | PTE_P |
+						(leaf > 1 ? PTE_PS : 0) |
+						((random | random >> 24) &
+						 (PTE_W | PTE_U | PTE_D)) |
+						(random >> 20 & 3 ? 0 : PTE_G) |
+						(random >> 22 & 3 ? 0 : PTE_NX));
+			}
+			box.regs.cr4 |= CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP;
+			assert_int_equal(hw_paging_changed(box.hw, &box.regs), 0);
+			for (unsigned step = 0; step < 50000; step++) {
+				if (b)
+					hw_lookaside_flush(box.hw);
+				random_step(&box, next_random(&seed));
+			}
+			hw_counters(box.hw, &counters[b]);
+			box_destroy(&box);
+		}
+		for (unsigned i = 0; i < UMBRA_TLB_HIT_COUNT; i++)
+			hits += counters[0].tlb_hits_by_size[i];
+		printf("# %s, mode %u: %lu hits\n", processor->name, modes[n % 3], hits);
+		assert_true(hits > 3000);
+		assert_memory_equal(&counters[0], &counters[1], sizeof(counters[0]));
+	}
+}
+
 static void every_processor_is_tested(void **state)
 {
 	for (unsigned p = 0; processor_at(p); p++) {
@@ -413,6 +487,7 @@ int main(void)
 		cmocka_unit_test(random_accesses_hit_as_often_as_the_closed_form_says),
 		cmocka_unit_test(walk_caches_save_the_references_above_what_they_hold),
 		cmocka_unit_test(walks_with_empty_caches_take_all_references),
+		cmocka_unit_test(the_lookaside_changes_no_count),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

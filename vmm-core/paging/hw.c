@@ -84,7 +84,7 @@ const char *hw_error_text(const struct hw *hw)
 	return hw->error_text;
 }
 
-static void lookaside_flush(struct hw *hw, bool fetch)
+static void lookaside_empty(struct hw *hw, bool fetch)
 {
 	struct hw_lookaside(*lookaside)[HW_LOOKASIDE_SETS] =
 		fetch ? hw->public.fetch : hw->public.data;
@@ -94,15 +94,14 @@ static void lookaside_flush(struct hw *hw, bool fetch)
 			hw_lookaside_forget(&lookaside[privilege][__builtin_ctz(used)]);
 	}
 	hw->lookaside_used[fetch] = 0;
-	/* What the CPU fetched last may no longer hit without a look-up. */
-	if (fetch)
-		hw->public.attention = true;
 }
 
 void hw_lookaside_flush(struct hw *hw)
 {
-	lookaside_flush(hw, false);
-	lookaside_flush(hw, true);
+	lookaside_empty(hw, false);
+	lookaside_empty(hw, true);
+	/* What the CPU fetched last may no longer hit without a look-up. */
+	hw->public.attention = true;
 }
 
 void hw_lookaside_drop(struct hw *hw, uint64_t gva)
@@ -196,12 +195,12 @@ static inline uint64_t tag_of(const struct tlb *tlb, uint64_t gva, uint64_t valu
 /*
  * The newest entry of a set of the first level is another one. The lookaside has a slot for each 4K
  * page, and one that the new entry does not overwrite may hold the old one: where sets are fewer
- * than slots, and of a large page, which has many.
+ * than slots, and of a large page, which has many. (What the CPU fetches from is the new one.)
  */
 static void newest_changed(struct hw *hw, const struct cache *l1, enum tlb_size size, bool fetch)
 {
 	if (size != TLB_4K || l1->sets < HW_LOOKASIDE_SETS)
-		lookaside_flush(hw, fetch);
+		lookaside_empty(hw, fetch);
 }
 
 /* What a level that holds no pages of 1G can have of one: the piece of 2M at @gva. */
