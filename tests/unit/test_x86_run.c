@@ -102,6 +102,33 @@ static void test_each_instruction_is_one_lookup_however_a_run_is_cut(void **stat
 	box_destroy(&cut);
 }
 
+static void test_lookups_are_counted_by_the_size_of_the_page_however_a_run_is_cut(void **state)
+{
+	for (uint64_t cut = 1; cut <= 10000; cut *= 10) {
+		struct umbra_counters c;
+		struct box box;
+
+		box_create(&box, UMBRA_MODE_BARE, UMBRA_CLOCK_INSTRUCTIONS);
+		box_code(&box, 0xb9, 0xe8, 0x03, 0x00, 0x00, /* mov ecx, 1000 */
+			 0xff, 0xe3);                        /* jmp rbx */
+		/* dec ecx; jz to the hlt; jmp rdx; hlt: in a page of 2M */
+		box_write(&box, DATA, "\xff\xc9\x74\x02\xff\xe2\xf4", 7);
+		box.cpu->gpr[X86_RBX] = DATA;
+		box.cpu->gpr[X86_RDX] = CODE + 5;
+		while (!box.cpu->halted)
+			box_run(&box, cut);
+		assert_int_equal(box.cpu->instructions, 4001);
+		hw_counters(box.hw, &c);
+		assert_int_equal(c.tlb_hits_by_size[UMBRA_TLB_HIT_l1_instruction_4k] +
+					 c.tlb_misses_by_size[UMBRA_TLB_MISS_instruction_4k],
+				 1001);
+		assert_int_equal(c.tlb_hits_by_size[UMBRA_TLB_HIT_l1_instruction_2m] +
+					 c.tlb_misses_by_size[UMBRA_TLB_MISS_instruction_2m],
+				 3000);
+		box_destroy(&box);
+	}
+}
+
 static void test_an_instruction_in_two_pages_is_two_lookups(void **state)
 {
 	const uint8_t code[] = {0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, HLT}; /* mov rax, imm64 */
@@ -641,6 +668,8 @@ int main(void)
 		cmocka_unit_test(
 			test_time_under_the_instructions_clock_stops_at_the_very_instruction),
 		cmocka_unit_test(test_each_instruction_is_one_lookup_however_a_run_is_cut),
+		cmocka_unit_test(
+			test_lookups_are_counted_by_the_size_of_the_page_however_a_run_is_cut),
 		cmocka_unit_test(test_an_instruction_in_two_pages_is_two_lookups),
 		cmocka_unit_test(test_a_fault_on_the_second_page_of_an_instruction_names_that_page),
 		cmocka_unit_test(
