@@ -297,14 +297,8 @@ static void mark_cpu(struct law *law, struct law_cpu *cpu, unsigned pcid, uint64
 	}
 }
 
-void law_write(struct law *law, struct law_cpu *writer, uint64_t gpa, uint64_t entry, unsigned size,
-	       bool widens)
+static void mark_all(struct law *law, uint64_t gpa, uint64_t entry, unsigned size, bool widens)
 {
-	const struct reference_access write = {window(law_format(writer)) + gpa, REFERENCE_WRITE,
-					       false, false};
-	struct reference_result result;
-	uint8_t *host;
-
 	for (unsigned i = 0; i < law->nr_cpus; i++) {
 		struct law_cpu *cpu = &law->cpu[i];
 		unsigned pcids = cpu->registers.cr4 & CR4_PCIDE ? LAW_PCIDS : 1;
@@ -313,6 +307,17 @@ void law_write(struct law *law, struct law_cpu *writer, uint64_t gpa, uint64_t e
 		for (unsigned pcid = 0; pcid < pcids; pcid++)
 			mark_cpu(law, cpu, pcid, gpa, size, widens);
 	}
+}
+
+void law_write(struct law *law, struct law_cpu *writer, uint64_t gpa, uint64_t entry, unsigned size,
+	       bool widens)
+{
+	const struct reference_access write = {window(law_format(writer)) + gpa, REFERENCE_WRITE,
+					       false, false};
+	struct reference_result result;
+	uint8_t *host;
+
+	mark_all(law, gpa, entry, size, widens);
 	result = reference_walk(&law->flat, &writer->registers, &write);
 	assert_false(result.fault);
 	assert_int_equal(result.physical, gpa);
@@ -343,6 +348,23 @@ void law_read(struct law *law, struct law_cpu *reader, uint64_t gpa, unsigned si
 	law_attend(law, reader);
 }
 
+/* The access is a write and came to a table, by whatever page maps that: an entry changes. */
+static void store(struct law *law, uint8_t *host, uint64_t gpa)
+{
+	uint64_t entry;
+
+	if (gpa < LAW_FIRST_TABLE || gpa >= LAW_FIRST_DATA ||
+	    law->use[gpa / PAGE_SIZE] != LAW_TABLE)
+		return;
+	entry = load(law, gpa, 8) ^ (1ull << law_below(law, 7));
+	if (law_below(law, 2))
+		entry = (LAW_FIRST_DATA + law_below(law, 256) * PAGE_SIZE) | PTE_P | PTE_W | PTE_U;
+	mark_all(law, gpa, entry, 8, false);
+	memcpy(host, &entry, 8);
+	memcpy(law->flat.ram + gpa, &entry, 8);
+	law->stores++;
+}
+
 /* What the product makes of it, as the reference would put it. */
 static struct reference_result access_product(struct law *law, struct law_cpu *cpu,
 					      const struct law_access *access)
@@ -360,6 +382,8 @@ static struct reference_result access_product(struct law *law, struct law_cpu *c
 					  ? UINT64_MAX
 					  : (uint64_t)law->box.memory.page_of[frame] * PAGE_SIZE +
 						    (access->linear & PAGE_MASK);
+		if (access->access == HW_WRITE)
+			store(law, host, result.physical);
 	} else if (p->mmio) {
 		result.physical = p->mmio_gpa;
 	} else {

@@ -58,7 +58,8 @@ struct law {
 	/* [gfn] what can be changed: any other table or root, or one of the kernel's region */
 	enum law_use { LAW_FIXED, LAW_TABLE, LAW_KERNEL } use[LAW_FIRST_DATA / PAGE_SIZE];
 	uint32_t next_table;
-	bool executing; /* an instruction that writes more than once: nobody attends */
+	uint64_t stores; /* into tables by accesses that came there */
+	bool executing;  /* an instruction that writes more than once: nobody attends */
 	uint64_t random_state;
 	uint64_t seed, step; /* for messages */
 };

@@ -28,7 +28,7 @@ struct tally {
 	uint64_t bits[REFERENCE_FORMATS][6];     /* faults with this bit of the error code */
 	uint64_t invalidations[INVALIDATIONS];
 	uint64_t switches[UMBRA_MODE_COUNT], filled[UMBRA_MODE_COUNT]; /* to the mode */
-	uint64_t unsyncs, syncs, table_writes, table_reads, remote_flushes, reclaims;
+	uint64_t stores, unsyncs, syncs, table_writes, table_reads, remote_flushes, reclaims;
 };
 
 struct run {
@@ -87,7 +87,7 @@ static uint64_t random_page(struct run *run)
 {
 	if (chance(run, 3))
 		return RAM_SIZE + below(run, 128) * PAGE_SIZE; /* nobody, or a device */
-	if (chance(run, 4))
+	if (chance(run, 12))
 		return run->law.table[below(run, run->law.nr_tables)].gfn * PAGE_SIZE;
 	return LAW_FIRST_DATA + below(run, 256) * PAGE_SIZE;
 }
@@ -173,8 +173,10 @@ static void change_leaf(struct run *run)
 		new = old ^ (1ull << below(run, 7)); /* one of P, W, U, PWT, PCD, A, D */
 	law_write(&run->law, any_cpu(run), gpa, new, width_of(cpu), false);
 	run->changed = page;
-	if (chance(run, 60))
+	if (chance(run, 50))
 		shoot_down(run, page, true);
+	else if (chance(run, 50))
+		law_invlpg(&run->law, cpu, page); /* the others will, some time */
 }
 
 /* A large page; of 4M sometimes with address bits from 32 on (PSE-36), or a reserved one. */
@@ -185,7 +187,7 @@ static uint64_t random_large(struct run *run, const struct law_cpu *cpu, unsigne
 	if (width_of(cpu) == 8)
 		return PTE_PS | (uint64_t)below(run, 4) << 21;
 	return PTE_PS | (uint64_t)below(run, 2) << 22 |
-	       (chance(run, 25) ? 1ull << (13 + below(run, 9)) : 0);
+	       (chance(run, 25) ? 1ull << (chance(run, 50) ? 21 : 13 + below(run, 8)) : 0);
 }
 
 /* Rights of an upper entry, or between a table, a large page and nothing. */
@@ -321,7 +323,7 @@ static void change_pdpte(struct run *run)
 /* Mostly one that is mapped, whatever its rights. */
 static unsigned page_to_access(struct run *run, const struct law_cpu *cpu)
 {
-	unsigned page = chance(run, 10) ? run->changed : below(run, LAW_PAGES);
+	unsigned page = chance(run, 15) ? run->changed : below(run, LAW_PAGES);
 	struct law_path path;
 
 	for (int tries = 0; tries < 3; tries++) {
@@ -346,7 +348,7 @@ static void access_one(struct run *run)
 	struct reference_result result;
 
 	if (law_is_stale(cpu, page)) {
-		if (chance(run, 50) && law_access_loosely(&run->law, cpu, page, &access))
+		if (chance(run, 70) && law_access_loosely(&run->law, cpu, page, &access))
 			tally->loose++;
 		else
 			tally->skipped++;
@@ -514,6 +516,7 @@ static void run_law(struct run *run, unsigned cpus, unsigned shift, uint64_t see
 		switches += tally->switches[mode];
 	assert_int_equal(law->box.vmm->switches, switches - run->counted);
 	run->counted = switches;
+	tally->stores += law->stores;
 	tally->unsyncs += law_counter(law, shadow_unsyncs[0]);
 	tally->syncs += law_counter(law, shadow_syncs[0]);
 	tally->table_writes += law_counter(law, shadow_table_writes[0]);
@@ -531,9 +534,9 @@ static void print_tally(const struct run *run, const char *name)
 	const struct tally *tally = &run->tally;
 
 	printf("# %s: %lu accesses, %lu faults, %lu loose, %lu left out, %lu devices, %lu global, "
-	       "%lu refused\n",
+	       "%lu refused, %lu stores\n",
 	       name, tally->accesses, tally->faults, tally->loose, tally->skipped, tally->devices,
-	       tally->global, tally->refused);
+	       tally->global, tally->refused, tally->stores);
 	for (int format = REFERENCE_32_BIT; format < REFERENCE_FORMATS; format++)
 		printf("#   %s: 4K %lu, 2M %lu, 4M %lu, 1G %lu; P %lu, W %lu, U %lu, RSVD %lu, "
 		       "I %lu, PK %lu\n",
@@ -569,7 +572,7 @@ static void check_tally(const struct run *run)
 		for (int i = 0; i < 6; i++)
 			assert_int_equal(tally->bits[format][i] > 0, i < 5 || wide);
 	}
-	assert_true(tally->refused);
+	assert_true(tally->refused && tally->stores);
 	for (int i = 0; i < INVALIDATIONS; i++)
 		assert_true(tally->invalidations[i]);
 	for (unsigned i = 0; i < run->nr_modes; i++) {

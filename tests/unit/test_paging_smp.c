@@ -119,6 +119,54 @@ static void each_vcpu_has_its_own_cr3(void **state)
 	pair_destroy(&pair);
 }
 
+static uint64_t page_of(const struct pair *pair, int cpu, const uint8_t *host)
+{
+	return pair->box.memory.page_of[hw_frame_of(pair->hw[cpu], host)];
+}
+
+/*
+ * One vCPU has moved an address and has invalidated; the other one has not, and writes by what it
+ * had. That may still go to the old page, but if that has become a table, it must be noticed.
+ */
+static void a_write_by_an_old_translation_into_a_new_table_is_noticed(void **state)
+{
+	const uint64_t flags = PTE_P | PTE_W | PTE_U | PTE_A | PTE_D;
+	const uint64_t moved = 0x1000, mapped = 0x40000000, old = 0x401000, new = 0x402000;
+	const uint64_t before = 0x403000 | flags, after = 0x404000 | flags;
+	struct pair pair;
+	uint64_t leaf, upper, found;
+	uint8_t *host;
+
+	pair_create(&pair, UMBRA_MODE_SHADOW);
+	box_map(&pair.box, moved, old, flags);
+	box_map(&pair.box, mapped + (1ull << 21), new, flags);
+	leaf = box_entry(&pair.box, moved, 1);
+	upper = box_entry(&pair.box, mapped, 2);
+	box_put(&pair.box, old, before); /* data so far, that would do for a table */
+	for (int i = 0; i < 2; i++) {
+		host = hw_translate(pair.hw[i], moved, HW_WRITE, HW_SUPERVISOR);
+		assert_int_equal(page_of(&pair, i, host), old >> PAGE_SHIFT);
+	}
+	/* The table above has its shadow: nothing but the INVLPG can be what flushes. */
+	assert_non_null(hw_translate(pair.hw[0], mapped + (1ull << 21), HW_READ, HW_SUPERVISOR));
+	box_guest_write(&pair.box, leaf, new | flags);
+	hw_invlpg(pair.hw[0], moved);
+	box_guest_write(&pair.box, upper, old | flags);
+	host = hw_translate(pair.hw[0], mapped, HW_READ, HW_SUPERVISOR);
+	assert_int_equal(page_of(&pair, 0, host), before >> PAGE_SHIFT);
+	hw_attend(pair.hw[1]);
+	host = hw_translate(pair.hw[1], moved, HW_WRITE, HW_SUPERVISOR);
+	found = page_of(&pair, 1, host) << PAGE_SHIFT;
+	assert_true(found == old || found == new);
+	memcpy(host, &after, sizeof(after));
+	hw_attend(pair.hw[1]);
+	hw_attend(pair.hw[0]);
+	hw_invlpg(pair.hw[0], mapped);
+	host = hw_translate(pair.hw[0], mapped, HW_READ, HW_SUPERVISOR);
+	assert_int_equal(page_of(&pair, 0, host), (found == old ? after : before) >> PAGE_SHIFT);
+	pair_destroy(&pair);
+}
+
 static void a_guest_has_no_more_than_eight_vcpus(void **state)
 {
 	struct memory memory;
@@ -144,6 +192,7 @@ int main(void)
 		cmocka_unit_test(a_table_found_by_one_vcpu_is_watched_for_all),
 		cmocka_unit_test(ept_tables_thrown_away_are_forgotten_by_all),
 		cmocka_unit_test(each_vcpu_has_its_own_cr3),
+		cmocka_unit_test(a_write_by_an_old_translation_into_a_new_table_is_noticed),
 		cmocka_unit_test(a_guest_has_no_more_than_eight_vcpus),
 	};
 
