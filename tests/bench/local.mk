@@ -13,5 +13,14 @@ bench: umbra $(GUESTS)
 		--json bench.json $(BENCH_FLAGS)
 CLEANFILES += bench.json
 
+# Programs that it runs, over the core.
+BENCHES = tests/bench/paging tests/bench/switches
+check_PROGRAMS += $(BENCHES)
+tests_bench_paging_SOURCES = tests/bench/paging.c $(paging_test_sources)
+tests_bench_paging_CPPFLAGS = $(paging_test_cppflags)
+tests_bench_paging_LDADD = $(paging_test_ldadd)
+tests_bench_switches_SOURCES = tests/bench/switches.c
+tests_bench_switches_LDADD = $(VMMCORE_LIBS)
+
 TESTS += tests/integration/test_bench.py
 EXTRA_DIST += tests/integration/test_bench.py
