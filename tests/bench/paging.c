@@ -7,7 +7,7 @@
  * Seconds are the thread's own processor seconds: what else runs takes none of them, though it
  * takes lines from the host's caches.
  *
- * usage: paging SAMPLES PAGES [NAME]    the rows whose name begins with NAME
+ * usage: paging SAMPLES PAGES [LABEL]    LABEL: begins with "name, mode, warm or cold" of a row
  */
 #include <stdio.h>
 #include <time.h>
@@ -23,8 +23,6 @@
 #define FLAGS       (PTE_P | PTE_W | PTE_A | PTE_D)
 #define DATA        (64ull << 20) /* data lies from here on, tables below */
 #define REGION      (1ull << 30)  /* of guest-virtual addresses where the pages are */
-#define PER_REGION  (SHIFT_2M - PAGE_SHIFT)
-#define UPPER       (PTE_P | PTE_W | PTE_U)
 
 /* How the pages of a working set lie. */
 enum layout {
@@ -81,7 +79,11 @@ static void shuffle(uint64_t *numbers, uint32_t count)
 }
 
 #define SPARSE_ROOTS 240u /* entries of the PML4, more than its walk cache has */
-#define FAR_PAGES    512u
+#define FAR_PAGES    512u /* 2M of the guest, one table after the other in each of ... */
+#define FAR_REGIONS  448u
+#define NEAR_TABLES  (SPARSE_SET * 3 / FAR_REGIONS + 1)
+#define OF_SET       0
+#define SPARSE_SET   (SPARSE_ROOTS * 8)
 
 /* Tables of a page that are its own: each in another 2M of the guest than the one before. */
 static void map_apart(struct set *set, uint64_t gva, uint64_t gpa, enum layout layout,
@@ -93,8 +95,8 @@ static void map_apart(struct set *set, uint64_t gva, uint64_t gpa, enum layout l
 		uint32_t before;
 
 		if (layout == LAYOUT_SPREAD)
-			box->next_table =
-				DATA / PAGE_SIZE + *nr_tables % 448 * FAR_PAGES + *nr_tables / 448;
+			box->next_table = DATA / PAGE_SIZE + *nr_tables % FAR_REGIONS * FAR_PAGES +
+					  *nr_tables / FAR_REGIONS;
 		before = box->next_table;
 		box_entry(box, gva, level);
 		*nr_tables += box->next_table - before;
@@ -143,21 +145,29 @@ static void flush_lines(const void *start, size_t bytes)
 }
 
 /* All tables, and what the VMM knows of guest pages, come from memory the next time. */
-static void make_cold(struct set *set)
+static void make_cold(struct set *set, const struct row *row)
 {
 	struct memory *memory = &set->box.memory;
 	const struct shadow *shadow = set->box.vmm->shadow;
-	uint64_t pages = memory->size / PAGE_SIZE;
+	uint32_t pages = memory->size / PAGE_SIZE;
+	bool *unused = calloc(memory->frames.count, sizeof(*unused));
 
+	assert_non_null(unused);
+	for (uint32_t i = 0; i < memory->frames.nr_free; i++)
+		unused[memory->frames.free[i]] = true;
 	for (uint32_t frame = 0; frame < memory->frames.count; frame++) {
 		uint32_t gfn = memory->page_of[frame];
+		bool table = gfn < DATA / PAGE_SIZE || gfn >= pages ||
+			     (row->layout == LAYOUT_SPREAD && gfn % FAR_PAGES < NEAR_TABLES);
 
-		if (gfn >= pages || gfn < DATA / PAGE_SIZE || (gfn % FAR_PAGES) < 64)
+		if (table && !unused[frame])
 			flush_lines(frames_host(&memory->frames, (uint64_t)frame * PAGE_SIZE),
 				    PAGE_SIZE);
 	}
+	free(unused);
 	flush_lines(memory->frame_of, pages * sizeof(*memory->frame_of));
 	flush_lines(memory->page_of, memory->frames.count * sizeof(*memory->page_of));
+	flush_lines(memory->frames.frame, memory->frames.count * sizeof(*memory->frames.frame));
 	if (shadow) {
 		flush_lines(shadow->rmap, pages * sizeof(*shadow->rmap));
 		flush_lines(shadow->shadowed, pages * sizeof(*shadow->shadowed));
@@ -300,9 +310,6 @@ static struct sample run_cr3(struct set *set, const struct row *row)
 	return (struct sample){now_ns() - start, WRITES};
 }
 
-#define OF_SET     0
-#define SPARSE_SET (SPARSE_ROOTS * 8)
-
 #define WALKS(name, layout, pages, cold)                                                           \
 	{name, UMBRA_MODE_BARE, layout, pages, cold, prepare_filled, run_touches},                 \
 		{name, UMBRA_MODE_SHADOW, layout, pages, cold, prepare_filled, run_touches},       \
@@ -359,7 +366,7 @@ static void measure(const struct row *row, unsigned samples, uint32_t pages, boo
 	for (unsigned i = 0; i < samples; i++) {
 		row->prepare(&set, row);
 		if (row->cold)
-			make_cold(&set);
+			make_cold(&set, row);
 		if (i == 0)
 			before = hw_public(set.box.hw)->counters;
 		sample[i] = row->run(&set, row);
@@ -392,13 +399,17 @@ int main(int argc, char **argv)
 	bool first = true;
 
 	if (samples < 1 || samples > MAX_SAMPLES || pages < MIN_PAGES || pages > MAX_PAGES) {
-		fprintf(stderr, "usage: paging SAMPLES PAGES [NAME]: 1 ... %d, %d ... %d\n",
+		fprintf(stderr, "usage: paging SAMPLES PAGES [LABEL]: 1 ... %d, %d ... %d\n",
 			MAX_SAMPLES, MIN_PAGES, MAX_PAGES);
 		return 64;
 	}
 	printf("[");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (strncmp(rows[i].name, only, strlen(only)))
+		char label[128];
+
+		snprintf(label, sizeof(label), "%s, %s, %s", rows[i].name,
+			 umbra_mode_name(rows[i].mode), rows[i].cold ? "cold" : "warm");
+		if (strncmp(label, only, strlen(only)))
 			continue;
 		measure(&rows[i], samples, pages, first);
 		first = false;
