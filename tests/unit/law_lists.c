@@ -39,7 +39,7 @@ void law_check_lists(const struct shadow *shadow)
 			else
 				list = &shadow->large_rmap[level - 2][to >> 9 * (level - 1)];
 			assert_true(shadow->place[number][index] < list->count);
-			assert_int_equal(list->ref[shadow->place[number][index]],
+			assert_int_equal(ref_list_at(list, shadow->place[number][index]),
 					 SPTE_REF(number, index));
 			entries++;
 		}

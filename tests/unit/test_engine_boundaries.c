@@ -275,7 +275,7 @@ static bool here_unsync(const struct program *program, const struct umbra_guest 
 	    umbra_guest_counters(guest)->switches[0])
 		return true;
 	for (uint32_t i = 0; i < shadow->unsync.count; i++)
-		found |= shadow->page[shadow->unsync.ref[i]].unsync;
+		found |= shadow->page[ref_list_at(&shadow->unsync, i)].unsync;
 	return found;
 }
 

@@ -5,11 +5,12 @@
 
 static uint64_t read_entry(struct vmm *vmm, uint64_t gpa, unsigned size)
 {
-	uint64_t entry = 0;
+	size_t span;
+	const void *host = memory_span_read(vmm->memory, gpa, size, &span);
 
-	if (memory_read(vmm->memory, gpa, &entry, size) < 0) /* nobody answers there */
+	if (!host) /* nobody answers there */
 		return size == sizeof(uint32_t) ? UINT32_MAX : UINT64_MAX;
-	return entry;
+	return size == sizeof(uint32_t) ? *(const uint32_t *)host : *(const uint64_t *)host;
 }
 
 uint64_t guest_entry(struct vmm *vmm, uint64_t gpa)

@@ -79,14 +79,14 @@ static void invlpg(struct vmm *vmm, struct hw *hw, uint64_t gva)
 	shadow_flush_if_due(shadow);
 }
 
-/* The page that belongs below the entry of @level on this path. */
-static uint32_t child_page(struct shadow *shadow, const struct guest_walk *walk, uint64_t gva,
-			   unsigned level)
+/* The page that belongs below the entry of @level on this path; @role: of any table now. */
+static uint32_t child_page(struct shadow *shadow, struct shadow_role role,
+			   const struct guest_walk *walk, uint64_t gva, unsigned level)
 {
-	struct shadow_role role = shadow_base_role(shadow->hw, level - 1);
 	uint64_t reach = 1ull << (12 + 9 * (level - 1)); /* what a table of level - 1 maps */
 	uint64_t gfn;
 
+	role.level = level - 1;
 	if (role.direct) {
 		gfn = (gva & ~(reach - 1)) / PAGE_SIZE;
 		role.dirty = true;
@@ -109,6 +109,7 @@ static uint32_t child_page(struct shadow *shadow, const struct guest_walk *walk,
 static uint32_t leaf_page(struct shadow *shadow, const struct guest_walk *walk, uint64_t gva,
 			  unsigned leaf)
 {
+	const struct shadow_role role = shadow_base_role(shadow->hw, 0);
 	unsigned level;
 	uint32_t number = shadow_root_of(shadow, gva, &level);
 
@@ -116,7 +117,7 @@ static uint32_t leaf_page(struct shadow *shadow, const struct guest_walk *walk, 
 		unsigned index = entry_index(gva, level);
 		struct shadow_page *page = &shadow->page[number];
 		uint64_t hpa = page->hpa + index * sizeof(uint64_t);
-		uint32_t child = child_page(shadow, walk, gva, level);
+		uint32_t child = child_page(shadow, role, walk, gva, level);
 
 		page->writes = 0;
 		page->recent = true;
@@ -267,14 +268,16 @@ static enum hw_resume fill(struct vmm *vmm, struct hw *hw, const struct hw_exit 
 	if (write && !walk.rights.write)
 		walk.rights = (struct rights){true, false, walk.rights.execute, 0};
 	size = 1ull << level_shift(9, level);
-	if (ram)
-		hpa = memory_frame(memory, (walk.gpa & ~(size - 1)) / PAGE_SIZE) * PAGE_SIZE;
+	if (ram) {
+		gfn = (walk.gpa & ~(size - 1)) / PAGE_SIZE;
+		hpa = memory_frame(memory, gfn) * PAGE_SIZE;
+	}
 	value = shadow_leaf_value(hpa, walk.rights, walk.dirty, write_protected,
 				  (level > 1 ? PTE_PS : 0) |
 					  (paged ? walk.entry[walk.leaf - 1] & PTE_G : 0));
 	index = entry_index(exit->gva, level);
 	refill = is_refill(&shadow->page[number], index, &walk, write, paged);
-	shadow_entry_set_leaf(shadow, number, index, value);
+	shadow_entry_set_leaf(shadow, number, index, value, ram ? gfn : GFN_NONE);
 	vmm_trace(hw, UMBRA_TABLE_SHADOW, level, index, true, 0,
 		  shadow->page[number].hpa + index * sizeof(value), value);
 	hw->public.counters.shadow_fills[0]++;

@@ -34,11 +34,17 @@ _Static_assert(sizeof(struct shadow_role) == 16, "a role has no padding");
 #define SPTE_REF_PAGE(ref)    ((ref) >> 9)
 #define SPTE_REF_INDEX(ref)   ((ref) & (ENTRIES - 1))
 
+/* So many fit into the list itself: most pages are mapped once or twice. */
+#define REFS_INLINE 2
+
 /* A growing list of entry references. One of an older generation is empty. */
 struct ref_list {
-	uint32_t *ref;
+	union {
+		uint32_t few[REFS_INLINE];
+		uint32_t *many;
+	};
 	uint32_t count;
-	uint32_t order : 5;  /* room for 1 << order of them */
+	uint32_t order : 5;  /* room for 1 << order of them in @many; 0: they are in @few */
 	uint32_t listed : 1; /* in shadow.long_lists */
 	uint32_t generation : 26;
 };
@@ -151,7 +157,9 @@ static inline bool shadow_is_leaf(const struct shadow_page *page, uint64_t entry
 
 /* Takes an entry out, whatever it is. */
 void shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index);
-void shadow_entry_set_leaf(struct shadow *shadow, uint32_t page, unsigned index, uint64_t value);
+/* @gfn: the guest page that it maps (the first one), GFN_NONE for the frame of all ones. */
+void shadow_entry_set_leaf(struct shadow *shadow, uint32_t page, unsigned index, uint64_t value,
+			   uint32_t gfn);
 void shadow_entry_set_table(struct shadow *shadow, uint32_t page, unsigned index, uint32_t child);
 /* Makes every mapping of a guest page read-only, cached ones too. Large pages that hold it go. */
 void shadow_write_protect(struct shadow *shadow, uint64_t gfn);
@@ -161,8 +169,14 @@ void shadow_unmap(struct shadow *shadow, uint64_t gfn);
 uint32_t shadow_leaf_gfn(const struct shadow *shadow, uint64_t entry);
 /* The page that an entry of an upper page points at. */
 uint32_t shadow_child(const struct shadow *shadow, uint64_t entry);
+static inline uint32_t ref_list_at(const struct ref_list *list, uint32_t i)
+{
+	return list->order ? list->many[i] : list->few[i];
+}
+
 /* -ENOMEM. */
 int ref_list_add(struct ref_list *list, uint32_t ref);
+void ref_list_free(struct ref_list *list);
 /* Gives back the memory of a long list, which is empty then. */
 void ref_list_shrink(struct ref_list *list);
 /* A guest page becomes a table (@by 1) or is one no more (-1), for the large pages that it lies in.

@@ -5,28 +5,44 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "paging/shadow.h"
 
 /* A list with room for this many (a power of 2) is kept as it is. */
 #define KEPT_ORDER 4
+/* The first that does not lie in the list itself. */
+#define FIRST_ORDER 2
 /* In long_lists: a level above the number of a guest page. */
 #define LEVEL_SHIFT    28
 #define MAX_GENERATION ((1u << 26) - 1)
 
+static uint32_t *refs_of(struct ref_list *list)
+{
+	return list->order ? list->many : list->few;
+}
+
 int ref_list_add(struct ref_list *list, uint32_t ref)
 {
-	if (!list->ref || list->count == 1u << list->order) {
-		unsigned order = list->ref ? list->order + 1u : 1;
-		uint32_t *grown = realloc(list->ref, sizeof(*grown) << order);
+	if (list->count == (list->order ? 1u << list->order : REFS_INLINE)) {
+		unsigned order = list->order ? list->order + 1u : FIRST_ORDER;
+		uint32_t *grown = realloc(list->order ? list->many : NULL, sizeof(*grown) << order);
 
 		if (!grown)
 			return -ENOMEM;
-		list->ref = grown;
+		if (!list->order)
+			memcpy(grown, list->few, sizeof(list->few));
+		list->many = grown;
 		list->order = order;
 	}
-	list->ref[list->count++] = ref;
+	refs_of(list)[list->count++] = ref;
 	return 0;
+}
+
+void ref_list_free(struct ref_list *list)
+{
+	if (list->order)
+		free(list->many);
 }
 
 /* The list as it is in this generation. */
@@ -70,18 +86,19 @@ static int enter(struct shadow *shadow, struct ref_list *list, uint32_t page, un
 
 static void leave(struct shadow *shadow, struct ref_list *list, uint32_t page, unsigned index)
 {
-	uint32_t place = shadow->place[page][index], last = list->ref[--list->count];
+	uint32_t *refs = refs_of(list);
+	uint32_t place = shadow->place[page][index], last = refs[--list->count];
 
-	list->ref[place] = last;
+	refs[place] = last;
 	shadow->place[SPTE_REF_PAGE(last)][SPTE_REF_INDEX(last)] = place;
 	/* A guest can do so with one page after the other: lists give back what they do not need.
 	 */
 	if (list->order > KEPT_ORDER && list->count < 1u << (list->order - 2)) {
-		uint32_t *shrunk = realloc(list->ref, sizeof(*shrunk) << (list->order - 1));
+		uint32_t *shrunk = realloc(list->many, sizeof(*shrunk) << (list->order - 1));
 
 		if (!shrunk)
 			return;
-		list->ref = shrunk;
+		list->many = shrunk;
 		list->order--;
 	}
 }
@@ -114,7 +131,8 @@ void shadow_entry_drop(struct shadow *shadow, uint32_t page, unsigned index)
 	shadow->hw->public.counters.shadow_zaps[0]++;
 }
 
-void shadow_entry_set_leaf(struct shadow *shadow, uint32_t page, unsigned index, uint64_t value)
+void shadow_entry_set_leaf(struct shadow *shadow, uint32_t page, unsigned index, uint64_t value,
+			   uint32_t gfn)
 {
 	uint64_t *entry = &shadow->page[page].entry[index];
 	struct ref_list *list;
@@ -126,14 +144,13 @@ void shadow_entry_set_leaf(struct shadow *shadow, uint32_t page, unsigned index,
 		return;
 	}
 	shadow_entry_drop(shadow, page, index);
-	list = list_of(shadow, page, value);
-	if (list) {
+	if (gfn != GFN_NONE) {
+		list = rmap_of(shadow, gfn, shadow->page[page].role.level);
 		error = enter(shadow, list, page, index);
 		if (list->order > KEPT_ORDER && !list->listed)
-			error |= ref_list_add(&shadow->long_lists,
-					      (uint32_t)shadow->page[page].role.level
-							      << LEVEL_SHIFT |
-						      shadow_leaf_gfn(shadow, value));
+			error |= ref_list_add(
+				&shadow->long_lists,
+				(uint32_t)shadow->page[page].role.level << LEVEL_SHIFT | gfn);
 		list->listed |= list->order > KEPT_ORDER;
 		if (error) {
 			hw_fail(shadow->hw, "out of memory for reverse maps");
@@ -163,7 +180,7 @@ void shadow_entry_set_table(struct shadow *shadow, uint32_t page, unsigned index
 static void drop_list(struct shadow *shadow, struct ref_list *list)
 {
 	while (list->count) {
-		uint32_t ref = list->ref[list->count - 1];
+		uint32_t ref = ref_list_at(list, list->count - 1);
 
 		shadow_entry_drop(shadow, SPTE_REF_PAGE(ref), SPTE_REF_INDEX(ref));
 	}
@@ -181,8 +198,8 @@ void shadow_write_protect(struct shadow *shadow, uint64_t gfn)
 
 	drop_large(shadow, gfn);
 	for (uint32_t i = 0; i < refs->count; i++) {
-		uint64_t *entry = &shadow->page[SPTE_REF_PAGE(refs->ref[i])]
-					   .entry[SPTE_REF_INDEX(refs->ref[i])];
+		uint32_t ref = ref_list_at(refs, i);
+		uint64_t *entry = &shadow->page[SPTE_REF_PAGE(ref)].entry[SPTE_REF_INDEX(ref)];
 
 		shadow->stale |= !!(*entry & PTE_W);
 		*entry &= ~PTE_W;
@@ -206,7 +223,7 @@ void shadow_count_table(struct shadow *shadow, uint64_t gfn, int by)
 void ref_list_shrink(struct ref_list *list)
 {
 	if (list->order > KEPT_ORDER) {
-		free(list->ref);
+		free(list->many);
 		*list = (struct ref_list){.generation = list->generation};
 	}
 	list->listed = 0;
@@ -217,7 +234,7 @@ void shadow_entry_forget_all(struct shadow *shadow)
 	uint32_t pages = shadow->vmm->memory->size / PAGE_SIZE;
 
 	for (uint32_t i = 0; i < shadow->long_lists.count; i++) {
-		uint32_t ref = shadow->long_lists.ref[i];
+		uint32_t ref = ref_list_at(&shadow->long_lists, i);
 		uint32_t gfn = ref & ((1u << LEVEL_SHIFT) - 1);
 
 		ref_list_shrink(rmap_of(shadow, gfn, ref >> LEVEL_SHIFT));

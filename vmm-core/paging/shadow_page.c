@@ -84,20 +84,20 @@ void shadow_destroy(struct shadow *shadow)
 	if (!shadow)
 		return;
 	for (uint32_t i = 0; shadow->page && i < shadow->max_pages; i++)
-		free(shadow->page[i].parents.ref);
+		ref_list_free(&shadow->page[i].parents);
 	for (uint32_t i = 0; shadow->rmap && i < guest_pages(shadow); i++)
-		free(shadow->rmap[i].ref);
+		ref_list_free(&shadow->rmap[i]);
 	for (unsigned size = 0; size < LARGE_SIZES; size++) {
 		for (uint32_t i = 0;
 		     shadow->large_rmap[size] && i <= guest_pages(shadow) >> 9 * (size + 1); i++)
-			free(shadow->large_rmap[size][i].ref);
+			ref_list_free(&shadow->large_rmap[size][i]);
 		free(shadow->large_rmap[size]);
 		free(shadow->inside[size]);
 	}
 	brute_destroy(shadow->brute);
 	brute_destroy(shadow->idle_brute);
-	free(shadow->unsync.ref);
-	free(shadow->long_lists.ref);
+	ref_list_free(&shadow->unsync);
+	ref_list_free(&shadow->long_lists);
 	free(shadow->page);
 	free(shadow->place);
 	free(shadow->shadowed);
@@ -207,7 +207,7 @@ void shadow_page_drop(struct shadow *shadow, uint32_t number)
 	uint32_t *link = bucket_of(shadow, page->gfn);
 
 	while (page->parents.count) {
-		uint32_t ref = page->parents.ref[page->parents.count - 1];
+		uint32_t ref = ref_list_at(&page->parents, page->parents.count - 1);
 
 		shadow_entry_drop(shadow, SPTE_REF_PAGE(ref), SPTE_REF_INDEX(ref));
 	}
@@ -234,7 +234,7 @@ uint64_t shadow_drop_all(struct shadow *shadow)
 		release(shadow, number);
 	}
 	for (uint32_t i = 0; i < shadow->unsync.count; i++)
-		shadow->page[shadow->unsync.ref[i]].listed = false;
+		shadow->page[ref_list_at(&shadow->unsync, i)].listed = false;
 	shadow->unsync.count = 0;
 	shadow_entry_forget_all(shadow);
 	empty_tables(shadow);

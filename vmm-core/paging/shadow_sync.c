@@ -76,7 +76,7 @@ static void repair(struct shadow *shadow, uint32_t number)
 		rights.key = entry_key(guest);
 		want = shadow_leaf_value(have & ENTRY_ADDRESS, rights, guest & PTE_D,
 					 !(have & PTE_W), guest & PTE_G);
-		shadow_entry_set_leaf(shadow, number, index, want);
+		shadow_entry_set_leaf(shadow, number, index, want, shadow_leaf_gfn(shadow, have));
 	}
 	page->unsync = false;
 	shadow->hw->public.counters.shadow_syncs[0]++;
@@ -86,7 +86,7 @@ static void repair(struct shadow *shadow, uint32_t number)
 void shadow_sync_all(struct shadow *shadow)
 {
 	for (uint32_t i = 0; i < shadow->unsync.count; i++) {
-		uint32_t number = shadow->unsync.ref[i];
+		uint32_t number = ref_list_at(&shadow->unsync, i);
 
 		shadow->page[number].listed = false;
 		if (!shadow->page[number].unsync)
