@@ -16,15 +16,14 @@ import statistics
 import sys
 
 from emulators import Bochs, Failed, Guest, Qemu, Umbra
-from tables import print_growth, print_modes, print_peers
+from parts import measure_paging, measure_switches
+from tables import print_growth, print_modes, print_paging, print_peers, print_switches
 
-MODES = ("bare", "shadow", "ept", "auto")
-SPEED_MODE = "ept"  # in which speed is promised, and others are compared
+MODES = ("bare", "brute", "shadow", "ept", "auto")
+PEER_MODE = "ept"  # in which others are compared
 
 # All that Umbra ships, long enough that a start does not count; phases of twenty intervals each.
-# The last rows are what one processor without PCIDs does not show. shadow has neither PCIDs nor
-# several processors yet.
-NO_SHADOW = ("bare", "ept", "auto")
+# The last rows are what one processor without PCIDs does not show.
 GUESTS = (
     Guest("hello", "rounds=800 pages=4096"),
     Guest("mov1234", "rounds=1000000"),
@@ -36,9 +35,9 @@ GUESTS = (
     Guest("churn", "rounds=1200"),
     Guest("switcher", "rounds=5000"),
     Guest("phases", "phases=4 tlb=5260000 table=308800 pages=4096"),
-    Guest("switcher", "rounds=5000 pcid=1", modes=NO_SHADOW, in_median=False),
-    Guest("gups", cpus=4, modes=NO_SHADOW, in_median=False),
-    Guest("smp", cpus=4, modes=NO_SHADOW, in_median=False),
+    Guest("switcher", "rounds=5000 pcid=1", in_median=False),
+    Guest("gups", cpus=4, in_median=False),
+    Guest("smp", cpus=4, in_median=False),
 )
 
 GROWTH = (
@@ -110,38 +109,44 @@ def check_checksums(guest, runs):
 
 
 def measure(guest, options, peers):
-    modes = [mode for mode in options.modes if mode in guest.modes]
+    modes = options.modes
     ours = [Umbra(options.umbra, options.guests, mode, options.extra) for mode in modes]
     beside = [p for p in peers if p.state == "ok" and not p.refuses(guest)] \
-        if SPEED_MODE in modes else []
+        if PEER_MODE in modes else []
     runs = {emulator.name: [] for emulator in ours + beside}
     for _ in range(options.runs):
         for emulator in ours + beside:
             runs[emulator.name].append(emulator.run(guest))
     rows = [mode_row(mode, guest, runs[mode]) for mode in modes]
     # bare has no VMM: it is the yardstick, not a choice.
-    best = min((r["cycles"] for r in rows if r["mode"] in ("shadow", "ept")), default=None)
+    best = min((r["cycles"] for r in rows if r["mode"] in ("brute", "shadow", "ept")),
+               default=None)
     for row in rows:
         row["to_best"] = row["cycles"] / best if best else 1
     result = {"guest": guest.name, "title": guest.title(), "append": guest.append,
               "cpus": guest.cpus, "memory_bytes": guest.memory << 20,
               "checksum": check_checksums(guest, runs), "modes": rows, "peers": {}}
-    for peer in peers if SPEED_MODE in modes else ():
+    for peer in peers if PEER_MODE in modes else ():
         reason = peer.refuses(guest)
         result["peers"][peer.name] = \
-            peer_row(guest, runs[peer.name], runs[SPEED_MODE]) if peer in beside else \
+            peer_row(guest, runs[peer.name], runs[PEER_MODE]) if peer in beside else \
             {"state": f"not measured: {reason}" if reason else peer.state}
     return result
 
 
+def mode_medians(guests, results):
+    """Of each mode, over the guests with one processor, each once."""
+    rows = [row for g, r in zip(guests, results) if g.in_median for row in r["modes"]]
+    return {mode: statistics.median(row["host_mips"] for row in rows if row["mode"] == mode)
+            for mode in dict.fromkeys(row["mode"] for row in rows)}
+
+
 def median_over(guests, results, peers):
-    """Over the guests with one processor, each once."""
     members = [r for g, r in zip(guests, results) if g.in_median]
-    median = {"mode": SPEED_MODE, "members": [r["guest"] for r in members], "peers": {}}
+    median = {"mode": PEER_MODE, "members": [r["guest"] for r in members], "peers": {}}
     if not members:
         return median
-    median["host_mips"] = statistics.median(
-        row["host_mips"] for r in members for row in r["modes"] if row["mode"] == SPEED_MODE)
+    median["host_mips"] = mode_medians(guests, results)[PEER_MODE]
     for peer in peers:
         rows = [r["peers"][peer.name] for r in members]
         if all(row["state"] == "ok" for row in rows):
@@ -151,7 +156,7 @@ def median_over(guests, results, peers):
 
 
 def measure_growth(options):
-    umbra = Umbra(options.umbra, options.guests, SPEED_MODE, options.extra)
+    umbra = Umbra(options.umbra, options.guests, PEER_MODE, options.extra)
     runs = [[] for _ in GROWTH]
     for _ in range(options.runs):
         for i, (_, _, guest) in enumerate(GROWTH):
@@ -177,7 +182,7 @@ def parse():
     parser.add_argument("--umbra", default="./umbra")
     parser.add_argument("--guests", default="guests", help="directory of the built guests")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", help="one guest")
+    parser.add_argument("--only", help="one guest, or none")
     parser.add_argument("--modes", default=",".join(MODES))
     parser.add_argument("--append", help="parameters instead of the usual ones")
     parser.add_argument("--interval", help="passed on to umbra run")
@@ -186,6 +191,16 @@ def parse():
     parser.add_argument("--against", metavar="UMBRA", help="another build, beside the others")
     parser.add_argument("--growth", action="store_true",
                         help="also speed and memory by processors and by pages")
+    parser.add_argument("--paging", action="store_true",
+                        help="also what walks, fills and table accesses take")
+    parser.add_argument("--samples", type=int, default=31, help="of each of these")
+    parser.add_argument("--switches", action="store_true",
+                        help="also what switches take, between each pair of modes")
+    parser.add_argument("--rounds", type=int, default=5, help="of switches: each pair so often")
+    parser.add_argument("--pages", type=int,
+                        help="of the largest working set of these two, 1 GiB without")
+    parser.add_argument("--programs", default="tests/bench",
+                        help="directory of the built programs that measure these two")
     parser.add_argument("--json", default="bench.json")
     options = parser.parse_args()
     options.modes = options.modes.split(",")
@@ -195,9 +210,11 @@ def parse():
     if not set(options.modes) <= set(MODES):
         parser.error(f"--modes: some of {','.join(MODES)}")
     guests = [g for g in GUESTS if options.only in (None, g.name)]
-    if not guests:
+    if options.only == "none":
+        guests = []
+    elif not guests:
         parser.error(f"--only {options.only}: no such guest")
-    if options.append is not None:
+    if options.append is not None and guests:
         guests = [dataclasses.replace(guests[0], append=options.append)]
     return options, guests
 
@@ -206,20 +223,28 @@ def main():
     options, guests = parse()
     peers = [Qemu(options.qemu, options.guests), Bochs(options.bochs, options.guests)]
     if options.against:
-        peers.append(Umbra(options.against, options.guests, SPEED_MODE, options.extra, "against"))
+        peers.append(Umbra(options.against, options.guests, PEER_MODE, options.extra, "against"))
     bench = {"machine": machine(), "runs": options.runs,
              "peers": {p.name: {"state": p.state} for p in peers}}
     for peer in peers:
         if peer.state == "ok":
             bench["peers"][peer.name]["version"] = peer.version()
     bench["guests"] = [measure(guest, options, peers) for guest in guests]
-    print_modes(bench["guests"])
-    if SPEED_MODE in options.modes:
+    bench["mode_medians"] = mode_medians(guests, bench["guests"])
+    print_modes(bench)
+    if PEER_MODE in options.modes and guests:
         bench["median"] = median_over(guests, bench["guests"], peers)
         print_peers(bench)
     if options.growth:
         bench["growth"] = measure_growth(options)
         print_growth(bench["growth"])
+    if options.paging:
+        bench["paging"] = measure_paging(options.programs, options.samples, options.pages)
+        print_paging(bench["paging"])
+    if options.switches:
+        bench["switches"] = measure_switches(options.programs, options.guests, options.rounds,
+                                             options.pages)
+        print_switches(bench["switches"])
     print(f"\nOn {bench['machine']['processor']}; medians of {options.runs} runs.")
     with open(options.json, "w", encoding="utf-8") as file:
         json.dump(bench, file, indent=2)

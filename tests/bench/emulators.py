@@ -28,7 +28,6 @@ class Guest:
     name: str
     append: str = ""
     cpus: int = 1
-    modes: tuple = ("bare", "shadow", "ept", "auto")
     in_median: bool = True
     memory: int = MEMORY
 

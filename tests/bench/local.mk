@@ -3,12 +3,13 @@ EXTRA_DIST += \
 	docs/bench.md \
 	tests/bench/bench.py \
 	tests/bench/emulators.py \
+	tests/bench/parts.py \
 	tests/bench/tables.py
 BENCH_RUNS = 3
-BENCH_FLAGS = --growth
+BENCH_FLAGS = --growth --paging --switches
 
 .PHONY: bench
-bench: umbra $(GUESTS)
+bench: umbra $(GUESTS) $(BENCHES)
 	python3 $(top_srcdir)/tests/bench/bench.py --umbra ./umbra --guests guests --runs $(BENCH_RUNS) \
 		--json bench.json $(BENCH_FLAGS)
 CLEANFILES += bench.json

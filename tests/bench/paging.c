@@ -230,6 +230,9 @@ static void prepare_empty(struct set *set, const struct row *row)
 
 	if (set->next > 0 && set->next + 8192 <= set->count)
 		return;
+	/* The host has given all memory before. */
+	if (!hw_public(set->box.hw)->counters.tlb_misses[UMBRA_ACCESS_data])
+		touch_pages(set, set->count);
 	set->next = 0;
 	vmm->ops->empty(vmm);
 	touch_pages(set, set->count / 4);
@@ -323,9 +326,9 @@ static struct sample run_cr3(struct set *set, const struct row *row)
 #define IN_MODES(name, run)                                                                        \
 	IN_MODE(name, UMBRA_MODE_BRUTE, run), IN_MODE(name, UMBRA_MODE_SHADOW, run),               \
 		IN_MODE(name, UMBRA_MODE_EPT, run)
-#define FILLS(mode, cold)                                                                          \
+#define FILLS(mode, pages, cold)                                                                   \
 	{                                                                                          \
-		"fill", mode, LAYOUT_DENSE, OF_SET, cold, prepare_empty, run_fills                 \
+		"fill", mode, LAYOUT_DENSE, pages, cold, prepare_empty, run_fills                  \
 	}
 
 static const struct row rows[] = {
@@ -339,12 +342,17 @@ static const struct row rows[] = {
 	WALKS("walk, own tables", LAYOUT_SPARSE, SPARSE_SET, false),
 	WALKS("walk, own tables apart", LAYOUT_SPREAD, SPARSE_SET, false),
 	WALKS("walk, own tables apart", LAYOUT_SPREAD, SPARSE_SET, true),
-	FILLS(UMBRA_MODE_BRUTE, false),
-	FILLS(UMBRA_MODE_BRUTE, true),
-	FILLS(UMBRA_MODE_SHADOW, false),
-	FILLS(UMBRA_MODE_SHADOW, true),
-	FILLS(UMBRA_MODE_EPT, false),
-	FILLS(UMBRA_MODE_EPT, true),
+	FILLS(UMBRA_MODE_BRUTE, MIN_PAGES, false),
+	FILLS(UMBRA_MODE_SHADOW, MIN_PAGES, false),
+	FILLS(UMBRA_MODE_EPT, MIN_PAGES, false),
+	FILLS(UMBRA_MODE_BRUTE, OF_SET, false),
+	FILLS(UMBRA_MODE_SHADOW, OF_SET, false),
+	FILLS(UMBRA_MODE_EPT, OF_SET, false),
+	FILLS(UMBRA_MODE_BRUTE, OF_SET, true),
+	FILLS(UMBRA_MODE_SHADOW, OF_SET, true),
+	FILLS(UMBRA_MODE_EPT, OF_SET, true),
+	{"fill at the limit", UMBRA_MODE_SHADOW, LAYOUT_SPARSE, SPARSE_ROOTS * 12, false,
+	 prepare_filled, run_fills},
 	IN_MODES("write of the root", run_root_writes),
 	IN_MODES("write of a page table", run_leaf_writes),
 	IN_MODE("write of a page table, CR3 load", UMBRA_MODE_SHADOW, run_unsync),
@@ -357,32 +365,30 @@ static void measure(const struct row *row, unsigned samples, uint32_t pages, boo
 {
 	struct sample sample[MAX_SAMPLES];
 	struct umbra_counters before, delta;
-	uint64_t operations = 0, exits = 0;
+	uint64_t operations = 0, walks = 0, references = 0, fills = 0, exits = 0;
 	struct set set;
 
 	set_create(&set, row, pages);
-	memset(&before, 0, sizeof(before));
-	memset(&delta, 0, sizeof(delta));
 	for (unsigned i = 0; i < samples; i++) {
 		row->prepare(&set, row);
 		if (row->cold)
 			make_cold(&set, row);
-		if (i == 0)
-			before = hw_public(set.box.hw)->counters;
+		before = hw_public(set.box.hw)->counters;
 		sample[i] = row->run(&set, row);
+		umbra_counters_delta(&hw_public(set.box.hw)->counters, &before, &delta);
 		operations += sample[i].operations;
+		walks += delta.walks[0];
+		references += delta.walk_references_guest[0] + delta.walk_references_nested[0];
+		fills += delta.shadow_fills[0] + delta.ept_fills[0];
+		for (unsigned reason = 0; reason < UMBRA_EXIT_REASON_COUNT; reason++)
+			exits += delta.exits[reason];
 	}
-	umbra_counters_delta(&hw_public(set.box.hw)->counters, &before, &delta);
-	for (unsigned i = 0; i < UMBRA_EXIT_REASON_COUNT; i++)
-		exits += delta.exits[i];
 	printf("%s\n  {\"name\": \"%s\", \"mode\": \"%s\", \"host_caches\": \"%s\", \"pages\": %u, "
 	       "\"operations\": %llu, \"walks\": %llu, \"references\": %llu, \"fills\": %llu, "
 	       "\"exits\": %llu, \"ns\": [",
 	       first ? "" : ",", row->name, umbra_mode_name(row->mode), row->cold ? "cold" : "warm",
-	       set.count, (unsigned long long)operations, (unsigned long long)delta.walks[0],
-	       (unsigned long long)(delta.walk_references_guest[0] +
-				    delta.walk_references_nested[0]),
-	       (unsigned long long)(delta.shadow_fills[0] + delta.ept_fills[0]),
+	       set.count, (unsigned long long)operations, (unsigned long long)walks,
+	       (unsigned long long)references, (unsigned long long)fills,
 	       (unsigned long long)exits);
 	for (unsigned i = 0; i < samples; i++)
 		printf("%s%.2f", i ? ", " : "",

@@ -2,7 +2,10 @@
 """bench.py's figures for people."""
 
 
-def print_modes(guests):
+def print_modes(bench):
+    guests = bench["guests"]
+    if not guests:
+        return
     print("What each mode costs the guest (cycles of the modelled processor), and how fast Umbra is:")
     print(f"{'guest':15} {'mode':7} {'instructions':>13} {'cycles':>15} {'to best':>8} "
           f"{'in walks':>8} {'refs/walk':>9} {'exits':>10} {'switches':>8} {'host MIPS':>9}")
@@ -12,6 +15,8 @@ def print_modes(guests):
                   f"{row['cycles']:15,} {row['to_best']:8.3f} {row['walk_share']:8.1%} "
                   f"{row['references_a_walk']:9.2f} {row['exits']:10,} {row['switches']:8} "
                   f"{row['host_mips']:9.1f}")
+    print("Median host MIPS over the guests with one processor: " +
+          ", ".join(f"{mips:.1f} in {mode}" for mode, mips in bench["mode_medians"].items()))
 
 
 def cell(peer, key):
@@ -54,3 +59,30 @@ def print_growth(rows):
     for row in rows:
         print(f"{row['guest']:8} {row['cpus']:5} {row['pages']:7,} {row['instructions']:13,} "
               f"{row['host_mips']:9.1f} {row['host_rss_bytes'] / 2**20:13.1f}")
+
+
+def print_paging(rows):
+    print("\nWhat parts of paging take of the host, nanoseconds an operation (quarters of the samples):")
+    print(f"{'what':32} {'mode':7} {'caches':6} {'pages':>7} {'refs/walk':>9} {'median':>8} "
+          f"{'1st':>8} {'3rd':>8}")
+    for row in rows:
+        walks = row["walks"] >= row["operations"]
+        print(f"{row['name']:32} {row['mode']:7} {row['host_caches']:6} {row['pages']:7,} " +
+              (f"{row['references'] / row['walks']:9.2f}" if walks else f"{'-':>9}") +
+              f" {row['median_ns']:8.1f} {row['quarter_ns']:8.1f} {row['three_quarters_ns']:8.1f}")
+
+
+def print_switches(groups):
+    """Medians; what happens to the guest is the same each time, but for where in its work it is."""
+    for group in groups:
+        print(f"\nSwitches of {group['guest']} with {group['pages']:,} pages touched, intervals of "
+              f"{group['interval']:,} (medians; in brackets the longest):")
+        print(f"{'from':7} {'to':7} {'times':>5} {'pause, ms':>17} {'teardown':>8} {'dropped':>7} "
+              f"{'built':>5} {'refill fills':>12} {'refill cycles':>13} {'intervals':>9} "
+              f"{'cost':>6}")
+        for row in group["directions"]:
+            pause = f"{row['pause_ns'] / 1e6:.3f} ({row['pause_ns_max'] / 1e6:.3f})"
+            print(f"{row['from']:7} {row['to']:7} {row['times']:5} {pause:>17} "
+                  f"{row['teardown_ns'] / 1e6:8.3f} {row['zapped']:7,.0f} {row['built']:5,.0f} "
+                  f"{row['refill_fills']:12,.0f} {row['refill_cycles']:13,.0f} "
+                  f"{row['intervals']:9,.0f} {row['steady_cost']:6.2f}")

@@ -87,6 +87,8 @@ def test_figures(tap, folder):
         ("median's members", result["median"]["members"], ["gups"]),
         ("median", result["median"]["host_mips"], ept["host_mips"]),
         ("mode", result["median"]["mode"], "ept"),
+        ("medians of all modes", result["mode_medians"],
+         {"shadow": shadow["host_mips"], "ept": ept["host_mips"]}),
         ("RSS of at least its pages", ept["host_rss_bytes"] > 2048 * 4096, True),
         ("processor", bool(result["machine"]["processor"]), True),
     )))
@@ -120,6 +122,48 @@ def test_missing(tap, folder):
               complaints)
 
 
+def test_parts(tap, folder):
+    pages = 16384
+    status, said, result = bench(folder, "--only", "none", "--paging", "--samples", "2",
+                                 "--switches", "--rounds", "1", "--pages", str(pages))
+    if result is None:
+        tap.check("parts of paging are measured", [f"status {status}", said])
+        return
+    rows = {(r["name"], r["mode"], r["host_caches"], r["pages"]): r for r in result["paging"]}
+    walk, fill = rows["walk, 4096 pages", "ept", "warm", 4096], rows["fill", "shadow", "cold", pages]
+    own = rows["walk, own tables", "bare", "warm", 1920]
+    write = rows["write of a page table", "brute", "warm", 4096]
+    tap.check("rows of paging did what they say", differences((
+        ("walks in two dimensions", walk["walks"], walk["operations"]),
+        ("their references", walk["references"], 2 * walk["operations"]),
+        ("references without a walk cache", own["references"], 4 * own["operations"]),
+        ("fills", fill["fills"], fill["operations"]),
+        ("exits of fills", fill["exits"], fill["operations"]),
+        ("exits of writes", write["exits"] >= write["operations"], True),
+        ("samples", [len(r["ns"]) for r in rows.values()], [2] * len(rows)),
+        ("median", round(fill["median_ns"], 3), round(statistics.mean(fill["ns"]), 3)),
+        ("in the table", said.count("walk, own tables apart"), 6),
+    )))
+    group = result["switches"][0]
+    ways = {(w["from"], w["to"]): w for w in group["directions"]}
+    complaints = differences((
+        ("directions", sorted(ways), sorted((a, b) for a in ("brute", "ept", "shadow")
+                                            for b in ("brute", "ept", "shadow") if a != b)),
+        ("pages", group["pages"], pages),
+        ("touched", group["memory_touched"] > pages * 4096, True),
+    ))
+    for way, row in ways.items():
+        tables = pages // 512
+        complaints += [f"{way[0]} to {way[1]}: {complaint}" for complaint in differences((
+            ("refilled", row["refill_fills"] >= pages, way[1] != "ept"),
+            ("intervals of refill", row["intervals"] > 0, way[1] != "ept"),
+            ("tables dropped", row["zapped"] > tables, way[0] != "ept"),
+            ("teardown within the pause", 0 < row["teardown_ns"] <= row["pause_ns"], True),
+            ("times", row["times"], 1),
+        ))]
+    tap.check("switches of each pair of modes, with the refill that they cause", complaints)
+
+
 def test_liar(tap, folder):
     liar = os.path.join(folder, "liar")
     with open(liar, "w", encoding="utf-8") as file:
@@ -139,6 +183,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         test_figures(tap, folder)
         test_missing(tap, folder)
+        test_parts(tap, folder)
         test_liar(tap, folder)
     print(f"1..{tap.count}")
     return 1 if tap.failed else 0
