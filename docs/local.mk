@@ -2,6 +2,7 @@
 EXTRA_DIST += \
 	docs/cpu.md \
 	docs/make-picture \
+	docs/make-table \
 	docs/paging.md \
 	docs/policy.md \
 	docs/umbra.svg

@@ -62,6 +62,7 @@ INTEGRATION_TESTS = \
 	tests/integration/test_law.py \
 	tests/integration/test_linux.py \
 	tests/integration/test_memtest.py \
+	tests/integration/test_modes.py \
 	tests/qemu/test_qemu.py \
 	tests/style/test_style.sh
 TESTS += $(INTEGRATION_TESTS)
