@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -96,7 +97,7 @@ static void line(FILE *file, const char *name, uint64_t number, const char *form
 {
 	char grouped[GROUPED_SIZE];
 
-	fprintf(file, "  %-24s %20s", name, report_grouped(number, grouped));
+	fprintf(file, "  %-26s %20s", name, report_grouped(number, grouped));
 	if (format) {
 		fputs("  ", file);
 		fprintf(file, format, extra);
@@ -116,12 +117,45 @@ static void report_switches(FILE *file, struct session *session)
 		fprintf(file, "    the last %zu:\n", nr - first);
 	for (size_t i = first; i < nr; i++) {
 		const struct umbra_switch *s = &switches[i].record;
-		char at[GROUPED_SIZE], refill[GROUPED_SIZE];
+		char at[GROUPED_SIZE], refill[GROUPED_SIZE], cycles[GROUPED_SIZE];
 
-		fprintf(file, "    at %s: %s to %s (%s), %.1f us pause, %s cycles refill\n",
+		fprintf(file,
+			"    at %s: %s to %s (%s), %.1f us pause, tables: %" PRIu64
+			" dropped, %" PRIu64 " built; refill: %s entries, %s cycles\n",
 			report_grouped(s->instruction, at), umbra_mode_name(s->from),
-			umbra_mode_name(s->to), switches[i].reason, s->pause_ns / 1e3,
-			report_grouped(s->refill_cycles, refill));
+			umbra_mode_name(s->to), switches[i].reason, s->pause_ns / 1e3, s->zapped,
+			s->built, report_grouped(s->refill_fills, refill),
+			report_grouped(s->refill_cycles, cycles));
+	}
+}
+
+/* What the VMM did to keep its tables, where it did any of it. */
+static void report_tables(FILE *file, const struct umbra_counters *counters)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+	} rows[] = {
+		{"shadow fills", offsetof(struct umbra_counters, shadow_fills)},
+		{"  entries removed", offsetof(struct umbra_counters, shadow_zaps)},
+		{"  went out of sync", offsetof(struct umbra_counters, shadow_unsyncs)},
+		{"  repaired", offsetof(struct umbra_counters, shadow_syncs)},
+		{"  dropped as written often", offsetof(struct umbra_counters, shadow_floods)},
+		{"  given up at the limit", offsetof(struct umbra_counters, shadow_reclaims)},
+		{"  page faults reflected", offsetof(struct umbra_counters, shadow_reflected)},
+		{"tables located", offsetof(struct umbra_counters, shadow_tables_located)},
+		{"table reads emulated", offsetof(struct umbra_counters, shadow_table_reads)},
+		{"table writes emulated", offsetof(struct umbra_counters, shadow_table_writes)},
+		{"flushes of other vCPUs", offsetof(struct umbra_counters, shadow_remote_flushes)},
+		{"EPT fills", offsetof(struct umbra_counters, ept_fills)},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *at = (const char *)counters + rows[i].offset;
+		uint64_t count = *(const uint64_t *)at;
+
+		if (count)
+			line(file, rows[i].name, count, NULL, 0);
 	}
 }
 
@@ -197,6 +231,8 @@ void report_run(FILE *file, struct session *session)
 	     c->instructions[0] ? (double)c->cycles[0] / c->instructions[0] : 0);
 	line(file, "TLB look-ups", lookups, NULL, 0);
 	line(file, "TLB misses", misses, "%.3f%% of the look-ups", report_percent(misses, lookups));
+	line(file, "  instruction", c->tlb_misses[UMBRA_ACCESS_instruction], NULL, 0);
+	line(file, "  data", c->tlb_misses[UMBRA_ACCESS_data], NULL, 0);
 	line(file, "walks", c->walks[0], NULL, 0);
 	line(file, "walk references", references, "%.2f a walk",
 	     c->walks[0] ? (double)references / c->walks[0] : 0);
@@ -212,8 +248,7 @@ void report_run(FILE *file, struct session *session)
 	}
 	line(file, "exit cycles", c->exit_cycles[0], "%.1f%%",
 	     report_percent(c->exit_cycles[0], c->cycles[0]));
-	line(file, "shadow fills", c->shadow_fills[0], NULL, 0);
-	line(file, "EPT fills", c->ept_fills[0], NULL, 0);
+	report_tables(file, c);
 	line(file, "refill cycles", c->refill_cycles[0], "%.1f%%",
 	     report_percent(c->refill_cycles[0], c->cycles[0]));
 	line(file, "memory touched", c->memory_touched[0], "bytes", 0);

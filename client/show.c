@@ -39,13 +39,14 @@ static void print_switches(const json_t *switches)
 
 	if (!json_array_size(switches))
 		return;
-	printf("\n%16s %-8s %-8s %12s %10s %14s  %s\n", "INSTRUCTION", "FROM", "TO", "PAUSE NS",
-	       "REFILLS", "REFILL CYCLES", "REASON");
+	printf("\n%16s %-8s %-8s %12s %8s %8s %10s %14s  %s\n", "INSTRUCTION", "FROM", "TO",
+	       "PAUSE NS", "DROPPED", "BUILT", "REFILLS", "REFILL CYCLES", "REASON");
 	json_array_foreach(switches, i, made)
 	{
-		printf("%16.0f %-8s %-8s %12.0f %10.0f %14.0f  %s\n",
+		printf("%16.0f %-8s %-8s %12.0f %8.0f %8.0f %10.0f %14.0f  %s\n",
 		       api_number(made, "instruction"), api_text(made, "from"),
 		       api_text(made, "to"), api_number(made, "pause_ns"),
+		       api_number(made, "zapped"), api_number(made, "built"),
 		       api_number(made, "refill_fills"), api_number(made, "refill_cycles"),
 		       api_text(made, "reason"));
 	}

@@ -14,6 +14,7 @@ from tap import Tap
 
 UMBRA = os.path.abspath("umbra")
 HELLO = os.path.abspath("guests/hello.elf")
+MOV1234 = os.path.abspath("guests/mov1234.elf")
 SWITCHER = os.path.abspath("guests/switcher.elf")
 
 # name, arguments, status, text that standard error must hold
@@ -23,6 +24,10 @@ CASES = (
      "limit_instructions"),
     ("the limit of seconds", ["run", "--max-seconds", "0.3", "--append", "rounds=0", SWITCHER],
      124, "limit_seconds"),
+    ("what brute did to tables is told", ["run", "--mode", "brute", MOV1234], 0,
+     "table reads emulated"),
+    ("what a switch built is told",
+     ["run", "--mode", "ept", "--switch-every", "2000", MOV1234], 0, "dropped, 1 built; refill"),
     ("help for a verb", ["run", "--help"], 0, ""),
     ("no image", ["run"], 64, "image"),
     ("two images", ["run", HELLO, HELLO], 64, "one image"),

@@ -139,6 +139,10 @@ def operator_switches_and_pins():
     assert guest["switches"][-1]["to"] == "ept"
     again = umbrad.put_mode("pinned", mode="ept").json()
     assert "to" not in again and again["mode"] == "ept"
+    brute = umbrad.put_mode("pinned", mode="brute").json()
+    assert (brute["from"], brute["to"], brute["built"] > 0) == ("ept", "brute", True)
+    wait_for(lambda: umbrad.guest("pinned")["shadow"]["tables_located"] > 0, 10)
+    assert b'umbra_guest_mode{guest="pinned",mode="brute"} 1\n' in umbrad.ask("/metrics").body
     back = umbrad.put_mode("pinned", mode="shadow").json()
     assert back["to"] == "shadow"
     wait_for(lambda: umbrad.guest("pinned")["switches"][-1]["refill_fills"] > 0, 10)
@@ -150,7 +154,7 @@ def many_changes_at_once_are_all_answered():
     from concurrent.futures import ThreadPoolExecutor
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda i: umbrad.put_mode(
-            "pinned", mode=("ept", "shadow")[i % 2]).status, range(40)))
+            "pinned", mode=("ept", "shadow", "brute")[i % 3]).status, range(40)))
     assert answers == [200] * 40
 
 
@@ -227,7 +231,10 @@ def client_shows_what_the_api_says():
     assert ["costs.figures.exit.cycles", "40000"] in [line.split() for line in shown]
     table = umbrad.umbra("decisions", "--limit", "1", "gups").stdout
     assert all(f"{mode} CYCLES" in table for mode in ("BRUTE", "SHADOW", "EPT"))
-    assert "mode shadow, policy pinned" in umbrad.umbra("mode", "gups", "shadow").stdout
+    for mode in ("shadow", "brute"):
+        assert f"mode {mode}, policy pinned" in umbrad.umbra("mode", "gups", mode).stdout
+    shown = umbrad.umbra("show", "gups").stdout
+    assert "shadow.table_reads" in shown and " shadow   brute " in shown and " BUILT " in shown
     assert "policy auto" in umbrad.umbra("mode", "gups", "auto").stdout
     for words, status in ((("show",), 64), (("show", "gups", "bare"), 64), (("show", "nobody"), 66),
                           (("mode", "gups", "fast"), 64),
