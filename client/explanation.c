@@ -14,7 +14,8 @@ static const char *const kind_names[] = {
 	[UMBRA_STEP_REFERENCE] = "reference",     [UMBRA_STEP_AD] = "accessed_dirty",
 	[UMBRA_STEP_WALK_FAILED] = "walk_failed", [UMBRA_STEP_EXIT] = "exit",
 	[UMBRA_STEP_SOFTWARE] = "software",       [UMBRA_STEP_FAULT] = "fault",
-	[UMBRA_STEP_TRANSLATED] = "translated",
+	[UMBRA_STEP_TRANSLATED] = "translated",   [UMBRA_STEP_DEVICE] = "device",
+	[UMBRA_STEP_NOBODY] = "nobody",
 };
 
 static const char *const access_names[] = {
@@ -142,6 +143,10 @@ static void print_step(enum umbra_mode mode, const struct umbra_step *step, unsi
 		putchar('\n');
 		break;
 	case UMBRA_STEP_TRANSLATED: printf("HPA 0x%" PRIx64 "\n", step->hpa); break;
+	case UMBRA_STEP_DEVICE:
+		printf("the device at GPA 0x%" PRIx64 " answers\n", step->gpa);
+		break;
+	case UMBRA_STEP_NOBODY: puts("nobody answers: all ones"); break;
 	}
 }
 
@@ -190,8 +195,8 @@ static void print_read_back(enum umbra_mode mode, const struct umbra_explanation
 	case UMBRA_READ_BACK_FAULT:
 	case UMBRA_READ_BACK_DONE:
 		printf("  then the guest reads its entry, at GVA 0x%" PRIx64 ": %" PRIu64
-		       " references, %" PRIu64 " exits\n",
-		       back->gva, back->steps.references, back->steps.exits);
+		       " references, %" PRIu64 " exits, %" PRIu64 " cycles\n",
+		       back->gva, back->steps.references, back->steps.exits, back->steps.cycles);
 		print_steps(mode, &back->steps, "  ");
 		break;
 	}
@@ -226,10 +231,12 @@ void explanation_print(const struct options *options, enum umbra_mode mode,
 	print_read_back(mode, e);
 	printf("%" PRIu64 " cycles for walks and exits\n", e->steps.cycles);
 	printf("%" PRIu64 " references, %" PRIu64 " exits, ", e->steps.references, e->steps.exits);
-	if (e->translated)
-		printf("HPA 0x%" PRIx64 "\n", e->hpa);
+	if (e->end.kind == UMBRA_STEP_TRANSLATED)
+		printf("HPA 0x%" PRIx64 "\n", e->end.hpa);
+	else if (e->end.kind == UMBRA_STEP_DEVICE)
+		printf("device at GPA 0x%" PRIx64 "\n", e->end.gpa);
 	else
-		puts("page fault");
+		puts(e->end.kind == UMBRA_STEP_NOBODY ? "nobody there" : "page fault");
 }
 
 /* --- JSON --------------------------------------------------------------------------------- */
@@ -261,6 +268,8 @@ static json_t *step_json(enum umbra_mode mode, const struct umbra_step *step)
 		set_entry(object, mode, step);
 	if (step->kind == UMBRA_STEP_TRANSLATED)
 		json_object_set_new(object, "hpa", hex(step->hpa));
+	if (step->kind == UMBRA_STEP_DEVICE)
+		json_object_set_new(object, "gpa", hex(step->gpa));
 	if (step->kind == UMBRA_STEP_SOFTWARE)
 		json_object_set_new(object, "write", json_boolean(step->write));
 	if (step->kind == UMBRA_STEP_EXIT)
@@ -326,8 +335,8 @@ json_t *explanation_json(const struct options *options, enum umbra_mode mode,
 		return NULL;
 	}
 	set_steps(object, mode, &e->steps);
-	if (e->translated)
-		json_object_set_new(object, "hpa", hex(e->hpa));
+	if (e->end.kind == UMBRA_STEP_TRANSLATED)
+		json_object_set_new(object, "hpa", hex(e->end.hpa));
 	json_object_set_new(object, "read_back", read_back_json(mode, &e->read_back));
 	if (e->read_back.state != UMBRA_READ_BACK_NO_TABLES)
 		json_object_set_new(object, "guest_entry", leaf_json(mode, &e->read_back.leaf));

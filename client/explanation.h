@@ -8,7 +8,7 @@
 #include "client/options.h"
 #include "umbra/explain.h"
 
-/* To standard output. The last line is "N references, N exits, HPA 0x..." or "..., page fault". */
+/* To standard output. The last line is "N references, N exits, HPA 0x...", or how else it ends. */
 void explanation_print(const struct options *options, enum umbra_mode mode,
 		       const struct umbra_explanation *explanation);
 /* docs/paging.md has its fields. NULL: out of memory. */

@@ -437,6 +437,32 @@ def test_user(tap, place):
         tap.check(f"explain in {mode} a guest whose tables are mapped nowhere", problems)
 
 
+def test_no_ram(tap, place):
+    """Where a device answers, or nobody, there is no host-physical address and no fault either."""
+    path = os.path.join(place, "unpaged")
+    with open(path, "wb") as file:
+        file.write(images.multiboot(bytes.fromhex("ebfe")))
+    limit = ("--max-instructions", "10", "--access", "r", path)
+    for mode in MODES:
+        # docs/paging.md: a device is an exit each time, where there is a VMM.
+        got = explain(mode, "--gva", "0xfee00020", *limit)
+        exits = {"bare": [], "ept": ["ept_misconfiguration"]}.get(mode, ["page_fault"])
+        problems = [] if got[0] == 0 else [got[1]]
+        if not problems:
+            steps = got[2]["steps"]
+            if [step["reason"] for step in steps if step["kind"] == "exit"] != exits:
+                problems.append(f"steps {steps}")
+            if steps[-1] != {"kind": "device", "gpa": "0xfee00020"} or "hpa" in got[2]:
+                problems.append(f"it ends with {steps[-1]}")
+            if not got[1].endswith(f"{len(exits)} exits, device at GPA 0xfee00020"):
+                problems.append(got[1])
+        tap.check(f"explain in {mode} a device's memory", problems)
+        got = explain(mode, "--gva", "0xf0000000", *limit)
+        tap.check(f"explain in {mode} what nobody answers",
+                  [] if got[0] == 0 and got[1].endswith(" 0 exits, nobody there") and
+                  got[2]["steps"][-1] == {"kind": "nobody"} and "hpa" not in got[2] else [got[1]])
+
+
 def test_unpaged(tap, place):
     """Before the guest pages there is no entry of its own to read."""
     path = os.path.join(place, "unpaged")
@@ -505,6 +531,7 @@ def main():
     with tempfile.TemporaryDirectory() as place:
         test_user(tap, place)
         test_unpaged(tap, place)
+        test_no_ram(tap, place)
     test_refusals(tap)
     print(f"1..{tap.number}")
     return 0

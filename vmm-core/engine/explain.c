@@ -130,11 +130,11 @@ int umbra_guest_explain_tables(struct umbra_guest *guest, uint64_t gva, enum umb
 	return 0;
 }
 
-/* One access with all its steps, the last of them the answer. NULL: a page fault, or a device. */
+/* One access with all its steps; *ret_end is the last. The host byte, NULL: there is none. */
 static uint8_t *trace(struct hw *hw, struct recorder *recorder, uint64_t gva, enum hw_access access,
-		      enum hw_privilege privilege, uint64_t *ret_hpa)
+		      enum hw_privilege privilege, struct umbra_step *ret_end)
 {
-	struct umbra_step last = {.kind = UMBRA_STEP_TRANSLATED};
+	struct umbra_step end = {.kind = UMBRA_STEP_TRANSLATED};
 	uint64_t before;
 	uint8_t *host;
 
@@ -144,16 +144,19 @@ static uint8_t *trace(struct hw *hw, struct recorder *recorder, uint64_t gva, en
 	host = hw_translate_slow(hw, gva, access, privilege);
 	hw->trace = NULL;
 	recorder->steps->cycles = hw_public(hw)->cycles - before;
-	if (host) {
-		last.hpa = hw_frame_of(hw, host) == HW_NO_PAGE
-				   ? UINT64_MAX
-				   : frames_hpa(&hw->memory->frames, host);
-		*ret_hpa = last.hpa;
+	if (host && hw_frame_of(hw, host) == HW_NO_PAGE) {
+		end.kind = UMBRA_STEP_NOBODY;
+	} else if (host) {
+		end.hpa = frames_hpa(&hw->memory->frames, host);
+	} else if (hw_public(hw)->mmio) {
+		end.kind = UMBRA_STEP_DEVICE;
+		end.gpa = hw_public(hw)->mmio_gpa;
 	} else {
-		last.kind = UMBRA_STEP_FAULT;
-		last.error_code = hw_public(hw)->fault_code;
+		end.kind = UMBRA_STEP_FAULT;
+		end.error_code = hw_public(hw)->fault_code;
 	}
-	record(recorder, &last);
+	record(recorder, &end);
+	*ret_end = end;
 	return host;
 }
 
@@ -224,11 +227,11 @@ static int find_own_entry(struct umbra_guest *guest, uint64_t gva, struct umbra_
 static void read_back(struct hw *hw, struct umbra_read_back *back, struct recorder *recorder)
 {
 	const uint8_t *host;
-	uint64_t hpa;
+	struct umbra_step end;
 
 	if (back->state != UMBRA_READ_BACK_DONE)
 		return;
-	host = trace(hw, recorder, back->gva, HW_READ, HW_SUPERVISOR_AC, &hpa);
+	host = trace(hw, recorder, back->gva, HW_READ, HW_SUPERVISOR_AC, &end);
 	if (host)
 		memcpy(&back->seen, host, entry_size(hw->guest_rules.index_bits));
 	else
@@ -267,8 +270,7 @@ int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_expl
 	}
 	hw_flush(hw);
 	tlb_flush_nested(&hw->tlb);
-	explanation->translated =
-		trace(hw, &steps, gva, accesses[access], privilege, &explanation->hpa);
+	trace(hw, &steps, gva, accesses[access], privilege, &explanation->end);
 	/* What an emulated write would have begun is not carried out: it wrote nothing. */
 	hw_attend(hw);
 	note_hardware(hw, explanation);

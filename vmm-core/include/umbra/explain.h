@@ -20,6 +20,8 @@ enum umbra_step_kind {
 	UMBRA_STEP_SOFTWARE,    /* the VMM reads or writes an entry while it handles the exit */
 	UMBRA_STEP_FAULT,       /* the guest gets a page fault with error_code */
 	UMBRA_STEP_TRANSLATED,  /* hpa is the answer */
+	UMBRA_STEP_DEVICE,      /* the device at gpa answers */
+	UMBRA_STEP_NOBODY,      /* neither RAM nor a device: reads give all ones */
 };
 
 /* Which table an entry is in. */
@@ -64,7 +66,7 @@ struct umbra_leaf {
 enum umbra_read_back_state {
 	UMBRA_READ_BACK_NO_TABLES, /* it does not page: there is no entry */
 	UMBRA_READ_BACK_UNMAPPED,  /* its tables map no address to the one that holds the entry */
-	UMBRA_READ_BACK_FAULT,     /* they do, but the read does not get there */
+	UMBRA_READ_BACK_FAULT,     /* they do, but the read faults, or a device answers */
 	UMBRA_READ_BACK_DONE,
 };
 
@@ -83,8 +85,7 @@ struct umbra_read_back {
 
 struct umbra_explanation {
 	struct umbra_steps steps;
-	bool translated; /* false: the guest gets a page fault */
-	uint64_t hpa;
+	struct umbra_step end; /* the last of the steps: FAULT, TRANSLATED, DEVICE or NOBODY */
 	/*
 	 * The entries at which the hardware's last walk ended, as they are after the access: one of
 	 * the tables that its CR3 points at (none when they are those of a guest that does not
