@@ -99,6 +99,26 @@ static void what_is_stale_never_writes_a_page_that_became_a_table(void **state)
 	box_destroy(&box);
 }
 
+static void an_invlpg_takes_all_pieces_of_a_large_page(void **state)
+{
+	const uint64_t gva = 0x10000000000ull, large = 1ull << SHIFT_2M, from = 2 * large;
+	uint64_t entry;
+	struct box box;
+
+	box_create(&box, UMBRA_MODE_SHADOW);
+	entry = box_entry(&box, gva, 2);
+	box_put(&box, entry, from | FLAGS | PTE_PS);
+	for (uint64_t offset = 0; offset < 4 * PAGE_SIZE; offset += PAGE_SIZE)
+		assert_int_equal(box_access(&box, gva + offset, HW_WRITE, HW_USER).gpa,
+				 from + offset);
+	box_guest_write(&box, entry, (from + large) | FLAGS | PTE_PS);
+	hw_invlpg(box.hw, gva + PAGE_SIZE);
+	for (uint64_t offset = 0; offset < 4 * PAGE_SIZE; offset += PAGE_SIZE)
+		assert_int_equal(box_access(&box, gva + offset, HW_WRITE, HW_USER).gpa,
+				 from + large + offset);
+	box_destroy(&box);
+}
+
 static void with_wp_clear_a_supervisor_writes_what_a_user_may_only_read(void **state)
 {
 	const uint64_t gva = 0x10000000000ull;
@@ -146,6 +166,7 @@ int main(void)
 		cmocka_unit_test(leaf_tables_go_out_of_sync_once_and_upper_ones_never),
 		cmocka_unit_test(tables_written_over_and_over_are_tables_no_more),
 		cmocka_unit_test(what_is_stale_never_writes_a_page_that_became_a_table),
+		cmocka_unit_test(an_invlpg_takes_all_pieces_of_a_large_page),
 		cmocka_unit_test(with_wp_clear_a_supervisor_writes_what_a_user_may_only_read),
 		cmocka_unit_test(without_paging_nothing_is_a_user_page),
 	};

@@ -145,6 +145,18 @@ void shadow_write_begins(struct shadow *shadow, uint64_t gfn)
 	memory_read(shadow->vmm->memory, gfn * PAGE_SIZE, pending->before, sizeof(pending->before));
 }
 
+/*
+ * An INVLPG takes all of the guest's page, but the TLB has pieces of it and knows not that they
+ * belong together.
+ */
+static bool maps_large_page(const struct shadow *shadow, const struct shadow_page *page,
+			    uint64_t entry)
+{
+	if (!(entry & PTE_P) || page->role.level == 1)
+		return false;
+	return shadow_is_leaf(page, entry) || shadow->page[shadow_child(shadow, entry)].role.direct;
+}
+
 static void finish_write(struct shadow *shadow, const struct pending_write *pending)
 {
 	uint64_t after[ENTRIES];
@@ -156,9 +168,11 @@ static void finish_write(struct shadow *shadow, const struct pending_write *pend
 
 		next = shadow_next_of(shadow, number);
 		for (unsigned index = 0; index < ENTRIES; index++) {
-			if (guest_entry_of(&page->role, after, index) !=
+			if (guest_entry_of(&page->role, after, index) ==
 			    guest_entry_of(&page->role, pending->before, index))
-				shadow_entry_drop(shadow, number, index);
+				continue;
+			shadow->flush_due |= maps_large_page(shadow, page, page->entry[index]);
+			shadow_entry_drop(shadow, number, index);
 		}
 		if (shadow->brute || ++page->writes <= FLOOD_WRITES || page->pins)
 			continue;
