@@ -142,6 +142,28 @@ static void tables_in_a_device_read_all_ones(void **state)
 	}
 }
 
+/* EPT tables are kept while another mode is on, and must not keep what was there before. */
+static void a_device_that_moves_in_one_mode_is_there_in_the_next(void **state)
+{
+	const uint64_t other = DEVICE + 16 * PAGE_SIZE;
+	struct box box;
+
+	create(&box, UMBRA_MODE_EPT);
+	box_map(&box, GVA + PAGE_SIZE, other, PTE_P | PTE_W);
+	check_device(&box, GVA, HW_READ);
+	assert_non_null(hw_translate(box.hw, GVA + PAGE_SIZE, HW_READ, HW_SUPERVISOR));
+	assert_false(hw_public(box.hw)->mmio); /* nobody there */
+	assert_int_equal(vmm_switch(box.vmm, UMBRA_MODE_SHADOW, 0, 0, NULL), 0);
+	hw_set_device(box.hw, DEVICE, false);
+	hw_set_device(box.hw, other, true);
+	assert_int_equal(vmm_switch(box.vmm, UMBRA_MODE_EPT, 0, 0, NULL), 0);
+	assert_null(hw_translate(box.hw, GVA + PAGE_SIZE, HW_READ, HW_SUPERVISOR));
+	assert_true(hw_public(box.hw)->mmio);
+	assert_int_equal(hw_public(box.hw)->mmio_gpa, other);
+	assert_non_null(hw_translate(box.hw, GVA, HW_READ, HW_SUPERVISOR));
+	box_destroy(&box);
+}
+
 static void devices_do_not_overlap(void **state)
 {
 	struct box box;
@@ -170,6 +192,7 @@ int main(void)
 		cmocka_unit_test(rights_are_checked_before_the_device_is_asked),
 		cmocka_unit_test(each_mode_pays_its_own_exit_for_each_access),
 		cmocka_unit_test(tables_in_a_device_read_all_ones),
+		cmocka_unit_test(a_device_that_moves_in_one_mode_is_there_in_the_next),
 		cmocka_unit_test(devices_do_not_overlap),
 	};
 

@@ -16,15 +16,10 @@ static int root(struct vmm *vmm)
 	return vmm->ept_root == UINT64_MAX ? -ENOMEM : 0;
 }
 
-/* Every vCPU's EPT pointer, and nothing cached of what was behind it. */
-static void set_eptp(struct vmm *vmm)
+static uint64_t eptp_of(const struct vmm *vmm)
 {
-	for (unsigned i = 0; i < vmm->nr_hw; i++) {
-		vmm->hw[i]->eptp = vmm->ept_root | EPTP_WB | EPTP_AD |
-				   (uint64_t)(vmm->ept_levels - 1) << EPTP_LEVELS_SHIFT;
-		tlb_flush_nested(&vmm->hw[i]->tlb);
-		hw_flush(vmm->hw[i]);
-	}
+	return vmm->ept_root | EPTP_WB | EPTP_AD |
+	       (uint64_t)(vmm->ept_levels - 1) << EPTP_LEVELS_SHIFT;
 }
 
 static int enter(struct vmm *vmm)
@@ -37,9 +32,10 @@ static int enter(struct vmm *vmm)
 		struct hw *hw = vmm->hw[i];
 
 		hw->intercepts = INTERCEPT_EVENTS;
+		hw->eptp = eptp_of(vmm);
 		hw_set_registers(hw);
+		hw_flush(hw);
 	}
-	set_eptp(vmm);
 	return 0;
 }
 
@@ -63,6 +59,10 @@ static void free_tables(struct vmm *vmm, uint64_t table, unsigned level)
 
 void ept_free(struct vmm *vmm)
 {
+	/* The next root may lie where this one does: nothing may be left of it (SDM 3C 28.4.3.4).
+	 */
+	for (unsigned i = 0; i < vmm->nr_hw; i++)
+		hw_invept(vmm->hw[i], HW_INVEPT_CONTEXT, eptp_of(vmm));
 	free_tables(vmm, vmm->ept_root, vmm->ept_levels);
 	vmm->ept_root = UINT64_MAX;
 }
@@ -72,7 +72,10 @@ static void empty(struct vmm *vmm)
 {
 	ept_free(vmm);
 	root(vmm); /* there was one */
-	set_eptp(vmm);
+	for (unsigned i = 0; i < vmm->nr_hw; i++) {
+		vmm->hw[i]->eptp = eptp_of(vmm);
+		hw_follow_context(vmm->hw[i]);
+	}
 }
 
 /* The size of the page that can map this address: all of it RAM with frames that lie together. */

@@ -52,6 +52,9 @@ static void on_map_changed(void *context)
 	for (unsigned i = 0; i < vmm->nr_hw; i++)
 		on_attend(vmm, vmm->hw[i]);
 	vmm->ops->empty(vmm);
+	/* They are kept while another mode is on. */
+	if (vmm->mode != UMBRA_MODE_EPT && vmm->ept_root != UINT64_MAX)
+		ept_free(vmm);
 }
 
 int vmm_create(struct hw *const hw[], unsigned nr_hw, struct memory *memory, enum umbra_mode mode,
