@@ -139,6 +139,15 @@ static void make_roots(struct law *law)
 	law->next_table = LAW_FIRST_TABLE / PAGE_SIZE;
 }
 
+static const struct processor *processor_of(uint64_t seed)
+{
+	unsigned count = 0;
+
+	while (processor_at(count))
+		count++;
+	return processor_at(seed % count);
+}
+
 void law_create(struct law *law, enum umbra_mode mode, unsigned cpus, unsigned backing_shift,
 		unsigned maxphyaddr, uint64_t seed)
 {
@@ -150,26 +159,23 @@ void law_create(struct law *law, enum umbra_mode mode, unsigned cpus, unsigned b
 	law->nr_cpus = cpus;
 	box_create_backed(box, mode, backing_shift, RAM_SIZE);
 	assert_int_equal(memory_add_mmio(&box->memory, LAW_DEVICE, LAW_DEVICE_SIZE), 0);
+	/* The guest begins anew, with this processor and its width of addresses. */
 	vmm_destroy(box->vmm);
+	hw_destroy(box->hw);
 	make_roots(law);
 	box->regs.cr3 = law_root(REFERENCE_4_LEVEL, 0);
-	hw[0] = box->hw;
-	for (unsigned i = 1; i < cpus; i++)
-		assert_int_equal(
-			hw_create(&box->memory, &umbra_cost_default, processor_at(0), &hw[i]), 0);
 	for (unsigned i = 0; i < cpus; i++) {
-		law->cpu[i].hw = hw[i];
+		assert_int_equal(
+			hw_create(&box->memory, &umbra_cost_default, processor_of(seed), &hw[i]),
+			0);
 		hw_set_maxphyaddr(hw[i], maxphyaddr);
-		law->cpu[i].registers = box_registers(box);
-		law->cpu[i].registers.maxphyaddr = maxphyaddr;
 	}
-	/* The first one was used already, with its processor's width: it begins again. */
+	box->hw = hw[0];
 	assert_int_equal(vmm_create(hw, cpus, &box->memory, mode, &box->vmm, NULL), 0);
 	for (unsigned i = 0; i < cpus; i++) {
-		const struct hw_paging unpaged = {.cr0 = CR0_PE};
-
-		assert_int_equal(hw_paging_changed(hw[i], &unpaged), 0);
 		assert_int_equal(hw_paging_changed(hw[i], &box->regs), 0);
+		law->cpu[i].hw = hw[i];
+		law->cpu[i].registers = box_registers(box);
 	}
 	law->flat = (struct reference_memory){malloc(RAM_SIZE), RAM_SIZE};
 	assert_non_null(law->flat.ram);

@@ -85,7 +85,7 @@ static inline bool law_is_kernel(unsigned page)
 	return page / LAW_PER_REGION == LAW_REGIONS - 1;
 }
 
-/* Every vCPU begins in 4-level paging with the first root. */
+/* Every vCPU begins in 4-level paging with the first root; @seed chooses the processor too. */
 void law_create(struct law *law, enum umbra_mode mode, unsigned cpus, unsigned backing_shift,
 		unsigned maxphyaddr, uint64_t seed);
 void law_destroy(struct law *law);
@@ -130,7 +130,7 @@ struct reference_result law_access(struct law *law, struct law_cpu *cpu, unsigne
 bool law_access_loosely(struct law *law, struct law_cpu *cpu, unsigned page,
 			const struct law_access *access);
 
-/* What the page's translation by @cpu may be. */
+/* Entries of the page have changed, and @cpu need not have noticed. */
 bool law_is_stale(const struct law_cpu *cpu, unsigned page);
 
 /* law_lists.c: the reverse maps and parents of all shadow pages. */
