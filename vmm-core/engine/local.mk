@@ -16,3 +16,9 @@ tests_unit_test_engine_boundaries_SOURCES = tests/unit/test_engine_boundaries.c 
 	tests/unit/boundary_fixture.c tests/unit/boundary_fixture.h
 tests_unit_test_engine_boundaries_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 tests_unit_test_engine_boundaries_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/test_engine_switch
+TESTS += tests/unit/test_engine_switch
+tests_unit_test_engine_switch_SOURCES = tests/unit/test_engine_switch.c \
+	tests/unit/boundary_fixture.c tests/unit/boundary_fixture.h
+tests_unit_test_engine_switch_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_unit_test_engine_switch_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS) -lpthread
