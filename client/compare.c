@@ -141,6 +141,9 @@ static const struct row rows_below[] = {
 
 #define NR_ROWS(rows) (sizeof(rows) / sizeof((rows)[0]))
 
+_Static_assert(NR_ROWS(rows) + UMBRA_EXIT_REASON_COUNT + NR_ROWS(rows_below) <= LINES_MAX,
+	       "the table has room for every row");
+
 static void add_line(struct table *table, const struct row *row, const struct column *columns)
 {
 	uint64_t best = best_cycles(columns, table->nr_columns), all = 0;
