@@ -15,10 +15,15 @@
 #define LINES_MAX      64
 #define SWITCHES_SHOWN 8
 
+/* What is kept of a run: its guest, with all its memory, is gone before the next one begins. */
 struct column {
-	struct session *session;
 	const char *name;
-	const struct umbra_counters *counters;
+	enum umbra_mode mode; /* at the end */
+	enum policy_kind policy;
+	struct umbra_counters counters;
+	struct policy_decision *decisions;
+	size_t nr_decisions;
+	json_t *json; /* NULL: not asked for */
 	char end[512];
 	char hash[33];
 	int status;
@@ -54,15 +59,15 @@ static uint64_t best_cycles(const struct column *columns, unsigned int nr)
 	for (unsigned int i = 0; i < nr; i++) {
 		bool bare = !strcmp(columns[i].name, "bare");
 
-		if ((!bare || nr == 1) && columns[i].counters->cycles[0] < best)
-			best = columns[i].counters->cycles[0];
+		if ((!bare || nr == 1) && columns[i].counters.cycles[0] < best)
+			best = columns[i].counters.cycles[0];
 	}
 	return best;
 }
 
 static void share(const struct column *column, uint64_t cycles, char text[GROUPED_SIZE])
 {
-	snprintf(text, GROUPED_SIZE, "%.1f%%", report_percent(cycles, column->counters->cycles[0]));
+	snprintf(text, GROUPED_SIZE, "%.1f%%", report_percent(cycles, column->counters.cycles[0]));
 }
 
 #define CELL(name)                                                                                 \
@@ -70,27 +75,27 @@ static void share(const struct column *column, uint64_t cycles, char text[GROUPE
 
 CELL(cell_ratio)
 {
-	snprintf(text, GROUPED_SIZE, "%.3f", best ? (double)column->counters->cycles[0] / best : 0);
+	snprintf(text, GROUPED_SIZE, "%.3f", best ? (double)column->counters.cycles[0] / best : 0);
 }
 
 CELL(cell_walk_share)
 {
-	share(column, column->counters->walk_cycles[0], text);
+	share(column, column->counters.walk_cycles[0], text);
 }
 
 CELL(cell_exit_share)
 {
-	share(column, column->counters->exit_cycles[0], text);
+	share(column, column->counters.exit_cycles[0], text);
 }
 
 CELL(cell_refill_share)
 {
-	share(column, column->counters->refill_cycles[0], text);
+	share(column, column->counters.refill_cycles[0], text);
 }
 
 CELL(cell_references)
 {
-	const struct umbra_counters *c = column->counters;
+	const struct umbra_counters *c = &column->counters;
 	uint64_t references = c->walk_references_guest[0] + c->walk_references_nested[0];
 
 	snprintf(text, GROUPED_SIZE, "%.2f", c->walks[0] ? (double)references / c->walks[0] : 0);
@@ -98,8 +103,7 @@ CELL(cell_references)
 
 CELL(cell_mode)
 {
-	snprintf(text, GROUPED_SIZE, "%s",
-		 umbra_mode_name(umbra_guest_mode(session_guest(column->session))));
+	snprintf(text, GROUPED_SIZE, "%s", umbra_mode_name(column->mode));
 }
 
 #define MADE(cell)   cell, 0, 0
@@ -149,7 +153,7 @@ static void add_line(struct table *table, const struct row *row, const struct co
 	uint64_t best = best_cycles(columns, table->nr_columns), all = 0;
 
 	for (unsigned int i = 0; i < table->nr_columns; i++) {
-		const char *counters = (const char *)columns[i].counters;
+		const char *counters = (const char *)&columns[i].counters;
 		const uint64_t *counter = (const uint64_t *)(counters + row->offset);
 		char *text = table->line[table->nr_lines].text[i];
 		uint64_t count = 0;
@@ -175,7 +179,7 @@ static void add_exits(struct table *table, const struct column *columns)
 
 	for (unsigned int i = 0; i < table->nr_columns; i++) {
 		for (int reason = 0; reason < UMBRA_EXIT_REASON_COUNT; reason++)
-			sum.exits[reason] += columns[i].counters->exits[reason];
+			sum.exits[reason] += columns[i].counters.exits[reason];
 	}
 	nr_reasons = report_exits_by_count(&sum, reasons);
 	for (unsigned int k = 0; k < nr_reasons; k++) {
@@ -205,7 +209,7 @@ static void widen(int *width, const char *text)
 	*width = length > *width ? length : *width;
 }
 
-static void print_table(const struct column *columns, unsigned int nr)
+static void print_table(const char *guest, const struct column *columns, unsigned int nr)
 {
 	const char *text[MODE_CHOICES_MAX];
 	int widths[MODE_CHOICES_MAX + 1] = {0}; /* the last: of the names */
@@ -225,7 +229,7 @@ static void print_table(const struct column *columns, unsigned int nr)
 		for (unsigned int i = 0; i < nr; i++)
 			widen(&widths[i], table.line[k].text[i]);
 	}
-	print_line(&table, widths, session_name(columns[0].session), text);
+	print_line(&table, widths, guest, text);
 	for (unsigned int k = 0; k < table.nr_lines; k++) {
 		for (unsigned int i = 0; i < nr; i++)
 			text[i] = table.line[k].text[i];
@@ -291,8 +295,8 @@ static void print_costs(const struct policy_decision *d)
 /* What auto did: how often it stayed, for what last reason, and each switch. */
 static void print_decisions(const struct column *column)
 {
-	const struct policy_decision *decisions, *stayed = NULL;
-	size_t nr = pilot_decisions(session_pilot(column->session), &decisions);
+	const struct policy_decision *decisions = column->decisions, *stayed = NULL;
+	size_t nr = column->nr_decisions;
 	uint64_t stays = 0, moves = 0, shown = 0;
 
 	for (size_t i = 0; i < nr; i++) {
@@ -352,11 +356,35 @@ static void print_ends(const struct options *options, const struct column *colum
 				       : "");
 	}
 	for (unsigned int i = 0; i < nr; i++) {
-		if (pilot_policy(session_pilot(columns[i].session)) == POLICY_PINNED)
+		if (columns[i].policy == POLICY_PINNED)
 			continue;
 		printf("what %s did\n", columns[i].name);
 		print_decisions(&columns[i]);
 	}
+}
+
+/* Keeps what the columns need of a session. 0, or the exit status after the error was said. */
+static int keep(const struct options *options, struct session *session, struct column *column)
+{
+	const struct umbra_guest *guest = session_guest(session);
+	const struct policy_decision *decisions;
+	size_t nr = pilot_decisions(session_pilot(session), &decisions);
+
+	column->counters = *umbra_guest_counters(guest);
+	column->mode = umbra_guest_mode(guest);
+	column->policy = pilot_policy(session_pilot(session));
+	report_end(guest, column->end, sizeof(column->end));
+	umbra_guest_memory_hash(guest, column->hash);
+	column->nr_decisions = nr;
+	column->decisions = malloc((nr + 1) * sizeof(*decisions));
+	if (column->decisions)
+		memcpy(column->decisions, decisions, nr * sizeof(*decisions));
+	if (options->json)
+		column->json = session_json(session);
+	if (!column->decisions || (options->json && !column->json) ||
+	    (column->json && json_object_set_new(column->json, "asked", json_string(column->name))))
+		return options_refuse(options, EX_OSERR, "out of memory");
+	return 0;
 }
 
 static int run_column(const struct options *options, const struct mode_choice *choice,
@@ -364,31 +392,24 @@ static int run_column(const struct options *options, const struct mode_choice *c
 {
 	struct session_config config = {
 		.options = options, .choice = *choice, .image = options->image};
-	int status = session_create(&config, &column->session);
+	struct session *session;
+	int status = session_create(&config, &session);
 
 	if (status)
 		return status;
 	column->name = mode_choice_name(choice);
-	column->status = session_run(column->session);
-	column->counters = umbra_guest_counters(session_guest(column->session));
-	report_end(session_guest(column->session), column->end, sizeof(column->end));
-	umbra_guest_memory_hash(session_guest(column->session), column->hash);
-	return 0;
+	column->status = session_run(session);
+	status = keep(options, session, column);
+	session_destroy(session);
+	return status;
 }
 
 static json_t *all_json(const struct column *columns, unsigned int nr)
 {
 	json_t *runs = json_array();
 
-	for (unsigned int i = 0; i < nr; i++) {
-		json_t *run = session_json(columns[i].session);
-
-		if (!run || json_object_set_new(run, "asked", json_string(columns[i].name)) ||
-		    json_array_append_new(runs, run)) {
-			json_decref(runs);
-			return NULL;
-		}
-	}
+	for (unsigned int i = 0; i < nr; i++)
+		json_array_append(runs, columns[i].json);
 	return json_pack("{s:o}", "runs", runs);
 }
 
@@ -412,7 +433,7 @@ int client_compare(int argc, char **argv)
 			status = columns[nr].status;
 	}
 	if (!status) {
-		print_table(columns, nr);
+		print_table(session_file_name(options.image), columns, nr);
 		print_ends(&options, columns, nr);
 		for (unsigned int i = 0; i < nr && !status; i++)
 			status = columns[i].status;
@@ -425,7 +446,9 @@ int client_compare(int argc, char **argv)
 	}
 	if (json)
 		fclose(json);
-	for (unsigned int i = 0; i < nr; i++)
-		session_destroy(columns[i].session);
+	for (unsigned int i = 0; i < nr; i++) {
+		free(columns[i].decisions);
+		json_decref(columns[i].json);
+	}
 	return status;
 }

@@ -111,7 +111,7 @@ static int read_file(const struct options *options, const char *what, const char
 	return 0;
 }
 
-static const char *file_name(const char *path)
+const char *session_file_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -131,7 +131,7 @@ static int read_modules(const struct options *options, struct files *files,
 	int status = 0;
 
 	if (options->initrd) {
-		files->initrd.name = file_name(options->initrd);
+		files->initrd.name = session_file_name(options->initrd);
 		image->initrd = &files->initrd;
 		status = read_file(options, "an initrd", options->initrd, &files->data[1],
 				   &files->initrd.size);
@@ -147,7 +147,7 @@ static int read_modules(const struct options *options, struct files *files,
 		module->string = strchr(options->modules[i], ' ');
 		if (module->string)
 			path[module->string++ - options->modules[i]] = '\0';
-		module->name = file_name(path);
+		module->name = session_file_name(path);
 		status = read_file(options, "a module", path, &files->data[i + 2], &module->size);
 		module->data = files->data[i + 2];
 	}
@@ -222,7 +222,7 @@ int session_create(const struct session_config *config, struct session **ret_ses
 		return options_refuse(options, EX_OSERR, "out of memory");
 	memset(session, 0, sizeof(*session));
 	session->config = *config;
-	session->name = strdup(file_name(config->image));
+	session->name = strdup(session_file_name(config->image));
 	session->random = options->seed;
 	if (!session->name) {
 		session_destroy(session);
@@ -433,11 +433,6 @@ struct pilot *session_pilot(struct session *session)
 const struct umbra_cost_table *session_costs(const struct session *session)
 {
 	return &session->config.options->costs;
-}
-
-const char *session_name(const struct session *session)
-{
-	return session->name;
 }
 
 uint64_t session_wall_ns(const struct session *session)

@@ -34,11 +34,12 @@ void session_destroy(struct session *session);
  */
 int session_run(struct session *session);
 
+/* A path without its directories. */
+const char *session_file_name(const char *path);
+
 struct umbra_guest *session_guest(struct session *session);
 struct pilot *session_pilot(struct session *session);
 const struct umbra_cost_table *session_costs(const struct session *session);
-/* The image's, without directories. */
-const char *session_name(const struct session *session);
 /* Wall time of session_run(), nanoseconds. */
 uint64_t session_wall_ns(const struct session *session);
 /* "JSON of a run"; NULL: out of memory. */
