@@ -164,29 +164,35 @@ static struct roots roots_of(const struct shadow *shadow, const struct hw *hw)
 	return roots;
 }
 
+/* What each entry points at that is in @there and not in @base. */
+static void for_each_changed(struct shadow *shadow, enum shape shape, const void *base,
+			     const void *there,
+			     void (*change)(struct shadow *, enum shape, uint64_t))
+{
+	unsigned count = is_narrow(shape) ? 2 : 1; /* entries in 8 bytes */
+
+	for (size_t at = 0; (at = shadow_difference(base, there, at)) < PAGE_SIZE;
+	     at += sizeof(uint64_t)) {
+		unsigned first = at / sizeof(uint64_t) * count;
+
+		for (unsigned index = first; index < first + count; index++) {
+			uint64_t entry = entry_of(shape, there, index), child;
+
+			if (entry != entry_of(shape, base, index) &&
+			    points_at_table(shadow, shape, entry, &child))
+				change(shadow, shape_below(shape), child);
+		}
+	}
+}
+
 void brute_table_written(struct shadow *shadow, uint64_t gfn, const void *before, const void *after)
 {
 	for (enum shape shape = 0; shape < SHAPE_COUNT; shape++) {
-		enum shape below = shape_below(shape);
-		uint64_t child;
-
-		if (!shadow->brute->references[shape][gfn] || below == SHAPE_COUNT)
+		if (!shadow->brute->references[shape][gfn] || shape_below(shape) == SHAPE_COUNT)
 			continue;
 		/* First the new ones: what has only moved stays a table. */
-		for (unsigned index = 0; index < entries_of(shape); index++) {
-			uint64_t entry = entry_of(shape, after, index);
-
-			if (entry != entry_of(shape, before, index) &&
-			    points_at_table(shadow, shape, entry, &child))
-				refer(shadow, below, child);
-		}
-		for (unsigned index = 0; index < entries_of(shape); index++) {
-			uint64_t entry = entry_of(shape, before, index);
-
-			if (entry != entry_of(shape, after, index) &&
-			    points_at_table(shadow, shape, entry, &child))
-				unrefer(shadow, below, child);
-		}
+		for_each_changed(shadow, shape, before, after, refer);
+		for_each_changed(shadow, shape, after, before, unrefer);
 	}
 }
 

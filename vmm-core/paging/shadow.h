@@ -82,6 +82,8 @@ struct pending_write {
 struct shadow_root {
 	uint32_t page[NR_QUARTERS]; /* PAGE_NONE: none */
 	uint8_t level;              /* of these pages: 5, 4 or ROOT_LEVEL_PAE */
+	bool rules_set;             /* the hardware's rules are those of ... */
+	uint64_t cr4, efer;
 };
 
 struct brute;
@@ -211,6 +213,9 @@ void shadow_sync_gfn(struct shadow *shadow, uint64_t gfn);
 void shadow_sync_below(struct shadow *shadow, uint32_t page);
 /* The CPU is about to carry out a write to this table: remembers what to compare with. */
 void shadow_write_begins(struct shadow *shadow, uint64_t gfn);
+/* The offset of the first 8 bytes from @at on in which two pages differ, a multiple of 8;
+ * PAGE_SIZE: there are none. */
+size_t shadow_difference(const void *before, const void *after, size_t at);
 /* The instruction is over: drops the shadow entries of what it changed. */
 void shadow_writes_end(struct shadow *shadow);
 

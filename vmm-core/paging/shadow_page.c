@@ -20,8 +20,10 @@ static void empty_tables(struct shadow *shadow)
 {
 	memset(shadow->bucket, 0xff, sizeof(shadow->bucket));
 	memset(shadow->root, 0xff, sizeof(shadow->root));
-	for (unsigned i = 0; i < MEMORY_MAX_HW; i++)
+	for (unsigned i = 0; i < MEMORY_MAX_HW; i++) {
 		shadow->root[i].level = 0;
+		shadow->root[i].rules_set = false;
+	}
 }
 
 int shadow_create(struct vmm *vmm)

@@ -52,8 +52,10 @@ struct shadow_role shadow_base_role(const struct hw *hw, unsigned level)
  * can tell by itself, as leaf entries are user-mode ones where the guest's are. Without paging the
  * guest has none of that, and all entries are user-mode ones.
  */
-static void set_rules(struct hw *hw)
+static void set_rules(struct shadow *shadow)
 {
+	struct hw *hw = shadow->hw;
+	struct shadow_root *root = &shadow->root[shadow->cpu];
 	uint8_t format = hw->guest_rules.format;
 	uint64_t passed = 0;
 	struct hw_paging paging = {
@@ -68,6 +70,12 @@ static void set_rules(struct hw *hw)
 	if (format == FORMAT_5_LEVEL)
 		passed |= CR4_LA57;
 	paging.cr4 = CR4_PAE | (hw->guest.cr4 & passed);
+	/* They are the same after most loads of CR3. */
+	if (root->rules_set && root->cr4 == paging.cr4 && root->efer == paging.efer)
+		return;
+	root->rules_set = true;
+	root->cr4 = paging.cr4;
+	root->efer = paging.efer;
 	paging_rules_of(&paging, hw->maxphyaddr, &hw->rules);
 }
 
@@ -140,7 +148,7 @@ int shadow_set_root(struct shadow *shadow)
 		hw_fail(hw, "no frame left for a shadow root");
 		return error;
 	}
-	set_rules(hw);
+	set_rules(shadow);
 	hw->tlb.pcid = hw_pcid(&hw->guest);
 	hw_follow_context(hw);
 	hw_lookaside_flush(hw);
@@ -151,12 +159,15 @@ int shadow_enter(struct vmm *vmm)
 {
 	for (unsigned i = 0; i < vmm->nr_hw; i++) {
 		struct hw *hw = vmm->hw[i];
+		struct shadow *shadow;
 		int error;
 
 		hw->intercepts =
 			INTERCEPT_EVENTS | INTERCEPT_CR3 | INTERCEPT_INVLPG | INTERCEPT_PAGE_FAULT;
 		hw->eptp = 0;
-		error = shadow_set_root(shadow_act(vmm, hw));
+		shadow = shadow_act(vmm, hw);
+		shadow->root[shadow->cpu].rules_set = false; /* another mode had its own */
+		error = shadow_set_root(shadow);
 		if (error)
 			return error;
 		hw_flush(hw);

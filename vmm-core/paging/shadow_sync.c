@@ -61,9 +61,14 @@ static void repair(struct shadow *shadow, uint32_t number)
 		memory_span_read(shadow->vmm->memory, page->gfn * PAGE_SIZE, PAGE_SIZE, &span);
 
 	for (unsigned index = 0; index < ENTRIES; index++) {
-		uint64_t have = page->entry[index], guest, want;
+		uint64_t have, guest, want;
 		struct rights rights = role->above;
 
+		if (!page->filled[index / 64]) { /* none of these was ever present */
+			index |= 63;
+			continue;
+		}
+		have = page->entry[index];
 		if (!(have & PTE_P))
 			continue;
 		guest = guest_entry_of(role, table, index);
@@ -157,23 +162,59 @@ static bool maps_large_page(const struct shadow *shadow, const struct shadow_pag
 	return shadow_is_leaf(page, entry) || shadow->page[shadow_child(shadow, entry)].role.direct;
 }
 
+#define BLOCK 512 /* bytes compared at once */
+
+size_t shadow_difference(const void *before, const void *after, size_t at)
+{
+	const uint8_t *a = before, *b = after;
+
+	for (; at < PAGE_SIZE; at += sizeof(uint64_t)) {
+		if (at % BLOCK == 0 && !memcmp(a + at, b + at, BLOCK))
+			at += BLOCK - sizeof(uint64_t);
+		else if (*(const uint64_t *)(a + at) != *(const uint64_t *)(b + at))
+			break;
+	}
+	return at;
+}
+
+/* Drops the entries of a shadow page that stand for what has changed. */
+static void drop_changed(struct shadow *shadow, uint32_t number, const void *before,
+			 const void *after)
+{
+	struct shadow_page *page = &shadow->page[number];
+	const struct shadow_role *role = &page->role;
+	/* Shadow entries of 8 bytes of the guest's: one, but of entries of 4 bytes two of them, ...
+	 */
+	unsigned count = role->format != FORMAT_2_LEVEL ? 1 : role->level == 1 ? 2 : 4;
+	unsigned quadrant = role->format == FORMAT_2_LEVEL ? role->quadrant : 0;
+
+	for (size_t at = 0; (at = shadow_difference(before, after, at)) < PAGE_SIZE;
+	     at += sizeof(uint64_t)) {
+		/* ... and of those this page has a half or a quarter. */
+		unsigned first = at / sizeof(uint64_t) * count - quadrant * ENTRIES;
+
+		for (unsigned i = first; first < ENTRIES && i < first + count; i++) {
+			if (guest_entry_of(role, after, i) == guest_entry_of(role, before, i))
+				continue;
+			shadow->flush_due |= maps_large_page(shadow, page, page->entry[i]);
+			shadow_entry_drop(shadow, number, i);
+		}
+	}
+}
+
 static void finish_write(struct shadow *shadow, const struct pending_write *pending)
 {
-	uint64_t after[ENTRIES];
 	uint32_t number, next;
+	size_t span;
+	/* A table that is written lies in RAM. */
+	const void *after =
+		memory_span_read(shadow->vmm->memory, pending->gfn * PAGE_SIZE, PAGE_SIZE, &span);
 
-	memory_read(shadow->vmm->memory, pending->gfn * PAGE_SIZE, after, sizeof(after));
 	for (number = shadow_first_of(shadow, pending->gfn); number != PAGE_NONE; number = next) {
 		struct shadow_page *page = &shadow->page[number];
 
 		next = shadow_next_of(shadow, number);
-		for (unsigned index = 0; index < ENTRIES; index++) {
-			if (guest_entry_of(&page->role, after, index) ==
-			    guest_entry_of(&page->role, pending->before, index))
-				continue;
-			shadow->flush_due |= maps_large_page(shadow, page, page->entry[index]);
-			shadow_entry_drop(shadow, number, index);
-		}
+		drop_changed(shadow, number, pending->before, after);
 		if (shadow->brute || ++page->writes <= FLOOD_WRITES || page->pins)
 			continue;
 		shadow_page_drop(shadow, number);
