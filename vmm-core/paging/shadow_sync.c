@@ -81,7 +81,9 @@ static void repair(struct shadow *shadow, uint32_t number)
 		rights.key = entry_key(guest);
 		want = shadow_leaf_value(have & ENTRY_ADDRESS, rights, guest & PTE_D,
 					 !(have & PTE_W), guest & PTE_G);
-		shadow_entry_set_leaf(shadow, number, index, want, shadow_leaf_gfn(shadow, have));
+		if (want != have)
+			shadow_entry_set_leaf(shadow, number, index, want,
+					      shadow_leaf_gfn(shadow, have));
 	}
 	page->unsync = false;
 	shadow->hw->public.counters.shadow_syncs[0]++;
