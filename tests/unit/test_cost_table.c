@@ -65,6 +65,22 @@ static void a_processors_own_figure_replaces_the_default_with_its_source(void **
 	assert_int_equal(umbra_cost_table_given(&table), 0);
 }
 
+/* A name that is misspelt would never be found. */
+static void every_processor_with_figures_is_one_that_is_modelled(void **state)
+{
+	static const char *const names[] = {
+#define UMBRA_COST_OF(processor, name, cycles, source) #processor,
+#include "cost/processors.def"
+#undef UMBRA_COST_OF
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		unsigned number;
+
+		assert_int_equal(umbra_processor_parse(names[i], &number, NULL), 0);
+	}
+}
+
 static void what_is_given_for_one_processor_wins_over_what_is_for_all(void **state)
 {
 	size_t exit = row_of("exit");
@@ -100,6 +116,7 @@ int main(void)
 		cmocka_unit_test(every_figure_has_its_event_and_its_source),
 		cmocka_unit_test(all_processors_but_the_default_are_uncalibrated),
 		cmocka_unit_test(a_processors_own_figure_replaces_the_default_with_its_source),
+		cmocka_unit_test(every_processor_with_figures_is_one_that_is_modelled),
 		cmocka_unit_test(what_is_given_for_one_processor_wins_over_what_is_for_all),
 		cmocka_unit_test(costs_are_calibrated_when_every_figure_was_given),
 	};
