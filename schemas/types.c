@@ -116,6 +116,8 @@ static const struct field end_fields[] = {
 		FIELD("to", ENUM, required, "Mode after", .names = &mode_names),                   \
 		FIELD("pause_ns", COUNT, required,                                                 \
 		      "Wall time the guest stood still, in nanoseconds"),                          \
+		FIELD("teardown_ns", COUNT, required,                                              \
+		      "Of that, until the tables of the mode before were gone, in nanoseconds"),   \
 		FIELD("zapped", COUNT, required, "Shadow pages dropped"),                          \
 		FIELD("built", COUNT, required,                                                    \
 		      "Tables of the mode after that were built at once"),                         \

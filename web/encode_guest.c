@@ -116,13 +116,13 @@ json_t *web_encode_switch(const struct switch_record *record)
 {
 	const struct umbra_switch *made = &record->record;
 
-	return json_pack("{s:I,s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:s}", "instruction",
+	return json_pack("{s:I,s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "instruction",
 			 (json_int_t)made->instruction, "time", (json_int_t)made->time, "from",
 			 umbra_mode_name(made->from), "to", umbra_mode_name(made->to), "pause_ns",
-			 (json_int_t)made->pause_ns, "zapped", (json_int_t)made->zapped, "built",
-			 (json_int_t)made->built, "refill_fills", (json_int_t)made->refill_fills,
-			 "refill_cycles", (json_int_t)made->refill_cycles, "reason",
-			 record->reason);
+			 (json_int_t)made->pause_ns, "teardown_ns", (json_int_t)made->teardown_ns,
+			 "zapped", (json_int_t)made->zapped, "built", (json_int_t)made->built,
+			 "refill_fills", (json_int_t)made->refill_fills, "refill_cycles",
+			 (json_int_t)made->refill_cycles, "reason", record->reason);
 }
 
 static json_t *encode_costs(const struct policy_cost costs[UMBRA_MODE_COUNT])
