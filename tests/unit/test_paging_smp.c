@@ -2,6 +2,7 @@
 /* Several vCPUs with an MMU each over one memory and one VMM. */
 #include <errno.h>
 
+#include "paging/shadow.h"
 #include "paging_fixture.h"
 
 #define DATA 0x400000ull
@@ -167,6 +168,40 @@ static void a_write_by_an_old_translation_into_a_new_table_is_noticed(void **sta
 	pair_destroy(&pair);
 }
 
+/* In brute one vCPU writes a table while another leaves the only tree that it belongs to. */
+static void a_write_is_finished_before_another_vcpu_leaves_its_table(void **state)
+{
+	const uint64_t root = 0x1000 * 700, linked = 0x1000 * 720;
+	const uint64_t entry = linked | PTE_P | PTE_W;
+	uint64_t upper, first;
+	struct brute *brute;
+	struct pair pair;
+	uint8_t *host;
+
+	pair_create(&pair, UMBRA_MODE_BRUTE);
+	brute = pair.box.vmm->shadow->brute;
+	first = pair.box.regs.cr3;
+	pair.box.regs.cr3 = root;
+	upper = box_entry(&pair.box, 0x40000000, 2);
+	assert_int_equal(hw_load_cr3(pair.hw[1], root, false), 0);
+	assert_true(brute_is_table(brute, upper / PAGE_SIZE));
+	host = hw_translate(pair.hw[0], WINDOW + upper, HW_WRITE, HW_SUPERVISOR);
+	memcpy(host, &entry, sizeof(entry));
+	assert_int_equal(hw_load_cr3(pair.hw[1], first, false), 0);
+	assert_false(brute_is_table(brute, upper / PAGE_SIZE));
+	assert_false(brute_is_table(brute, linked / PAGE_SIZE));
+	hw_attend(pair.hw[0]);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(hw_load_cr3(pair.hw[1], root, false), 0);
+		assert_true(brute_is_table(brute, upper / PAGE_SIZE));
+		assert_true(brute_is_table(brute, linked / PAGE_SIZE));
+		assert_int_equal(hw_load_cr3(pair.hw[1], first, false), 0);
+		assert_false(brute_is_table(brute, upper / PAGE_SIZE));
+		assert_false(brute_is_table(brute, linked / PAGE_SIZE));
+	}
+	pair_destroy(&pair);
+}
+
 static void a_guest_has_no_more_than_eight_vcpus(void **state)
 {
 	struct memory memory;
@@ -193,6 +228,7 @@ int main(void)
 		cmocka_unit_test(ept_tables_thrown_away_are_forgotten_by_all),
 		cmocka_unit_test(each_vcpu_has_its_own_cr3),
 		cmocka_unit_test(a_write_by_an_old_translation_into_a_new_table_is_noticed),
+		cmocka_unit_test(a_write_is_finished_before_another_vcpu_leaves_its_table),
 		cmocka_unit_test(a_guest_has_no_more_than_eight_vcpus),
 	};
 
