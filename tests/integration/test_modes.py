@@ -107,7 +107,6 @@ def test_readme(tap, guests):
     tap.check("README.md has the table, and it shows what each mode is for",
               complaints or check_order(costs))
     if not FULL:
-        print(f"ok {tap.count + 1} - README.md has the table of this source # SKIP in --full")
         return
     done = make_table("-")
     tap.check("README.md has the table of this source",
@@ -116,7 +115,7 @@ def test_readme(tap, guests):
 
 def main():
     tap = Tap()
-    print("1..5")
+    print("1..5" if FULL else "1..4")
     with tempfile.TemporaryDirectory() as place:
         guests = test_short(tap, place)
     test_readme(tap, guests)
