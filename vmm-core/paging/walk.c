@@ -474,11 +474,14 @@ enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
 	if (status == WALK_FAULT && walker.cache_hits) {
 		/*
 		 * A fault always tells what the tables hold now: what a walk cache said may have
-		 * been widened since, which needs no invalidation (SDM 3A 4.10.4.2, 4.10.4.3).
+		 * been widened since, which needs no invalidation (SDM 3A 4.10.4.2, 4.10.4.3). One
+		 * that exits is looked into by the VMM, and the next walk has no cache to go by.
 		 */
 		forget_path(hw, gva);
-		walker.nr_fills = walker.nr_ad = 0;
-		status = walk_tables(&walker, gva, access, privilege, ret_walk);
+		if (!(hw->intercepts & INTERCEPT_PAGE_FAULT)) {
+			walker.nr_fills = walker.nr_ad = 0;
+			status = walk_tables(&walker, gva, access, privilege, ret_walk);
+		}
 	}
 	if (status == WALK_OK) {
 		for (unsigned i = 0; i < walker.nr_ad; i++)
