@@ -23,7 +23,7 @@ struct mode_choice {
 	enum policy_kind policy;
 };
 
-/* "auto" or a mode's name. 0, -EINVAL: no such mode, -EOPNOTSUPP: this build lacks it. */
+/* "auto" or a mode's name. 0, or -EINVAL. */
 int mode_choice_parse(const char *name, struct mode_choice *ret_choice);
 /* The name that gave it. */
 const char *mode_choice_name(const struct mode_choice *choice);

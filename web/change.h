@@ -16,7 +16,7 @@ struct web_change {
 	enum policy_kind policy;
 
 	/* The answer, filled before web_change_done(). */
-	int error; /* 0, -ENOENT, -EPERM or -EOPNOTSUPP (the guest cannot), -ETIMEDOUT, -EIO */
+	int error;        /* 0, -ENOENT, -EPERM (the guest cannot), -ETIMEDOUT, -EIO */
 	char detail[256]; /* why not */
 	bool switched;
 	struct switch_record record; /* its reason is a static string */

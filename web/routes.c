@@ -143,7 +143,6 @@ static void parse_change(const struct request *request, json_t *body, struct rep
 	struct web_change *change = request->change;
 	const char *mode = json_string_value(json_object_get(body, "mode"));
 	const char *policy = json_string_value(json_object_get(body, "policy"));
-	int r;
 
 	if (json_object_size(body) != 1 || (!mode && !policy)) {
 		fail(reply, 422, "exactly one of \"mode\" and \"policy\", a string, was expected");
@@ -151,11 +150,9 @@ static void parse_change(const struct request *request, json_t *body, struct rep
 	}
 	change->has_mode = mode != NULL;
 	if (mode) {
-		r = umbra_mode_parse(mode, &change->mode);
-		if (r == -EOPNOTSUPP)
-			fail(reply, 422, "mode %.64s: this build lacks it", mode);
-		else if (r)
-			fail(reply, 422, "mode: shadow or ept was expected, not %.64s", mode);
+		if (umbra_mode_parse(mode, &change->mode))
+			fail(reply, 422, "mode: brute, shadow or ept was expected, not %.64s",
+			     mode);
 	} else if (policy_kind_parse(policy, &change->policy)) {
 		fail(reply, 422, "policy: auto, advise or pinned was expected, not %.64s", policy);
 	}
@@ -193,8 +190,7 @@ void web_change_reply(const struct request *request, struct reply *reply)
 	switch (change->error) {
 	case 0: break;
 	case -ENOENT: fail(reply, 404, "%s", change->detail); return;
-	case -EPERM:
-	case -EOPNOTSUPP: fail(reply, 409, "%s", change->detail); return;
+	case -EPERM: fail(reply, 409, "%s", change->detail); return;
 	case -ETIMEDOUT: fail(reply, 504, "%s", change->detail); return;
 	case -ESHUTDOWN: fail(reply, 503, "%s", change->detail); return;
 	default: fail(reply, 500, "%s", change->detail); return;

@@ -174,9 +174,8 @@ void hw_set_device(struct hw *hw, uint64_t gpa, bool device);
 /*
  * The guest changed CR0, CR4 or EFER in a bit that matters to paging. Flushes what the manual says
  * (SDM 3A 4.10.4.1) and, where it demands that, loads the PDPTE registers (4.4.1). 0; -EINVAL: a
- * PDPTE has reserved bits set, nothing has changed, the CPU raises #GP(0). -EOPNOTSUPP: it has
- * changed, and the mode cannot go on: no access before the VMM has switched to another. Any other:
- * the guest must end, hw_error_text() says why (-ENOMEM).
+ * PDPTE has reserved bits set, nothing has changed, the CPU raises #GP(0). -ENOMEM: the guest
+ * must end, hw_error_text() says why.
  */
 int hw_paging_changed(struct hw *hw, const struct hw_paging *paging);
 /*

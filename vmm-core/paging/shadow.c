@@ -50,7 +50,6 @@ void shadow_empty(struct vmm *vmm)
 static int cr3_load(struct vmm *vmm, struct hw *hw)
 {
 	struct shadow *shadow = shadow_act(vmm, hw);
-
 	int error;
 
 	shadow_sync_all(shadow);

@@ -60,9 +60,7 @@ enum x86_result x86_update_paging(struct x86_cpu *cpu)
 	error = hw_paging_changed(cpu->hw, &paging);
 	if (error == -EINVAL) /* reserved bits in a PDPTE (SDM 3A 4.4.1) */
 		return gp(cpu);
-	if (error == -EOPNOTSUPP) {
-		cpu->paused = true; /* the engine asks for another mode before it goes on */
-	} else if (error < 0) {
+	if (error < 0) {
 		x86_end(cpu, UMBRA_END_ERROR, "%s", hw_error_text(cpu->hw));
 		return X86_FAULT;
 	}

@@ -57,7 +57,7 @@ struct umbra_guest_config {
 /*
  * A guest without an image. @counters: where its counters are published; must outlive it.
  * *ret_guest is the caller's until umbra_guest_destroy(). 0; -EINVAL: a value out of its range;
- * -EOPNOTSUPP: what this build, the host or the mode lacks; -ENOMEM; then *ret_guest is as it was.
+ * -EOPNOTSUPP: what this build or the host lacks; -ENOMEM; then *ret_guest is as it was.
  */
 int umbra_guest_create(const struct umbra_guest_config *config, struct umbra_counters *counters,
 		       struct umbra_guest **ret_guest, struct umbra_error *ret_error);
