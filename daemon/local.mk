@@ -2,14 +2,18 @@
 sbin_PROGRAMS += umbrad
 noinst_LIBRARIES += libdaemon.a
 libdaemon_a_SOURCES = \
-	daemon/changes.c \
-	daemon/changes.h \
 	daemon/configuration.c \
 	daemon/configuration.h \
 	daemon/configuration_values.c \
 	daemon/configuration_values.h \
 	daemon/console.c \
 	daemon/console.h \
+	daemon/guests.c \
+	daemon/guests.h \
+	daemon/log.c \
+	daemon/log.h \
+	daemon/loop.c \
+	daemon/loop.h \
 	daemon/message.c \
 	daemon/message.h \
 	daemon/registry.c \
@@ -24,6 +28,8 @@ libdaemon_a_SOURCES = \
 	daemon/spawn.h \
 	daemon/umbrad.c \
 	daemon/umbrad.h \
+	daemon/wishes.c \
+	daemon/wishes.h \
 	daemon/worker.c \
 	daemon/worker.h
 libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)

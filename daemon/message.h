@@ -18,7 +18,7 @@
 
 enum {
 	MESSAGE_MAGIC = 0x41524255, /* "UBRA" */
-	MESSAGE_VERSION = 3,
+	MESSAGE_VERSION = 4,
 	MESSAGE_NAME_MAX = 128,
 	MESSAGE_APPEND_MAX = 2048,
 	MESSAGE_REASON_MAX = 32,
@@ -63,7 +63,6 @@ struct message_start {
 };
 
 struct message_change {
-	uint64_t request; /* comes back with the answer */
 	uint32_t has_mode;
 	uint32_t mode, policy;
 	uint32_t reserved;
@@ -80,7 +79,6 @@ struct message_switch {
 };
 
 struct message_changed {
-	uint64_t request;
 	int32_t error; /* 0 or a negative errno */
 	uint32_t switched;
 	uint32_t policy; /* that decides now */
@@ -105,6 +103,7 @@ struct message_ended {
 
 struct message {
 	struct message_header header;
+	uint64_t request; /* of a wish (1, 2, ...), in the question and in its answer; else 0 */
 	union {
 		struct message_start start;
 		struct message_change change;

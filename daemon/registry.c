@@ -9,47 +9,98 @@
 
 #include "daemon/registry.h"
 
-int registry_init(struct registry *registry, const struct config *config)
+void registry_init(struct registry *registry)
 {
-	*registry = (struct registry){.nr_guests = config->nr_guests};
-	registry->guests = calloc(config->nr_guests + 1, sizeof(*registry->guests));
-	if (!registry->guests)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->nr_guests; i++) {
-		struct guest *guest = &registry->guests[i];
+	*registry = (struct registry){0};
+}
 
-		guest->config = &config->guests[i];
-		guest->state = GUEST_STARTING;
-		guest->mode = guest->config->mode;
-		guest->policy = guest->config->policy;
-		guest->fd = -1;
-		guest->next_request = 1;
-		guest->decisions = calloc(REGISTRY_DECISIONS_KEPT, sizeof(*guest->decisions));
-		guest->switches = calloc(REGISTRY_SWITCHES_KEPT, sizeof(*guest->switches));
-		if (!guest->decisions || !guest->switches) {
-			registry_free(registry);
-			return -ENOMEM;
-		}
-	}
-	return 0;
+static void destroy(struct guest *guest)
+{
+	shared_unmap(guest->shared);
+	free(guest->decisions);
+	free(guest->switches);
+	free(guest->config);
+	free(guest);
 }
 
 void registry_free(struct registry *registry)
 {
-	for (size_t i = 0; i < registry->nr_guests; i++) {
-		shared_unmap(registry->guests[i].shared);
-		free(registry->guests[i].decisions);
-		free(registry->guests[i].switches);
-	}
+	registry_sweep(registry);
+	for (size_t i = 0; i < registry->nr_guests; i++)
+		destroy(registry->guests[i]);
 	free(registry->guests);
-	*registry = (struct registry){0};
+	registry_init(registry);
+}
+
+static struct guest *create(const struct guest_config *config)
+{
+	struct guest *guest = calloc(1, sizeof(*guest));
+
+	if (!guest)
+		return NULL;
+	guest->config = malloc(sizeof(*guest->config));
+	guest->decisions = calloc(REGISTRY_DECISIONS_KEPT, sizeof(*guest->decisions));
+	guest->switches = calloc(REGISTRY_SWITCHES_KEPT, sizeof(*guest->switches));
+	if (!guest->config || !guest->decisions || !guest->switches) {
+		destroy(guest);
+		return NULL;
+	}
+	*guest->config = *config;
+	guest->state = GUEST_STARTING;
+	guest->mode = config->mode;
+	guest->policy = config->policy;
+	guest->fd = -1;
+	guest->next_request = 1;
+	return guest;
+}
+
+int registry_add(struct registry *registry, const struct guest_config *config,
+		 struct guest **ret_guest)
+{
+	struct guest **guests =
+		reallocarray(registry->guests, registry->nr_guests + 1, sizeof(*guests));
+	struct guest *guest;
+
+	if (!guests)
+		return -ENOMEM;
+	registry->guests = guests;
+	guest = create(config);
+	if (!guest)
+		return -ENOMEM;
+	guests[registry->nr_guests++] = guest;
+	if (ret_guest)
+		*ret_guest = guest;
+	return 0;
+}
+
+void registry_remove(struct registry *registry, struct guest *guest)
+{
+	size_t i = 0;
+
+	while (registry->guests[i] != guest)
+		i++;
+	registry->nr_guests--;
+	memmove(&registry->guests[i], &registry->guests[i + 1],
+		(registry->nr_guests - i) * sizeof(struct guest *));
+	guest->next_removed = registry->removed;
+	registry->removed = guest;
+}
+
+void registry_sweep(struct registry *registry)
+{
+	while (registry->removed) {
+		struct guest *guest = registry->removed;
+
+		registry->removed = guest->next_removed;
+		destroy(guest);
+	}
 }
 
 struct guest *registry_find(struct registry *registry, const char *id)
 {
 	for (size_t i = 0; i < registry->nr_guests; i++) {
-		if (!strcmp(registry->guests[i].config->name, id))
-			return &registry->guests[i];
+		if (!strcmp(registry->guests[i]->config->name, id))
+			return registry->guests[i];
 	}
 	return NULL;
 }
@@ -57,8 +108,8 @@ struct guest *registry_find(struct registry *registry, const char *id)
 struct guest *registry_find_pid(struct registry *registry, pid_t pid)
 {
 	for (size_t i = 0; i < registry->nr_guests; i++) {
-		if (registry->guests[i].pid == pid)
-			return &registry->guests[i];
+		if (registry->guests[i]->pid == pid)
+			return registry->guests[i];
 	}
 	return NULL;
 }

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "daemon/configuration.h"
+#include "daemon/loop.h"
 #include "daemon/message.h"
 #include "daemon/shared.h"
 #include "schemas/types.h"
@@ -20,10 +21,13 @@ struct kept_switch {
 	struct switch_record record;
 };
 
-struct guest_change; /* daemon/changes.h */
+struct guest_wish; /* daemon/wishes.h */
+struct umbrad;     /* daemon/umbrad.h */
 
 struct guest {
-	const struct guest_config *config; /* its name is the guest's id */
+	struct guest_config *config; /* the guest's own; its name is the guest's id */
+	struct umbrad *umbrad;       /* that runs it; NULL: never started */
+	struct source source;        /* its worker's socket in umbrad's loop */
 	enum guest_state state;
 	enum umbra_mode mode;
 	enum policy_kind policy;
@@ -46,23 +50,35 @@ struct guest {
 	struct kept_switch *switches;
 	uint64_t nr_switches;
 
-	struct guest_change *changes; /* asked for; the first has been sent to the worker */
+	struct guest_wish *wishes; /* asked for; the first has been sent to the worker */
 	uint64_t next_request;
+	struct guest *next_removed;
 };
 
 struct registry {
-	struct guest *guests;
+	struct guest **guests;
 	size_t nr_guests;
+	struct guest *removed; /* wait for registry_sweep() */
 };
 
-/* One guest for each of @config's, all starting. 0 or -ENOMEM. @config must outlive it. */
-int registry_init(struct registry *registry, const struct config *config);
+void registry_init(struct registry *registry);
 void registry_free(struct registry *registry);
+
+/* A new guest, starting, with a copy of @config. 0 or -ENOMEM. ret_guest may be NULL. */
+int registry_add(struct registry *registry, const struct guest_config *config,
+		 struct guest **ret_guest);
+/*
+ * The guest, which has no worker and no wishes any more, is no longer found. Whoever still holds a
+ * pointer to it may use it until registry_sweep().
+ */
+void registry_remove(struct registry *registry, struct guest *guest);
+void registry_sweep(struct registry *registry);
 
 struct guest *registry_find(struct registry *registry, const char *id);
 struct guest *registry_find_pid(struct registry *registry, pid_t pid);
 
-/* Takes what a worker's message says, CHANGED apart. The message must have passed message_check().
+/* Takes what a worker's message says, answers to wishes apart. The message must have passed
+ * message_check().
  */
 void registry_take(struct guest *guest, const struct message *message);
 void registry_take_switch(struct guest *guest, const struct message_switch *message);

@@ -121,8 +121,10 @@ struct snapshot *sampler_take(const struct registry *registry)
 		return NULL;
 	clock_gettime(CLOCK_REALTIME, &snapshot->time);
 	for (size_t i = 0; i < registry->nr_guests; i++) {
-		snapshot->nr_unready += registry->guests[i].state == GUEST_STARTING;
-		if (copy_guest(snapshot, &registry->guests[i], &snapshot->guests[i])) {
+		const struct guest *guest = registry->guests[i];
+
+		snapshot->nr_unready += guest->state == GUEST_STARTING;
+		if (copy_guest(snapshot, guest, &snapshot->guests[i])) {
 			snapshot_unref(snapshot);
 			return NULL;
 		}

@@ -2,7 +2,13 @@
 #ifndef DAEMON_UMBRAD_H
 #define DAEMON_UMBRAD_H
 
+#include <stdbool.h>
+
 #include "daemon/configuration.h"
+#include "daemon/loop.h"
+#include "daemon/registry.h"
+#include "daemon/wishes.h"
+#include "web/snapshot.h"
 
 /* Umbra's exit statuses (sysexits.h has the same numbers for the same things). */
 enum {
@@ -13,7 +19,23 @@ enum {
 	STATUS_CONFIG = 78,
 };
 
+struct web;
+
+/* The daemon's state. Its one thread alone uses it, but for board and wishes. */
+struct umbrad {
+	struct config *config;
+	struct registry registry;
+	struct board *board;
+	struct wishes *wishes;
+	struct web *web;
+	int loop, signals, timer, wishes_fd;
+	struct source signals_source, timer_source, wishes_source;
+	bool socket_is_ours; /* to be removed */
+	bool stopping;
+	unsigned int stop_signals;
+};
+
 /* The daemon: runs until SIGTERM or SIGINT. The exit status. */
-int umbrad_run(const struct config *config);
+int umbrad_run(struct config *config);
 
 #endif

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "daemon/console.h"
+#include "daemon/log.h"
 #include "daemon/message.h"
 #include "daemon/shared.h"
 #include "daemon/umbrad.h"
@@ -37,10 +38,10 @@ struct worker {
 	struct pilot *pilot;
 	struct console console;
 
-	/* The mailbox: umbrad sends a change only after the last one was answered. */
+	/* The mailbox: umbrad sends a wish only after the last one was answered. */
 	pthread_mutex_t lock;
-	bool has_change;
-	struct message_change change;
+	bool has_wish;
+	struct message wish;
 	int event; /* wakes an idle guest's thread */
 };
 
@@ -104,8 +105,8 @@ static void *read_commands(void *context)
 	while (message_receive(worker->fd, &message, NULL) > 0 &&
 	       message.header.type == MESSAGE_CHANGE) {
 		pthread_mutex_lock(&worker->lock);
-		worker->change = message.change;
-		worker->has_change = true;
+		worker->wish = message;
+		worker->has_wish = true;
 		pthread_mutex_unlock(&worker->lock);
 		umbra_guest_kick(worker->guest);
 		eventfd_write(worker->event, 1);
@@ -145,19 +146,19 @@ static int carry_out(struct worker *worker, const struct message_change *change,
 
 static void empty_mailbox(struct worker *worker)
 {
-	struct message message = {0};
-	struct message_change change;
-	bool has_change;
+	struct message wish, message = {0};
+	bool has_wish;
 
 	pthread_mutex_lock(&worker->lock);
-	has_change = worker->has_change;
-	change = worker->change;
-	worker->has_change = false;
+	has_wish = worker->has_wish;
+	if (has_wish)
+		wish = worker->wish;
+	worker->has_wish = false;
 	pthread_mutex_unlock(&worker->lock);
-	if (!has_change)
+	if (!has_wish)
 		return;
-	message.changed.request = change.request;
-	message.changed.error = carry_out(worker, &change, &message.changed);
+	message.request = wish.request;
+	message.changed.error = carry_out(worker, &wish.change, &message.changed);
 	message.changed.policy = pilot_policy(worker->pilot);
 	send_or_die(worker, MESSAGE_CHANGED, &message);
 }
@@ -328,7 +329,7 @@ int worker_run(int fd)
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	code = receive_start(&worker, &files);
 	if (code) {
-		fprintf(stderr, "umbrad: worker: no start: %s\n", strerror(-code));
+		log_write(LOG_ERR, NULL, "worker: no start: %s", strerror(-code));
 		return STATUS_FAULT;
 	}
 	code = create_guest(&worker, &files, &error);

@@ -7,7 +7,6 @@ libwebview_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 WEBVIEW_LIBS = libwebview.a $(SCHEMAS_LIBS)
 
 libweb_a_SOURCES = \
-	web/change.h \
 	web/encode_host.c \
 	web/encode_host.h \
 	web/encode_metrics.c \
@@ -21,7 +20,8 @@ libweb_a_SOURCES = \
 	web/server.c \
 	web/server.h \
 	web/snapshot.c \
-	web/snapshot.h
+	web/snapshot.h \
+	web/wish.h
 libweb_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(MICROHTTPD_CFLAGS)
 WEB_LIBS = libweb.a $(WEBVIEW_LIBS) $(MICROHTTPD_LIBS)
 

@@ -111,7 +111,7 @@ static void get_decisions(const struct request *request, struct reply *reply)
 
 	if (!guest)
 		return;
-	if (parse_limit(request->limit, &limit)) {
+	if (parse_limit(request->query(request->context, "limit"), &limit)) {
 		fail(reply, 400, "limit: a whole number, 0 or more, was expected");
 		return;
 	}
@@ -138,9 +138,9 @@ static void get_mode(const struct request *request, struct reply *reply)
 				      policy_kind_name(guest->policy)));
 }
 
-static void parse_change(const struct request *request, json_t *body, struct reply *reply)
+static void parse_mode(const struct request *request, json_t *body, struct reply *reply)
 {
-	struct web_change *change = request->change;
+	struct web_wish *wish = request->wish;
 	const char *mode = json_string_value(json_object_get(body, "mode"));
 	const char *policy = json_string_value(json_object_get(body, "policy"));
 
@@ -148,12 +148,12 @@ static void parse_change(const struct request *request, json_t *body, struct rep
 		fail(reply, 422, "exactly one of \"mode\" and \"policy\", a string, was expected");
 		return;
 	}
-	change->has_mode = mode != NULL;
+	wish->has_mode = mode != NULL;
 	if (mode) {
-		if (umbra_mode_parse(mode, &change->mode))
+		if (umbra_mode_parse(mode, &wish->mode))
 			fail(reply, 422, "mode: brute, shadow or ept was expected, not %.64s",
 			     mode);
-	} else if (policy_kind_parse(policy, &change->policy)) {
+	} else if (policy_kind_parse(policy, &wish->policy)) {
 		fail(reply, 422, "policy: auto, advise or pinned was expected, not %.64s", policy);
 	}
 }
@@ -173,40 +173,49 @@ static void put_mode(const struct request *request, struct reply *reply)
 		json_decref(body);
 		return;
 	}
-	parse_change(request, body, reply);
+	parse_mode(request, body, reply);
 	json_decref(body);
 	if (reply->status)
 		return;
-	snprintf(request->change->id, sizeof(request->change->id), "%s", request->id);
+	request->wish->kind = WISH_MODE;
+	snprintf(request->wish->id, sizeof(request->wish->id), "%s", request->id);
 	reply->wait = true;
 }
 
-void web_change_reply(const struct request *request, struct reply *reply)
+static void reply_mode(const struct request *request, struct reply *reply)
 {
-	const struct web_change *change = request->change;
-	const struct guest_view *guest;
+	const struct web_wish *wish = request->wish;
+	const struct guest_view *guest = find_guest(request, reply);
 	json_t *json;
 
-	switch (change->error) {
-	case 0: break;
-	case -ENOENT: fail(reply, 404, "%s", change->detail); return;
-	case -EPERM: fail(reply, 409, "%s", change->detail); return;
-	case -ETIMEDOUT: fail(reply, 504, "%s", change->detail); return;
-	case -ESHUTDOWN: fail(reply, 503, "%s", change->detail); return;
-	default: fail(reply, 500, "%s", change->detail); return;
-	}
-	guest = find_guest(request, reply);
 	if (!guest)
 		return;
 	json = json_pack("{s:s,s:s,s:s}", "id", guest->id, "mode", umbra_mode_name(guest->mode),
 			 "policy", policy_kind_name(guest->policy));
-	if (change->switched) {
-		json_t *record = web_encode_switch(&change->record);
+	if (wish->switched) {
+		json_t *record = web_encode_switch(&wish->record);
 
 		json_object_update(json, record);
 		json_decref(record);
 	}
 	answer_json(reply, "application/json", json);
+}
+
+void web_wish_reply(const struct request *request, struct reply *reply)
+{
+	static void (*const replies[WISH_KIND_COUNT])(const struct request *, struct reply *) = {
+		[WISH_MODE] = reply_mode,
+	};
+	const struct web_wish *wish = request->wish;
+
+	switch (wish->error) {
+	case 0: replies[wish->kind](request, reply); return;
+	case -ENOENT: fail(reply, 404, "%s", wish->detail); return;
+	case -EPERM: fail(reply, 409, "%s", wish->detail); return;
+	case -ETIMEDOUT: fail(reply, 504, "%s", wish->detail); return;
+	case -ESHUTDOWN: fail(reply, 503, "%s", wish->detail); return;
+	default: fail(reply, 500, "%s", wish->detail); return;
+	}
 }
 
 static void get_metrics(const struct request *request, struct reply *reply)

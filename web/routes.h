@@ -13,11 +13,13 @@ struct request {
 	const struct web_config *web;
 	struct snapshot *snapshot; /* the latest; never NULL */
 	const char *path;
-	char id[128];      /* the path's {id}; empty: the route has none */
-	const char *limit; /* the query's; NULL: not given */
-	const char *body;  /* of a PUT, NUL-terminated */
+	char id[128]; /* the path's {id}; empty: the route has none */
+	/* A value of the query by its name; NULL: not given. */
+	const char *(*query)(void *context, const char *name);
+	void *context;
+	const char *body; /* of a PUT, NUL-terminated */
 	size_t body_len;
-	struct web_change *change; /* where a PUT states its wish */
+	struct web_wish *wish; /* where a route states its wish */
 };
 
 /* What a route answers. A status of 400 and more becomes a problem with @detail. */
@@ -27,7 +29,7 @@ struct reply {
 	char *body; /* malloc'd; whoever gets the reply frees it */
 	size_t len;
 	char detail[256];
-	bool wait; /* the wish in request->change is to be handed on; web_change_reply() answers */
+	bool wait; /* request->wish is to be handed on; web_wish_reply() answers */
 };
 
 struct route {
@@ -39,7 +41,7 @@ struct route {
 /* The route of @path and its {id}; NULL: none. */
 const struct route *route_find(const char *path, char *ret_id, size_t size);
 
-/* The answer to a change that has been carried out, or not. */
-void web_change_reply(const struct request *request, struct reply *reply);
+/* The answer to a wish that has been carried out, or not. */
+void web_wish_reply(const struct request *request, struct reply *reply);
 
 #endif

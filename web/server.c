@@ -31,17 +31,17 @@ struct web {
 
 /* One request on its way; libmicrohttpd calls back with it as pieces arrive. */
 struct exchange {
-	struct web_change change; /* first: web_change_done() gets from it to here */
+	struct web_wish wish; /* first: wish_done() gets from it to here */
 	struct MHD_Connection *connection;
 	bool too_large;
-	bool waiting; /* suspended until the change is done */
+	bool waiting; /* suspended until the wish is done */
 	size_t len;
 	char body[BODY_MAX + 1];
 };
 
-void web_change_done(struct web_change *change)
+static void wish_done(struct web_wish *wish)
 {
-	struct exchange *exchange = (struct exchange *)change;
+	struct exchange *exchange = (struct exchange *)wish;
 
 	MHD_resume_connection(exchange->connection);
 }
@@ -137,6 +137,11 @@ static void dispatch(const struct listener *listener, struct exchange *exchange,
 	}
 }
 
+static const char *lookup_query(void *connection, const char *name)
+{
+	return MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
 static enum MHD_Result answer(struct listener *listener, struct exchange *exchange,
 			      const char *path, const char *method)
 {
@@ -146,27 +151,28 @@ static enum MHD_Result answer(struct listener *listener, struct exchange *exchan
 		.path = path,
 		.body = exchange->body,
 		.body_len = exchange->len,
-		.change = &exchange->change,
+		.wish = &exchange->wish,
+		.query = lookup_query,
+		.context = exchange->connection,
 	};
 	struct reply reply = {0};
 	const char *allow = NULL;
 	enum MHD_Result result;
 
-	request.limit =
-		MHD_lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, "limit");
 	request.snapshot = board_acquire(web->config.board);
 	if (!request.snapshot) {
 		refuse(&reply, 503, "nothing has been measured yet");
 	} else if (exchange->waiting) {
-		strcpy(request.id, exchange->change.id);
-		web_change_reply(&request, &reply);
+		strcpy(request.id, exchange->wish.id);
+		web_wish_reply(&request, &reply);
 	} else {
 		dispatch(listener, exchange, method, &request, &reply, &allow);
 	}
 	if (reply.wait) {
 		exchange->waiting = true;
+		exchange->wish.done = wish_done;
 		MHD_suspend_connection(exchange->connection);
-		web->config.change(web->config.context, &exchange->change);
+		web->config.ask(web->config.context, &exchange->wish);
 		result = MHD_YES;
 	} else {
 		result = send_reply(exchange->connection, path, &reply, allow);

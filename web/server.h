@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-#include "web/change.h"
+#include "web/wish.h"
 #include "web/snapshot.h"
 
 struct web;
@@ -20,10 +20,10 @@ struct web_config {
 	/* For the Host check: the address that TCP listens on, without brackets. */
 	const char *listen_address;
 	/*
-	 * Asked for from a server thread; must not wait. Each @change is answered with
-	 * web_change_done() sooner or later, and before web_destroy().
+	 * Asked for from a server thread; must not wait. Each @wish is answered
+	 * by its done() sooner or later, and before web_destroy().
 	 */
-	void (*change)(void *context, struct web_change *change);
+	void (*ask)(void *context, struct web_wish *wish);
 	void *context;
 };
 

@@ -36,7 +36,7 @@ static int close_pair(void **state)
 static void message_arrives_as_it_was_sent(void **state)
 {
 	const int *pair = *state;
-	struct message sent = {.change = {.request = 9, .has_mode = 1, .mode = 2}}, got;
+	struct message sent = {.request = 9, .change = {.has_mode = 1, .mode = 2}}, got;
 
 	assert_int_equal(message_send(pair[0], MESSAGE_CHANGE, &sent), 0);
 	assert_int_equal(message_receive(pair[1], &got, NULL), 1);

@@ -13,12 +13,13 @@ static struct guest_config guests[] = {
 	{.name = "one", .mode = UMBRA_MODE_EPT, .policy = POLICY_AUTO},
 	{.name = "two", .mode = UMBRA_MODE_SHADOW, .policy = POLICY_PINNED},
 };
-static const struct config config = {.guests = guests, .nr_guests = 2};
 static struct registry registry;
 
 static int set_up(void **state)
 {
-	return registry_init(&registry, &config);
+	registry_init(&registry);
+	return registry_add(&registry, &guests[0], NULL) ||
+	       registry_add(&registry, &guests[1], NULL);
 }
 
 static int tear_down(void **state)
@@ -51,7 +52,7 @@ static void make_switch(struct guest *guest, uint64_t number, enum umbra_mode to
 
 static void last_1000_decisions_are_kept(void **state)
 {
-	struct guest *guest = &registry.guests[0];
+	struct guest *guest = registry.guests[0];
 	struct snapshot *snapshot;
 
 	for (uint64_t id = 1; id <= 2500; id++)
@@ -65,7 +66,7 @@ static void last_1000_decisions_are_kept(void **state)
 
 static void amended_decision_replaces_its_first_version(void **state)
 {
-	struct guest *guest = &registry.guests[0];
+	struct guest *guest = registry.guests[0];
 
 	for (uint64_t id = 1; id <= 1200; id++)
 		decide(guest, id, 0);
@@ -80,7 +81,7 @@ static void amended_decision_replaces_its_first_version(void **state)
 
 static void last_switch_says_which_mode_is_on(void **state)
 {
-	struct guest *guest = &registry.guests[0];
+	struct guest *guest = registry.guests[0];
 
 	make_switch(guest, 1, UMBRA_MODE_SHADOW, 0);
 	assert_int_equal(guest->mode, UMBRA_MODE_SHADOW);
@@ -94,7 +95,7 @@ static void last_switch_says_which_mode_is_on(void **state)
 
 static void snapshot_does_not_change_with_the_registry(void **state)
 {
-	struct guest *guest = &registry.guests[0];
+	struct guest *guest = registry.guests[0];
 	struct snapshot *snapshot;
 
 	decide(guest, 1, 3);
@@ -115,8 +116,8 @@ static void failed_guest_says_why_and_counts_as_reported(void **state)
 {
 	struct snapshot *snapshot;
 
-	registry_fail(&registry.guests[0], "no such %s", "file");
-	registry_fail(&registry.guests[0], "worker exited");
+	registry_fail(registry.guests[0], "no such %s", "file");
+	registry_fail(registry.guests[0], "worker exited");
 	snapshot = sampler_take(&registry);
 	assert_string_equal(snapshot->guests[0].state, "failed");
 	assert_string_equal(snapshot->guests[0].end->text, "no such file");
@@ -127,7 +128,7 @@ static void failed_guest_says_why_and_counts_as_reported(void **state)
 
 static void guest_ends_only_once_it_runs(void **state)
 {
-	struct guest *guest = &registry.guests[1];
+	struct guest *guest = registry.guests[1];
 	struct message message = {.header.type = MESSAGE_ENDED};
 
 	message.ended.end.reason = UMBRA_END_HALTED;
@@ -143,6 +144,22 @@ static void guest_ends_only_once_it_runs(void **state)
 	assert_int_equal(guest->state, GUEST_ENDED);
 }
 
+static void removed_guest_is_not_found_and_stays_until_the_sweep(void **state)
+{
+	struct guest *one = registry.guests[0], *two = registry.guests[1];
+
+	registry_remove(&registry, one);
+	assert_null(registry_find(&registry, "one"));
+	assert_ptr_equal(registry_find(&registry, "two"), two);
+	assert_int_equal(registry.nr_guests, 1);
+	assert_string_equal(one->config->name, "one");
+	registry_sweep(&registry);
+	assert_null(registry.removed);
+	assert_int_equal(registry_add(&registry, &guests[0], &one), 0);
+	assert_ptr_equal(registry_find(&registry, "one"), one);
+	assert_ptr_equal(registry.guests[1], one);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +173,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(failed_guest_says_why_and_counts_as_reported,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(guest_ends_only_once_it_runs, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			removed_guest_is_not_found_and_stays_until_the_sweep, set_up, tear_down),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/guests.h"
+#include "daemon/log.h"
+#include "daemon/spawn.h"
+
+enum { MESSAGES_AT_ONCE = 256 }; /* of one worker, before others have their turn */
+
+/* The socket has nothing more to say; the process is reaped when it dies. */
+static void hang_up(struct guest *guest)
+{
+	if (guest->fd < 0)
+		return;
+	loop_remove(guest->umbrad->loop, &guest->source);
+	close(guest->fd);
+	guest->fd = -1;
+}
+
+static void take_message(struct guest *guest, struct message *message)
+{
+	int code = message_check(message);
+
+	if (!code && message->request)
+		code = wishes_answered(guest->umbrad->wishes, guest, message);
+	else if (!code)
+		registry_take(guest, message);
+	if (!code)
+		return;
+	registry_fail(guest, "its worker sent something that is no message: %s", strerror(-code));
+	guests_kill(guest);
+	hang_up(guest);
+}
+
+/* Takes what the guest's worker has to say, at most so many messages. */
+static void listen_to(struct guest *guest, int at_most)
+{
+	enum guest_state before = guest->state;
+	struct message message;
+
+	while (guest->fd >= 0 && at_most--) {
+		int r = message_receive(guest->fd, &message, NULL);
+
+		if (r == -EAGAIN)
+			break;
+		if (r == -EBADMSG)
+			message.header.type = MESSAGE_TYPE_COUNT; /* of which no check approves */
+		if (r > 0 || r == -EBADMSG)
+			take_message(guest, &message);
+		else
+			hang_up(guest);
+	}
+	if (guest->state != before && guest->state == GUEST_FAILED)
+		log_write(LOG_ERR, guest->config->name, "%s", guest->end.text);
+	else if (guest->state != before && guest->state == GUEST_ENDED)
+		log_write(LOG_INFO, guest->config->name, "ended: %s",
+			  umbra_end_reason_name(guest->end.reason));
+}
+
+static void on_message(void *context)
+{
+	listen_to(context, MESSAGES_AT_ONCE);
+}
+
+void guests_start(struct umbrad *umbrad, struct guest *guest)
+{
+	struct umbra_error error = {0};
+	int code;
+
+	guest->umbrad = umbrad;
+	guest->state = GUEST_STARTING;
+	code = spawn_worker(guest, umbrad->config->interval, &error);
+	if (!code)
+		code = loop_add(umbrad->loop, &guest->source, guest->fd, on_message, guest);
+	if (!code)
+		return;
+	registry_fail(guest, "%s: %s", error.subject, error.text);
+	log_write(LOG_ERR, guest->config->name, "%s", guest->end.text);
+}
+
+static void bury(struct guest *guest, int status)
+{
+	/* Its last words are still in the socket. */
+	listen_to(guest, MESSAGES_AT_ONCE * 64);
+	hang_up(guest);
+	guest->pid = 0;
+	if (guest->state == GUEST_ENDED || guest->state == GUEST_FAILED || guest->umbrad->stopping)
+		return;
+	if (WIFSIGNALED(status))
+		registry_fail(guest, "its worker was killed by signal %d (%s)", WTERMSIG(status),
+			      strsignal(WTERMSIG(status)));
+	else
+		registry_fail(guest, "its worker exited with status %d", WEXITSTATUS(status));
+	log_write(LOG_ERR, guest->config->name, "%s", guest->end.text);
+}
+
+void guests_reap(struct umbrad *umbrad)
+{
+	struct guest *guest;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		guest = registry_find_pid(&umbrad->registry, pid);
+		if (guest)
+			bury(guest, status);
+	}
+}
+
+void guests_stop(struct guest *guest)
+{
+	struct message message = {0};
+
+	if (guest->fd >= 0)
+		message_send(guest->fd, MESSAGE_STOP, &message);
+}
+
+void guests_kill(struct guest *guest)
+{
+	if (guest->pid > 0)
+		kill(guest->pid, SIGKILL);
+}
+
+bool guests_any_worker(const struct umbrad *umbrad)
+{
+	for (size_t i = 0; i < umbrad->registry.nr_guests; i++) {
+		if (umbrad->registry.guests[i]->pid > 0)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The lives of umbrad's guests: started, listened to, stopped, buried. */
+#ifndef DAEMON_GUESTS_H
+#define DAEMON_GUESTS_H
+
+#include <stdbool.h>
+
+#include "daemon/registry.h"
+#include "daemon/umbrad.h"
+
+/* Starts a worker for a guest that has none; what fails is the guest's end, and told. */
+void guests_start(struct umbrad *umbrad, struct guest *guest);
+/* Children have died: takes their last words and says what became of their guests. */
+void guests_reap(struct umbrad *umbrad);
+/* Tells the guest's worker to stop, or kills it. */
+void guests_stop(struct guest *guest);
+void guests_kill(struct guest *guest);
+bool guests_any_worker(const struct umbrad *umbrad);
+
+#endif

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/wishes.h"
+
+enum { ANSWER_SECONDS = 5 };
+
+struct guest_wish {
+	struct web_wish *asked;
+	struct guest_wish *next;
+	uint64_t request; /* 0: not sent to the worker yet */
+	time_t deadline;  /* monotonic */
+};
+
+struct wishes {
+	pthread_mutex_t lock; /* of new and closed */
+	struct guest_wish *new;
+	bool closed;
+	int event;
+	struct guest_wish *done; /* answered by the worker, not yet to the operator */
+};
+
+static time_t monotonic_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+static void append(struct guest_wish **list, struct guest_wish *wish)
+{
+	while (*list)
+		list = &(*list)->next;
+	wish->next = NULL;
+	*list = wish;
+}
+
+static void answer(struct guest_wish *wish, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void answer(struct guest_wish *wish, int error, const char *format, ...)
+{
+	struct web_wish *asked = wish->asked;
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(asked->detail, sizeof(asked->detail), format, arguments);
+	va_end(arguments);
+	asked->error = error;
+	free(wish);
+	asked->done(asked);
+}
+
+struct wishes *wishes_create(int *ret_fd)
+{
+	struct wishes *wishes = calloc(1, sizeof(*wishes));
+
+	if (!wishes)
+		return NULL;
+	wishes->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (wishes->event < 0) {
+		free(wishes);
+		return NULL;
+	}
+	pthread_mutex_init(&wishes->lock, NULL);
+	*ret_fd = wishes->event;
+	return wishes;
+}
+
+void wishes_destroy(struct wishes *wishes)
+{
+	if (!wishes)
+		return;
+	close(wishes->event);
+	pthread_mutex_destroy(&wishes->lock);
+	free(wishes);
+}
+
+void wishes_ask(void *context, struct web_wish *asked)
+{
+	struct guest_wish *wish = calloc(1, sizeof(*wish));
+	struct wishes *wishes = context;
+	bool closed;
+
+	if (!wish) {
+		asked->error = -ENOMEM;
+		strcpy(asked->detail, "out of memory");
+		asked->done(asked);
+		return;
+	}
+	wish->asked = asked;
+	pthread_mutex_lock(&wishes->lock);
+	closed = wishes->closed;
+	if (!closed)
+		append(&wishes->new, wish);
+	pthread_mutex_unlock(&wishes->lock);
+	if (closed)
+		answer(wish, -ESHUTDOWN, "umbrad is stopping");
+	else
+		eventfd_write(wishes->event, 1);
+}
+
+static void ask_mode(const struct web_wish *asked, struct message *message)
+{
+	message->change.has_mode = asked->has_mode;
+	message->change.mode = asked->mode;
+	message->change.policy = asked->policy;
+}
+
+/* Whether or not anybody still waits for it: it has happened. */
+static void take_mode(struct guest *guest, const struct message *message)
+{
+	guest->policy = message->changed.policy;
+	if (message->changed.switched)
+		registry_take_switch(guest, &message->changed.made);
+}
+
+static void answer_mode(struct web_wish *asked, const struct message *message)
+{
+	const struct message_changed *changed = &message->changed;
+
+	asked->error = changed->error;
+	snprintf(asked->detail, sizeof(asked->detail), "%s", changed->text);
+	asked->switched = changed->switched;
+	asked->record.record = changed->made.record;
+	asked->record.reason = message_switch_reason(changed->made.reason);
+}
+
+/* What a worker is asked for and how it answers. */
+static const struct {
+	enum message_type ask, answer;
+	void (*fill)(const struct web_wish *asked, struct message *message);
+	void (*take)(struct guest *guest, const struct message *message);
+	void (*reply)(struct web_wish *asked, const struct message *message);
+} kinds[WISH_KIND_COUNT] = {
+	[WISH_MODE] = {MESSAGE_CHANGE, MESSAGE_CHANGED, ask_mode, take_mode, answer_mode},
+};
+
+/* Sends the guest's first wish to its worker, unless it is there already. */
+static void send_first(struct guest *guest)
+{
+	while (guest->wishes && !guest->wishes->request) {
+		struct guest_wish *wish = guest->wishes;
+		struct message message = {0};
+		int code;
+
+		wish->request = guest->next_request++;
+		message.request = wish->request;
+		kinds[wish->asked->kind].fill(wish->asked, &message);
+		code = message_send(guest->fd, kinds[wish->asked->kind].ask, &message);
+		if (!code)
+			return;
+		guest->wishes = wish->next;
+		answer(wish, -EIO, "the guest's worker cannot be told: %s", strerror(-code));
+	}
+}
+
+static void begin(struct registry *registry, struct guest_wish *wish)
+{
+	struct guest *guest = registry_find(registry, wish->asked->id);
+
+	if (!guest) {
+		answer(wish, -ENOENT, "there is no guest with this id");
+	} else if (guest->state != GUEST_RUNNING) {
+		answer(wish, -EPERM, "the guest is %s", guest_state_name(guest->state));
+	} else {
+		wish->deadline = monotonic_seconds() + ANSWER_SECONDS;
+		append(&guest->wishes, wish);
+		send_first(guest);
+	}
+}
+
+void wishes_begin(struct wishes *wishes, struct registry *registry)
+{
+	struct guest_wish *new;
+	eventfd_t value;
+
+	eventfd_read(wishes->event, &value);
+	pthread_mutex_lock(&wishes->lock);
+	new = wishes->new;
+	wishes->new = NULL;
+	pthread_mutex_unlock(&wishes->lock);
+	while (new) {
+		struct guest_wish *wish = new;
+
+		new = wish->next;
+		begin(registry, wish);
+	}
+}
+
+int wishes_answered(struct wishes *wishes, struct guest *guest, const struct message *message)
+{
+	struct guest_wish *wish = guest->wishes;
+	enum web_wish_kind kind = 0;
+
+	while (kind < WISH_KIND_COUNT && kinds[kind].answer != message->header.type)
+		kind++;
+	/* An answer whose time was over already is no fault of the worker's. */
+	if (kind == WISH_KIND_COUNT || !message->request || message->request >= guest->next_request)
+		return -EBADMSG;
+	kinds[kind].take(guest, message);
+	if (!wish || wish->request != message->request)
+		return 0;
+	if (wish->asked->kind != kind)
+		return -EBADMSG;
+	kinds[kind].reply(wish->asked, message);
+	guest->wishes = wish->next;
+	append(&wishes->done, wish);
+	send_first(guest);
+	return 0;
+}
+
+void wishes_check(struct wishes *wishes, struct registry *registry)
+{
+	time_t now = monotonic_seconds();
+
+	for (size_t i = 0; i < registry->nr_guests; i++) {
+		struct guest *guest = registry->guests[i];
+		bool gone = guest->state != GUEST_RUNNING;
+
+		while (guest->wishes && (gone || guest->wishes->deadline <= now)) {
+			struct guest_wish *wish = guest->wishes;
+
+			guest->wishes = wish->next;
+			if (gone)
+				answer(wish, -EPERM, "the guest is %s",
+				       guest_state_name(guest->state));
+			else
+				answer(wish, -ETIMEDOUT, "the guest's worker did not answer");
+		}
+		if (guest->wishes)
+			send_first(guest);
+	}
+}
+
+void wishes_drop(struct guest *guest)
+{
+	while (guest->wishes) {
+		struct guest_wish *wish = guest->wishes;
+
+		guest->wishes = wish->next;
+		answer(wish, -ENOENT, "the guest was removed");
+	}
+}
+
+bool wishes_finished(const struct wishes *wishes)
+{
+	return wishes->done != NULL;
+}
+
+void wishes_finish(struct wishes *wishes)
+{
+	while (wishes->done) {
+		struct guest_wish *wish = wishes->done;
+		struct web_wish *asked = wish->asked;
+
+		wishes->done = wish->next;
+		free(wish);
+		asked->done(asked);
+	}
+}
+
+static void refuse_all(struct guest_wish *list)
+{
+	while (list) {
+		struct guest_wish *wish = list;
+
+		list = wish->next;
+		answer(wish, -ESHUTDOWN, "umbrad is stopping");
+	}
+}
+
+void wishes_close(struct wishes *wishes, struct registry *registry)
+{
+	struct guest_wish *new;
+
+	pthread_mutex_lock(&wishes->lock);
+	wishes->closed = true;
+	new = wishes->new;
+	wishes->new = NULL;
+	pthread_mutex_unlock(&wishes->lock);
+	wishes_finish(wishes);
+	refuse_all(new);
+	for (size_t i = 0; i < registry->nr_guests; i++) {
+		refuse_all(registry->guests[i]->wishes);
+		registry->guests[i]->wishes = NULL;
+	}
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What somebody asks of the daemon that no snapshot can answer: from a thread of the web to whoever
+ * carries it out, and back with the answer.
+ */
+#ifndef WEB_WISH_H
+#define WEB_WISH_H
+
+#include <stdbool.h>
+
+#include "policy/policy.h"
+#include "policy/record.h"
+
+enum web_wish_kind {
+	WISH_MODE, /* a guest's mode or policy is to change */
+	WISH_KIND_COUNT,
+};
+
+struct web_wish {
+	enum web_wish_kind kind;
+	char id[128]; /* of the guest */
+
+	/* WISH_MODE */
+	bool has_mode; /* switch to mode and pin it; else: policy decides from now on */
+	enum umbra_mode mode;
+	enum policy_kind policy;
+
+	/* The answer, filled before done(). */
+	int error;        /* 0, -ENOENT, -EPERM (the guest cannot), -ETIMEDOUT, -ESHUTDOWN, ... */
+	char detail[256]; /* why not */
+	bool switched;    /* WISH_MODE */
+	struct switch_record record; /* if switched; its reason is a static string */
+
+	/* It was carried out, or was not. Called once, from any thread. */
+	void (*done)(struct web_wish *wish);
+};
+
+#endif
