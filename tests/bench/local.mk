@@ -2,6 +2,7 @@
 EXTRA_DIST += \
 	docs/bench.md \
 	tests/bench/bench.py \
+	tests/bench/daemon.py \
 	tests/bench/emulators.py \
 	tests/bench/parts.py \
 	tests/bench/tables.py
@@ -9,10 +10,11 @@ BENCH_RUNS = 3
 BENCH_FLAGS = --growth --paging --switches
 
 .PHONY: bench
-bench: umbra $(GUESTS) $(BENCHES)
+bench: umbra umbrad $(GUESTS) $(BENCHES)
 	python3 $(top_srcdir)/tests/bench/bench.py --umbra ./umbra --guests guests --runs $(BENCH_RUNS) \
 		--json bench.json $(BENCH_FLAGS)
-CLEANFILES += bench.json
+	$(PYTHON3) $(top_srcdir)/tests/bench/daemon.py --json bench-daemon.json
+CLEANFILES += bench.json bench-daemon.json
 
 # Programs that it runs, over the core.
 BENCHES = tests/bench/paging tests/bench/switches

@@ -178,6 +178,21 @@ def test_liar(tap, folder):
     )))
 
 
+def test_daemon(tap, folder):
+    path = os.path.join(folder, "daemon.json")
+    subprocess.run([sys.executable, os.path.join(SOURCE, "tests", "bench", "daemon.py"), "--halted",
+                    "2", "--busy", "1", "--seconds", "1", "--rounds", "1", "--json", path],
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=300, check=True)
+    with open(path, encoding="utf-8") as file:
+        result = json.load(file)
+    halted, busy = result["halted"][0], result["busy"][0]
+    complaints = [key for key, value in halted.items() if value <= 0]
+    complaints += differences((("guests", halted["guests"], 2), ("busy", busy["guests"], 1)))
+    complaints += [] if busy["umbrad_share"] > 0 else ["umbrad's share"]
+    complaints += [] if result["scraping"].get("requests_per_second") else ["scraping"]
+    tap.check("what umbrad costs, halted, busy and scraped", complaints)
+
+
 def main():
     tap = Tap()
     with tempfile.TemporaryDirectory() as folder:
@@ -185,6 +200,7 @@ def main():
         test_missing(tap, folder)
         test_parts(tap, folder)
         test_liar(tap, folder)
+        test_daemon(tap, folder)
     print(f"1..{tap.count}")
     return 1 if tap.failed else 0
 

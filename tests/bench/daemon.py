@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What umbrad costs: by the number of halted guests, beside busy ones, and under scraping."""
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+from daemon_fixture import Umbrad, endless, wait_for  # noqa: E402
+from images import multiboot  # noqa: E402
+
+# mov edi, 0xfee00000; SVR: on; divide by 128; LVT timer: vector 32; initial count: the largest;
+# sti; hlt; jmp hlt. The timer ends in nine minutes: longer than a measurement.
+HALTED = multiboot(bytes.fromhex(
+    "bf0000e0fe" "c787f0000000ff010000" "c787e00300000a000000" "c7872003000020000000"
+    "c78780030000ffffffff" "fb" "f4" "ebfd"))
+GUEST_KIB = 2048
+
+
+def status_kib(pid, key):
+    """A line of /proc/PID/status, in KiB."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith(key + ":"):
+                return int(line.split()[1])
+    raise KeyError(key)
+
+
+def cpu_seconds(pid, thread=None):
+    """Seconds on a CPU of a process, or of one of its threads."""
+    threads = [thread] if thread else os.listdir(f"/proc/{pid}/task")
+    total = 0
+    for each in threads:
+        with open(f"/proc/{pid}/task/{each}/schedstat", encoding="utf-8") as file:
+            total += int(file.read().split()[0])
+    return total / 1e9
+
+
+def guests_of(umbrad):
+    return umbrad.ask("/api/v1/guests").json()["guests"]
+
+
+def latency_ms(umbrad, path, requests):
+    """Median of a whole request on a connection of its own."""
+    times = []
+    for _ in range(requests):
+        start = time.perf_counter()
+        answer = umbrad.ask(path)
+        times.append((time.perf_counter() - start) * 1000)
+        assert answer.status == 200, answer.status
+    return statistics.median(times)
+
+
+def measure_halted(count, seconds):
+    """Start, memory, sampling and answers with @count guests of 2 MiB that halt."""
+    guests = {f"halted-{i}": {"image": "halted.elf", "memory": f"{GUEST_KIB}K"} for i in range(count)}
+    umbrad = Umbrad(guests, {"halted.elf": HALTED})
+    start = time.monotonic()
+    with umbrad:
+        def running():
+            return all(guest["state"] == "running" for guest in guests_of(umbrad))
+        wait_for(running, 300)
+        started = time.monotonic() - start
+        pids = [guest["pid"] for guest in guests_of(umbrad)]
+        time.sleep(2)
+        # Nobody asks anything: what the daemon does by itself.
+        before = cpu_seconds(umbrad.process.pid)
+        time.sleep(seconds)
+        sampling = (cpu_seconds(umbrad.process.pid) - before) / seconds
+        # A huge page of the host holds all of the guest's memory.
+        workers = [status_kib(pid, "RssAnon") - GUEST_KIB for pid in pids]
+        return {
+            "guests": count,
+            "start_seconds": started,
+            "umbrad_rss_anon_kib": status_kib(umbrad.process.pid, "RssAnon"),
+            "worker_rss_anon_kib": statistics.median(workers),
+            "worker_rss_anon_kib_max": max(workers),
+            "sampling_share": sampling,
+            "metrics_ms": latency_ms(umbrad, "/metrics", 31),
+            "guests_ms": latency_ms(umbrad, "/api/v1/guests", 31),
+            "metrics_bytes": len(umbrad.ask("/metrics").body),
+            "guests_bytes": len(umbrad.ask("/api/v1/guests").body),
+        }
+
+
+def measure_busy(count, seconds):
+    """umbrad's share of a core beside @count guests that never rest."""
+    guests = {f"busy-{i}": endless(mode="auto") for i in range(count)}
+    with Umbrad(guests) as umbrad:
+        for name in guests:
+            umbrad.wait_state(name, "running")
+        time.sleep(3)
+        before = cpu_seconds(umbrad.process.pid)
+        time.sleep(seconds)
+        share = (cpu_seconds(umbrad.process.pid) - before) / seconds
+        return {"guests": count, "umbrad_share": share,
+                "umbrad_rss_anon_kib": status_kib(umbrad.process.pid, "RssAnon")}
+
+
+def guest_speed(umbrad, name, pid, seconds):
+    """Guest instructions for each CPU second of the guest's thread."""
+    before, cpu_before = umbrad.guest(name)["instructions"], cpu_seconds(pid, pid)
+    time.sleep(seconds)
+    after, cpu_after = umbrad.guest(name)["instructions"], cpu_seconds(pid, pid)
+    return (after - before) / (cpu_after - cpu_before)
+
+
+def measure_scraping(seconds, rounds):
+    """A guest alone on one core, umbrad and 50 clients on another: by turns with and without."""
+    if not shutil.which("wrk"):
+        return {"not_measured": "wrk is not installed (Debian package wrk)"}
+    if len(os.sched_getaffinity(0)) < 2:
+        return {"not_measured": "it takes two CPUs"}
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    quiet, scraped, rates = [], [], []
+    with Umbrad({"busy": endless(mode="ept")}) as umbrad:
+        pid = umbrad.wait_state("busy", "running")["pid"]
+        for process, cpu in ((umbrad.process.pid, second), (pid, first)):
+            for thread in os.listdir(f"/proc/{process}/task"):
+                os.sched_setaffinity(int(thread), {cpu})
+        time.sleep(2)
+        for _ in range(rounds):
+            quiet.append(guest_speed(umbrad, "busy", pid, seconds))
+            with subprocess.Popen(
+                    ["taskset", "-c", str(second), "wrk", "-t1", "-c50", f"-d{seconds + 2}s",
+                     f"http://127.0.0.1:{umbrad.port}/metrics"],
+                    stdout=subprocess.PIPE, text=True) as wrk:
+                time.sleep(1)
+                scraped.append(guest_speed(umbrad, "busy", pid, seconds))
+                out = wrk.communicate()[0]
+            rates += [float(line.split()[1]) for line in out.splitlines()
+                      if line.startswith("Requests/sec")]
+    # Each round beside itself: the machine's own drift is in both.
+    losses = [1 - with_load / without for with_load, without in zip(scraped, quiet)]
+    return {"rounds": rounds, "loss": statistics.median(losses), "losses": losses,
+            "requests_per_second": statistics.median(rates) if rates else None}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--halted", type=int, nargs="*", default=[1, 10, 100, 1000])
+    parser.add_argument("--busy", type=int, nargs="*", default=[1, 8])
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=5, help="of scraping; 0: none")
+    parser.add_argument("--json", metavar="FILE")
+    options = parser.parse_args()
+    result = {"halted": [], "busy": []}
+
+    print(f"{'halted':>7} {'start s':>8} {'umbrad KiB':>11} {'worker KiB':>11} {'most':>6}"
+          f" {'sampling':>9} {'/metrics ms':>12} {'/guests ms':>11}")
+    for count in options.halted:
+        row = measure_halted(count, options.seconds)
+        result["halted"].append(row)
+        print(f"{count:7} {row['start_seconds']:8.1f} {row['umbrad_rss_anon_kib']:11}"
+              f" {row['worker_rss_anon_kib']:11.0f} {row['worker_rss_anon_kib_max']:6}"
+              f" {row['sampling_share']:9.2%} {row['metrics_ms']:12.2f}"
+              f" {row['guests_ms']:11.2f}", flush=True)
+    for count in options.busy:
+        row = measure_busy(count, options.seconds)
+        result["busy"].append(row)
+        print(f"busy {count}: umbrad {row['umbrad_share']:.2%} of a core,"
+              f" {row['umbrad_rss_anon_kib']} KiB", flush=True)
+    if options.rounds:
+        row = measure_scraping(options.seconds, options.rounds)
+        result["scraping"] = row
+        if "loss" in row:
+            print(f"50 clients: {row['requests_per_second']} requests a second take"
+                  f" {row['loss']:.2%} of the guest's instructions a CPU second")
+        else:
+            print(f"50 clients: not measured: {row['not_measured']}")
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(result, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
