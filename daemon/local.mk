@@ -16,6 +16,8 @@ libdaemon_a_SOURCES = \
 	daemon/loop.h \
 	daemon/message.c \
 	daemon/message.h \
+	daemon/privileges.c \
+	daemon/privileges.h \
 	daemon/registry.c \
 	daemon/registry.h \
 	daemon/sampler.c \
@@ -53,6 +55,7 @@ tests_unit_test_daemon_registry_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_api.py \
 	tests/integration/test_daemon_faults.py \
+	tests/integration/test_daemon_sandbox.py \
 	tests/integration/test_quickstart.py
 TESTS += $(DAEMON_INTEGRATION_TESTS)
 EXTRA_DIST += $(DAEMON_INTEGRATION_TESTS) tests/integration/daemon_fixture.py docs/daemon.md \

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/configuration.h"
+#include "daemon/privileges.h"
 #include "daemon/umbrad.h"
 #include "daemon/worker.h"
 
@@ -88,6 +89,7 @@ static int read_config(const struct options *options, struct config *config)
 		code = config_read_costs(config, &error);
 	if (!code)
 		return 0;
+	privileges_explain(&error);
 	fprintf(stderr, "umbrad: %s%s%s: %s\n", error.subject, error.place[0] ? ": " : "",
 		error.place, error.text);
 	return code == -ENOENT ? STATUS_NO_FILE : STATUS_CONFIG;
@@ -116,6 +118,7 @@ static int apply_options(const struct options *options, struct config *config)
 
 int main(int argc, char **argv)
 {
+	struct umbra_error error = {0};
 	struct options options;
 	struct config config;
 	int status, fd;
@@ -130,6 +133,10 @@ int main(int argc, char **argv)
 	status = parse_options(argc, argv, &options);
 	if (status >= 0)
 		return status;
+	if (privileges_drop(&error)) {
+		fprintf(stderr, "umbrad: %s: %s: %s\n", error.subject, error.place, error.text);
+		return STATUS_FAULT;
+	}
 	if (options.role)
 		return run_role(&options);
 	config_init(&config);

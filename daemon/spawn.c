@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/privileges.h"
 #include "daemon/spawn.h"
 
 /* In the child, between fork and exec: nothing but system calls. */
@@ -115,29 +116,36 @@ static int start(struct guest *guest, uint64_t default_interval, int image, int 
 	return 0;
 }
 
-/* umbrad does not wait for a FIFO's writer; the worker refuses what is no regular file. */
-static int open_file(const char *path)
+/*
+ * A descriptor or a negative errno. umbrad does not wait for a FIFO's writer; the worker refuses
+ * what is no regular file.
+ */
+static int open_file(const char *path, struct umbra_error *ret_error)
 {
-	return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int code = fd;
+
+	if (fd < 0) {
+		code = umbra_error_set(ret_error, -errno, path, NULL, "%s", strerror(errno));
+		privileges_explain(ret_error);
+	}
+	return code;
 }
 
 int spawn_worker(struct guest *guest, uint64_t default_interval, struct umbra_error *ret_error)
 {
 	const struct guest_config *config = guest->config;
-	int image = open_file(config->image), initrd = -1;
+	int image = open_file(config->image, ret_error), initrd = -1;
 	const char *what;
 	int code;
 
 	if (image < 0)
-		return umbra_error_set(ret_error, -errno, config->image, NULL, "%s",
-				       strerror(errno));
+		return image;
 	if (config->initrd[0]) {
-		initrd = open_file(config->initrd);
+		initrd = open_file(config->initrd, ret_error);
 		if (initrd < 0) {
-			code = umbra_error_set(ret_error, -errno, config->initrd, NULL, "%s",
-					       strerror(errno));
 			close(image);
-			return code;
+			return initrd;
 		}
 	}
 	code = start(guest, default_interval, image, initrd, &what);

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -25,6 +26,26 @@ GUESTS = os.path.abspath("guests")
 SPIN = multiboot(b"\xeb\xfe")
 # lidt [address of six zero bytes]; int3: neither #BP nor #GP nor #DF has a gate
 TRIPLE_FAULT = multiboot(b"\x0f\x01\x1d" + struct.pack("<I", 0x100068) + b"\xcc" + bytes(6))
+
+
+def daemon_user():
+    """The user that umbrad becomes when these tests run as root; None: it stays who they are."""
+    if os.geteuid():
+        return None
+    for name in ("umbra", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            pass
+    raise AssertionError("neither a user umbra nor a user nobody")
+
+
+def give_to_daemon(directory):
+    """Makes the directory and what is in it umbrad's own."""
+    user = daemon_user()
+    if user:
+        for path in (directory, *(entry.path for entry in os.scandir(directory))):
+            os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -56,7 +77,8 @@ class Answer:
 class Umbrad:
     """An umbrad that runs @guests (name: dict of keys) until the with block ends."""
 
-    def __init__(self, guests, files=None, policy=""):
+    def __init__(self, guests, files=None, policy="", binary=UMBRAD):
+        self.binary = binary
         self.directory = tempfile.mkdtemp(prefix="umbra-test-")
         self.socket = os.path.join(self.directory, "umbra.sock")
         self.config = os.path.join(self.directory, "umbra.conf")
@@ -67,10 +89,19 @@ class Umbrad:
             file.write(f"[umbrad]\nlisten = 127.0.0.1:0\nsocket = {self.socket}\n{policy}\n")
             for name, keys in guests.items():
                 file.write(f"[guest {name}]\n")
-                file.writelines(f"{key} = {value}\n" for key, value in keys.items())
+                file.writelines(f"{key} = {self.at_hand(value)}\n" for key, value in keys.items())
+        give_to_daemon(self.directory)
         self.guests = guests
         self.process = None
         self.port = None
+
+    def at_hand(self, value):
+        """A shipped image as a file of the directory: where it was built, umbrad may not look."""
+        name = os.path.basename(str(value))
+        if value != f"{GUESTS}/{name}":
+            return value
+        shutil.copy(value, os.path.join(self.directory, name))
+        return name
 
     def __enter__(self):
         self.start()
@@ -79,7 +110,7 @@ class Umbrad:
     def start(self):
         log_path = os.path.join(self.directory, "log")
         with open(log_path, "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen([UMBRAD, "--config", self.config], stderr=log,
+            self.process = subprocess.Popen([self.binary, "--config", self.config], stderr=log,
                                             stdin=subprocess.DEVNULL)
 
         def serving():
@@ -149,6 +180,12 @@ def is_alive(pid):
             return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def process_status(pid):
+    """The fields of /proc/PID/status."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return dict(re.split(r":\s*", line.rstrip("\n"), maxsplit=1) for line in file)
 
 
 def shipped(name, append, **keys):

@@ -192,8 +192,8 @@ def another_user_may_not_change_anything():
     child = os.fork()
     if not child:
         os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
+        os.setgid(65533)
+        os.setuid(65533)  # not nobody: that may be umbrad itself
         read = umbrad.ask("/api/v1/guests/gups/mode", local=True).status
         write = umbrad.put_mode("gups", mode="ept").status
         os.write(writer, f"{read} {write}".encode())

@@ -25,6 +25,7 @@ def status_of_config(text):
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
         file.write(text)
         file.flush()
+        os.chmod(file.name, 0o644)
         return status_of("--config", file.name)
 
 

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "daemon/privileges.h"
+
+/* In the order of preference. */
+static const char *const users[] = {"umbra", "nobody"};
+
+static int fail(const char *what, struct umbra_error *ret_error)
+{
+	int code = errno ? -errno : -EPERM;
+
+	return umbra_error_set(ret_error, code, "privileges", what, "%s", strerror(-code));
+}
+
+static const struct passwd *find_user(void)
+{
+	for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+		const struct passwd *user = getpwnam(users[i]);
+
+		if (user)
+			return user;
+	}
+	return NULL;
+}
+
+/* The group first: who is no longer root cannot choose one. */
+static int become(const struct passwd *user, struct umbra_error *ret_error)
+{
+	if (setgroups(0, NULL))
+		return fail("setgroups", ret_error);
+	if (setresgid(user->pw_gid, user->pw_gid, user->pw_gid))
+		return fail("setresgid", ret_error);
+	if (setresuid(user->pw_uid, user->pw_uid, user->pw_uid))
+		return fail("setresuid", ret_error);
+	return 0;
+}
+
+/* A service manager may have given some to a user that is not root. */
+static int drop_capabilities(struct umbra_error *ret_error)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
+		return fail("ambient capabilities", ret_error);
+	if (syscall(SYS_capset, &header, none))
+		return fail("capset", ret_error);
+	return 0;
+}
+
+/* Trust no call that said it succeeded. */
+static int check_that_root_is_gone(struct umbra_error *ret_error)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+	uid_t real, effective, saved;
+	bool none = !syscall(SYS_capget, &header, data);
+
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		none = none && !data[i].effective && !data[i].permitted && !data[i].inheritable;
+	if (!none)
+		return umbra_error_set(ret_error, -EPERM, "privileges", "capget",
+				       "capabilities are left");
+	if (getresuid(&real, &effective, &saved) || !real || !effective || !saved || !setuid(0) ||
+	    !seteuid(0))
+		return umbra_error_set(ret_error, -EPERM, "privileges", "getresuid",
+				       "the process is still root, or can become root again");
+	return 0;
+}
+
+int privileges_drop(struct umbra_error *ret_error)
+{
+	uid_t real, effective, saved;
+	int code = 0;
+
+	if (getresuid(&real, &effective, &saved))
+		return fail("getresuid", ret_error);
+	if (!real || !effective || !saved) {
+		const struct passwd *user = find_user();
+
+		if (!user)
+			return umbra_error_set(ret_error, -ENOENT, "privileges", "user",
+					       "umbrad does not run as root, and there is neither "
+					       "a user %s nor a user %s",
+					       users[0], users[1]);
+		if (!user->pw_uid)
+			return umbra_error_set(ret_error, -EPERM, "privileges", "user",
+					       "umbrad does not run as root, but the user %s is "
+					       "root",
+					       user->pw_name);
+		code = become(user, ret_error);
+	}
+	if (!code)
+		code = drop_capabilities(ret_error);
+	if (!code)
+		code = check_that_root_is_gone(ret_error);
+	if (!code && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		code = fail("no_new_privs", ret_error);
+	if (!code && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		code = fail("dumpable", ret_error);
+	return code;
+}
+
+void privileges_explain(struct umbra_error *error)
+{
+	const struct passwd *user;
+	size_t length = strlen(error->text);
+
+	if (error->code != -EACCES && error->code != -EPERM)
+		return;
+	user = getpwuid(geteuid());
+	if (user)
+		snprintf(error->text + length, sizeof(error->text) - length, " to the user %.40s",
+			 user->pw_name);
+	else
+		snprintf(error->text + length, sizeof(error->text) - length, " to the user %ld",
+			 (long)geteuid());
+}
