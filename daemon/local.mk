@@ -55,6 +55,7 @@ tests_unit_test_daemon_registry_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_api.py \
 	tests/integration/test_daemon_faults.py \
+	tests/integration/test_daemon_hostile.py \
 	tests/integration/test_daemon_sandbox.py \
 	tests/integration/test_quickstart.py
 TESTS += $(DAEMON_INTEGRATION_TESTS)

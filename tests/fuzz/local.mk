@@ -12,16 +12,25 @@ fuzz_program_sources = \
 tests_fuzz_fuzz_guest_SOURCES = tests/fuzz/fuzz_guest.c $(fuzz_program_sources)
 tests_fuzz_fuzz_guest_LDADD = $(VMMCORE_LIBS)
 
+# Writes such a guest as an image, for umbrad.
+check_PROGRAMS += tests/fuzz/hostile
+tests_fuzz_hostile_SOURCES = tests/fuzz/hostile.c $(fuzz_image_sources) $(fuzz_program_sources)
+tests_fuzz_hostile_LDADD = $(VMMCORE_LIBS)
+
 # libFuzzer targets: in a build of their own, with configure CC=clang --enable-fuzzers.
 FUZZ_TARGETS = tests/fuzz/target_code tests/fuzz/target_image
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
 fuzz_target_ldflags = -fsanitize=fuzzer
-tests_fuzz_target_code_SOURCES = \
+fuzz_image_sources = \
+	tests/fuzz/fuzz_image.c \
+	tests/fuzz/fuzz_image.h \
 	tests/fuzz/start.S \
-	tests/fuzz/start.h \
+	tests/fuzz/start.h
+tests_fuzz_target_code_SOURCES = \
 	tests/fuzz/target.c \
 	tests/fuzz/target.h \
 	tests/fuzz/target_code.c \
+	$(fuzz_image_sources) \
 	$(fuzz_program_sources)
 tests_fuzz_target_code_LDADD = $(VMMCORE_LIBS)
 tests_fuzz_target_code_LDFLAGS = $(fuzz_target_ldflags)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Writes what the libFuzzer targets begin with: seeds.py FOLDER makes FOLDER/image and FOLDER/code.
 
-The layouts are those of struct options in target_image.c and of struct head and struct change in
-target_code.c; addresses and selectors those of fuzz.h and target_code.c.
+The layouts are those of struct options in target_image.c and of struct fuzz_head in fuzz_image.h and struct
+change in fuzz_image.c; addresses and selectors those of fuzz.h and fuzz_image.c.
 """
 import os
 import struct
