@@ -10,4 +10,5 @@ libvmmcore_a_SOURCES = \
 	vmm-core/include/umbra/error.h \
 	vmm-core/include/umbra/explain.h \
 	vmm-core/include/umbra/guest.h \
-	vmm-core/include/umbra/mode.h
+	vmm-core/include/umbra/mode.h \
+	vmm-core/include/umbra/translate.h

@@ -8,6 +8,7 @@
 #include "umbra/counters.h"
 #include "umbra/end.h"
 #include "umbra/mode.h"
+#include "umbra/translate.h"
 
 static const char *const mode_names[UMBRA_MODE_COUNT] = {
 	[UMBRA_MODE_BARE] = "bare",
@@ -39,6 +40,49 @@ static const char *const exit_reason_names[UMBRA_EXIT_REASON_COUNT] = {
 #include "umbra/counters.def"
 };
 
+static const char *const paging_names[UMBRA_PAGING_COUNT] = {
+	[UMBRA_PAGING_OFF] = "off",         [UMBRA_PAGING_32_BIT] = "32-bit",
+	[UMBRA_PAGING_PAE] = "PAE",         [UMBRA_PAGING_4_LEVEL] = "4-level",
+	[UMBRA_PAGING_5_LEVEL] = "5-level",
+};
+
+static const char *const privilege_names[UMBRA_PRIVILEGE_COUNT] = {
+	[UMBRA_PRIVILEGE_SUPERVISOR] = "supervisor",
+	[UMBRA_PRIVILEGE_USER] = "user",
+	[UMBRA_PRIVILEGE_SUPERVISOR_AC] = "supervisor_ac",
+};
+
+static const char *const outcome_names[UMBRA_OUTCOME_COUNT] = {
+	[UMBRA_OUTCOME_RAM] = "ram",
+	[UMBRA_OUTCOME_FAULT] = "page_fault",
+	[UMBRA_OUTCOME_DEVICE] = "device",
+	[UMBRA_OUTCOME_NOBODY] = "nobody",
+};
+
+static const char *const walk_end_names[UMBRA_WALK_END_COUNT] = {
+	[UMBRA_WALK_NO_TABLES] = "no_tables",
+	[UMBRA_WALK_TRANSLATED] = "translated",
+	[UMBRA_WALK_FAULT] = "page_fault",
+	[UMBRA_WALK_DEVICE] = "device",
+	[UMBRA_WALK_NOBODY] = "nobody",
+	[UMBRA_WALK_EXIT_FILL] = "exit_fill",
+	[UMBRA_WALK_EXIT_FAULT] = "exit_page_fault",
+	[UMBRA_WALK_EXIT_EMULATE] = "exit_emulate",
+	[UMBRA_WALK_EXIT_DEVICE] = "exit_device",
+	[UMBRA_WALK_EXIT_NOBODY] = "exit_nobody",
+};
+
+static const char *const unknown_names[UMBRA_UNKNOWN_COUNT] = {
+	[UMBRA_KNOWN] = "known",
+	[UMBRA_UNKNOWN_FAULT] = "page_fault",
+	[UMBRA_UNKNOWN_DEVICE] = "device",
+	[UMBRA_UNKNOWN_NOBODY] = "nobody",
+	[UMBRA_UNKNOWN_UNTOUCHED] = "untouched",
+	[UMBRA_UNKNOWN_EMULATED] = "emulated",
+	[UMBRA_UNKNOWN_PIECES] = "pieces",
+	[UMBRA_UNKNOWN_BARE] = "bare",
+};
+
 static int find_name(const char *const *names, int count, const char *name)
 {
 	for (int i = 0; i < count; i++) {
@@ -66,6 +110,31 @@ const char *umbra_end_reason_name(enum umbra_end_reason reason)
 const char *umbra_exit_reason_name(enum umbra_exit_reason reason)
 {
 	return exit_reason_names[reason];
+}
+
+const char *umbra_paging_name(enum umbra_paging paging)
+{
+	return paging_names[paging];
+}
+
+const char *umbra_privilege_name(enum umbra_privilege privilege)
+{
+	return privilege_names[privilege];
+}
+
+const char *umbra_outcome_name(enum umbra_outcome outcome)
+{
+	return outcome_names[outcome];
+}
+
+const char *umbra_walk_end_name(enum umbra_walk_end end)
+{
+	return walk_end_names[end];
+}
+
+const char *umbra_unknown_name(enum umbra_unknown unknown)
+{
+	return unknown_names[unknown];
 }
 
 int umbra_mode_parse(const char *name, enum umbra_mode *ret_mode)

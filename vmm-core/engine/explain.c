@@ -60,13 +60,18 @@ static void record(void *context, const struct umbra_step *step)
 	steps->exits += step->kind == UMBRA_STEP_EXIT;
 }
 
-static const enum hw_access accesses[] = {
-	[UMBRA_EXPLAIN_READ] = HW_READ,
-	[UMBRA_EXPLAIN_WRITE] = HW_WRITE,
-	[UMBRA_EXPLAIN_EXECUTE] = HW_FETCH,
-};
+enum hw_access guest_access(enum umbra_explain_access access)
+{
+	static const enum hw_access accesses[] = {
+		[UMBRA_EXPLAIN_READ] = HW_READ,
+		[UMBRA_EXPLAIN_WRITE] = HW_WRITE,
+		[UMBRA_EXPLAIN_EXECUTE] = HW_FETCH,
+	};
 
-static bool is_canonical(uint64_t gva, bool five_levels)
+	return accesses[access];
+}
+
+bool guest_is_canonical(uint64_t gva, bool five_levels)
 {
 	unsigned unused = five_levels ? 64 - 57 : 64 - 48;
 
@@ -100,7 +105,7 @@ int umbra_guest_explain_tables(struct umbra_guest *guest, uint64_t gva, enum umb
 	struct hw *hw = guest->hw[0];
 	int error;
 
-	if (!is_canonical(gva, levels == 5))
+	if (!guest_is_canonical(gva, levels == 5))
 		return refuse_address(guest, gva, ret_error);
 	/* A page below the tables; one of 1G may reach beyond RAM, its address not. */
 	target = leaf < 3 ? (table - size) & ~(size - 1) : 0;
@@ -254,7 +259,7 @@ int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_expl
 	steps.steps = &explanation->steps;
 	back_steps.steps = &back->steps;
 	steps.memory = back_steps.memory = &guest->memory;
-	if (!is_canonical(gva, hw->guest_rules.format == FORMAT_5_LEVEL)) {
+	if (!guest_is_canonical(gva, hw->guest_rules.format == FORMAT_5_LEVEL)) {
 		free(explanation);
 		return refuse_address(guest, gva, ret_error);
 	}
@@ -265,12 +270,12 @@ int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_expl
 	} else {
 		if (back->state == UMBRA_READ_BACK_DONE)
 			hw_translate_slow(hw, back->gva, HW_READ, HW_SUPERVISOR_AC);
-		hw_translate_slow(hw, gva, accesses[access], privilege);
+		hw_translate_slow(hw, gva, guest_access(access), privilege);
 		hw_attend(hw);
 	}
 	hw_flush(hw);
 	tlb_flush_nested(&hw->tlb);
-	trace(hw, &steps, gva, accesses[access], privilege, &explanation->end);
+	trace(hw, &steps, gva, guest_access(access), privilege, &explanation->end);
 	/* What an emulated write would have begun is not carried out: it wrote nothing. */
 	hw_attend(hw);
 	note_hardware(hw, explanation);

@@ -42,6 +42,11 @@ static inline struct x86_cpu *guest_cpu(const struct umbra_guest *guest)
 	return guest->cpu[guest->turn];
 }
 
+/* explain.c: whether the guest, with so many levels of tables, can have this address. */
+bool guest_is_canonical(uint64_t gva, bool five_levels);
+/* explain.c: what accesses of an explanation are to the hardware. */
+enum hw_access guest_access(enum umbra_explain_access access);
+
 /* Sums up the counters and fills in what is derived from other counts. */
 void guest_collect_counters(struct umbra_guest *guest);
 

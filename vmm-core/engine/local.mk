@@ -4,6 +4,7 @@ libvmmcore_a_SOURCES += \
 	vmm-core/engine/own_entry.c \
 	vmm-core/engine/own_entry.h \
 	vmm-core/engine/soft.c \
+	vmm-core/engine/translate.c \
 	vmm-core/engine/turn.c
 
 check_PROGRAMS += tests/unit/test_engine_turn
@@ -22,3 +23,13 @@ tests_unit_test_engine_switch_SOURCES = tests/unit/test_engine_switch.c \
 	tests/unit/boundary_fixture.c tests/unit/boundary_fixture.h
 tests_unit_test_engine_switch_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 tests_unit_test_engine_switch_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS) -lpthread
+check_PROGRAMS += tests/unit/test_engine_translate
+TESTS += tests/unit/test_engine_translate
+tests_unit_test_engine_translate_SOURCES = tests/unit/test_engine_translate.c \
+	tests/unit/reference_walk.c tests/unit/reference_walk.h
+tests_unit_test_engine_translate_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_unit_test_engine_translate_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/integration/test_translate_guests
+TESTS += tests/integration/test_translate_guests
+tests_integration_test_translate_guests_SOURCES = tests/integration/test_translate_guests.c
+tests_integration_test_translate_guests_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)

@@ -315,6 +315,7 @@ const struct mode_ops mode_brute = {
 	.enter = enter,
 	.leave = leave,
 	.memory_exit = shadow_memory_exit,
+	.foresee = shadow_foresee,
 	.cr3_load = cr3_load,
 	.invlpg = invlpg,
 	.attend = shadow_attend,

@@ -6,6 +6,7 @@
  * code there behave as on a bus where nobody answers; writes to them are discarded.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "paging/vmm.h"
 
@@ -37,6 +38,16 @@ static int enter(struct vmm *vmm)
 		hw_flush(hw);
 	}
 	return 0;
+}
+
+void ept_look(const struct vmm *vmm, const struct hw *hw, struct hw *ret)
+{
+	*ret = *hw;
+	ret->intercepts = INTERCEPT_EVENTS;
+	ret->eptp = eptp_of(vmm);
+	ret->rules = hw->guest_rules;
+	ret->cr3 = hw->guest.cr3 & ENTRY_ADDRESS;
+	memcpy(ret->pdpte, hw->guest_pdpte, sizeof(ret->pdpte));
 }
 
 static uint64_t leave(struct vmm *vmm)
@@ -79,7 +90,7 @@ static void empty(struct vmm *vmm)
 }
 
 /* The size of the page that can map this address: all of it RAM with frames that lie together. */
-static unsigned page_level(const struct memory *memory, uint64_t gpa)
+unsigned ept_page_level(const struct memory *memory, uint64_t gpa)
 {
 	return !memory_is_ram(memory, gpa)         ? 1
 	       : memory->backing_shift == SHIFT_1G ? 3
@@ -141,23 +152,45 @@ static enum hw_resume by_software(struct vmm *vmm, struct hw *hw, const struct h
 										 : HW_DISCARD;
 }
 
+/* Where nobody answers nothing can be written, nor mapped so far up. */
+static bool cannot_be_mapped(const struct vmm *vmm, const struct hw_exit *exit)
+{
+	if (exit->reason == UMBRA_EXIT_ept_misconfiguration)
+		return true;
+	if (memory_is_ram(vmm->memory, exit->gpa))
+		return false;
+	return exit->table || exit->gpa >> (12 + 9 * vmm->ept_levels) ||
+	       (exit->access == HW_WRITE && !memory_is_mmio(vmm->memory, exit->gpa));
+}
+
+static enum umbra_walk_end foresee(const struct vmm *vmm, const struct hw *hw,
+				   const struct hw_exit *exit, const struct guest_walk *walk)
+{
+	(void)hw;
+	if (!cannot_be_mapped(vmm, exit))
+		return UMBRA_WALK_EXIT_FILL;
+	if (!walk)
+		return UMBRA_WALK_EXIT_FAULT;
+	if (memory_is_ram(vmm->memory, walk->gpa))
+		return UMBRA_WALK_EXIT_EMULATE;
+	return exit->access != HW_FETCH && memory_is_mmio(vmm->memory, walk->gpa)
+		       ? UMBRA_WALK_EXIT_DEVICE
+		       : UMBRA_WALK_EXIT_NOBODY;
+}
+
 static enum hw_resume memory_exit(struct vmm *vmm, struct hw *hw, const struct hw_exit *exit,
 				  uint64_t *ret_hpa, uint32_t *ret_error_code)
 {
 	struct memory *memory = vmm->memory;
 	uint64_t hpa, rights, gpa = exit->gpa & ~PAGE_MASK, before = hw->public.cycles;
-	unsigned level = page_level(memory, exit->gpa);
+	unsigned level = ept_page_level(memory, exit->gpa);
 	bool ram = memory_is_ram(memory, exit->gpa), mmio = memory_is_mmio(memory, exit->gpa);
 	bool touched_before = false;
 
-	if (exit->reason == UMBRA_EXIT_ept_misconfiguration)
+	if (exit->reason != UMBRA_EXIT_ept_misconfiguration)
+		hw_charge_exit(hw, hw->cost.ept_violation);
+	if (cannot_be_mapped(vmm, exit))
 		return by_software(vmm, hw, exit, ret_hpa, ret_error_code);
-	hw_charge_exit(hw, hw->cost.ept_violation);
-	if (!ram && (exit->table || (exit->gpa >> (12 + 9 * vmm->ept_levels)) ||
-		     (exit->access == HW_WRITE && !mmio))) {
-		/* Where nobody answers nothing can be written, nor mapped so far up. */
-		return by_software(vmm, hw, exit, ret_hpa, ret_error_code);
-	}
 	if (ram) {
 		touched_before = memory->frame_of[exit->gpa / PAGE_SIZE] != FRAME_NONE;
 		gpa = exit->gpa & ~((1ull << memory->backing_shift) - 1);
@@ -190,5 +223,6 @@ const struct mode_ops mode_ept = {
 	.enter = enter,
 	.leave = leave,
 	.memory_exit = memory_exit,
+	.foresee = foresee,
 	.empty = empty,
 };

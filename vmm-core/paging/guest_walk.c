@@ -3,7 +3,7 @@
  * guest's own. */
 #include "paging/vmm.h"
 
-static uint64_t read_entry(struct vmm *vmm, uint64_t gpa, unsigned size)
+static uint64_t read_entry(const struct vmm *vmm, uint64_t gpa, unsigned size)
 {
 	size_t span;
 	const void *host = memory_span_read(vmm->memory, gpa, size, &span);
@@ -11,11 +11,6 @@ static uint64_t read_entry(struct vmm *vmm, uint64_t gpa, unsigned size)
 	if (!host) /* nobody answers there */
 		return size == sizeof(uint32_t) ? UINT32_MAX : UINT64_MAX;
 	return size == sizeof(uint32_t) ? *(const uint32_t *)host : *(const uint64_t *)host;
-}
-
-uint64_t guest_entry(struct vmm *vmm, uint64_t gpa)
-{
-	return read_entry(vmm, gpa, sizeof(uint64_t));
 }
 
 static void set_bits(struct vmm *vmm, struct hw *hw, uint64_t gpa, uint64_t entry, uint64_t bits,
@@ -34,12 +29,13 @@ static void set_bits(struct vmm *vmm, struct hw *hw, uint64_t gpa, uint64_t entr
 		  frames_hpa(&vmm->memory->frames, host), entry | bits);
 }
 
-static uint64_t entry_hpa(struct vmm *vmm, uint64_t gpa)
+static uint64_t entry_hpa(const struct vmm *vmm, uint64_t gpa)
 {
-	return memory_is_ram(vmm->memory, gpa)
-		       ? (uint64_t)vmm->memory->frame_of[gpa / PAGE_SIZE] * PAGE_SIZE +
-				 (gpa & PAGE_MASK)
-		       : 0;
+	const struct memory *memory = vmm->memory;
+
+	if (!memory_is_ram(memory, gpa) || memory->frame_of[gpa / PAGE_SIZE] == FRAME_NONE)
+		return 0;
+	return (uint64_t)memory->frame_of[gpa / PAGE_SIZE] * PAGE_SIZE + (gpa & PAGE_MASK);
 }
 
 static bool fault(struct guest_walk *walk, uint32_t code)
@@ -48,17 +44,18 @@ static bool fault(struct guest_walk *walk, uint32_t code)
 	return false;
 }
 
-bool guest_walk(struct vmm *vmm, struct hw *hw, uint64_t gva, enum hw_access access,
+bool guest_look(const struct vmm *vmm, const struct hw *hw, uint64_t gva, enum hw_access access,
 		enum hw_privilege privilege, struct guest_walk *ret_walk)
 {
 	const struct paging_rules *rules = &hw->guest_rules;
-	uint64_t table = hw->guest.cr3 & ENTRY_ADDRESS, gpa[MAX_LEVELS], entry;
+	uint64_t table = hw->guest.cr3 & ENTRY_ADDRESS, entry;
 	unsigned level = rules->levels, size = entry_size(rules->index_bits);
 	uint32_t code = fault_code(rules, access, privilege);
 	struct rights *rights = &ret_walk->rights;
 	bool write = access == HW_WRITE, denied;
 
 	*rights = RIGHTS_ALL;
+	ret_walk->leaf = level + 1;
 	if (rules->format == FORMAT_PAE) {
 		table = hw->guest_pdpte[gva >> 30 & 3];
 		if (!(table & PTE_P))
@@ -67,12 +64,14 @@ bool guest_walk(struct vmm *vmm, struct hw *hw, uint64_t gva, enum hw_access acc
 	}
 	for (;; level--) {
 		unsigned index = table_index(rules->index_bits, gva, level);
+		uint64_t gpa = table + index * size;
 
-		gpa[level - 1] = table + index * size;
-		entry = read_entry(vmm, gpa[level - 1], size);
-		vmm_trace(hw, UMBRA_TABLE_GUEST, level, index, false, gpa[level - 1],
-			  entry_hpa(vmm, gpa[level - 1]), entry);
+		entry = read_entry(vmm, gpa, size);
+		vmm_trace(hw, UMBRA_TABLE_GUEST, level, index, false, gpa, entry_hpa(vmm, gpa),
+			  entry);
+		ret_walk->leaf = level;
 		ret_walk->entry[level - 1] = entry;
+		ret_walk->entry_gpa[level - 1] = gpa;
 		ret_walk->table_gfn[level - 1] = table / PAGE_SIZE;
 		ret_walk->above[level - 1] = *rights;
 		if (!(entry & PTE_P))
@@ -93,13 +92,24 @@ bool guest_walk(struct vmm *vmm, struct hw *hw, uint64_t gva, enum hw_access acc
 	if (denied)
 		return fault(ret_walk, code | PF_P);
 
-	ret_walk->leaf = level;
-	for (unsigned l = rules->levels; l >= level; l--)
-		set_bits(vmm, hw, gpa[l - 1], ret_walk->entry[l - 1],
-			 PTE_A | (l == level && write ? PTE_D : 0), l,
-			 table_index(rules->index_bits, gva, l));
 	ret_walk->dirty = write || (entry & PTE_D);
 	ret_walk->gpa = leaf_address(rules, entry, level) |
 			(gva & ((1ull << level_shift(rules->index_bits, level)) - 1));
+	return true;
+}
+
+bool guest_walk(struct vmm *vmm, struct hw *hw, uint64_t gva, enum hw_access access,
+		enum hw_privilege privilege, struct guest_walk *ret_walk)
+{
+	const struct paging_rules *rules = &hw->guest_rules;
+	unsigned leaf;
+
+	if (!guest_look(vmm, hw, gva, access, privilege, ret_walk))
+		return false;
+	leaf = ret_walk->leaf;
+	for (unsigned level = rules->levels; level >= leaf; level--)
+		set_bits(vmm, hw, ret_walk->entry_gpa[level - 1], ret_walk->entry[level - 1],
+			 PTE_A | (level == leaf && access == HW_WRITE ? PTE_D : 0), level,
+			 table_index(rules->index_bits, gva, level));
 	return true;
 }

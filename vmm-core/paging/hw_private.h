@@ -169,5 +169,12 @@ struct walk {
 
 enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
 			 enum hw_privilege privilege, struct walk *ret_walk);
+/*
+ * The walk that hw_walk() would do with empty walk caches, without doing it: nothing is changed,
+ * filled, set, charged or counted. @trace gets the references.
+ */
+enum walk_status hw_look(const struct hw *hw, uint64_t gva, enum hw_access access,
+			 enum hw_privilege privilege, hw_trace *trace, void *context,
+			 struct walk *ret_walk);
 
 #endif

@@ -146,7 +146,7 @@ static uint32_t leaf_page(struct shadow *shadow, const struct guest_walk *walk, 
  * The largest entry that can map the address: no larger than the guest's page and what is backed
  * together, and no table inside, which would have to be protected.
  */
-static unsigned leaf_level(const struct shadow *shadow, const struct guest_walk *walk)
+unsigned shadow_leaf_level(const struct shadow *shadow, const struct guest_walk *walk)
 {
 	const struct memory *memory = shadow->vmm->memory;
 	unsigned level = walk->leaf;
@@ -195,6 +195,19 @@ static bool is_trapped(struct shadow *shadow, uint64_t gfn, bool write)
 	return write && shadow->shadowed[gfn] && !shadow_unsync(shadow, gfn);
 }
 
+/*
+ * With the guest's WP clear a supervisor may write here, but no entry says that and keeps SMEP,
+ * SMAP and keys in force.
+ */
+static bool cannot_be_said(const struct hw *hw, const struct hw_exit *exit,
+			   const struct guest_walk *walk)
+{
+	if (exit->access != HW_WRITE)
+		return false;
+	return (!walk->rights.write && (hw->rules.smep || hw->rules.smap || hw->rules.pke)) ||
+	       key_denies(&hw->rules, hw->guest.pkru, walk->rights, HW_WRITE, exit->privilege);
+}
+
 static enum hw_resume fill(struct vmm *vmm, struct hw *hw, const struct hw_exit *exit,
 			   uint64_t *ret_hpa, uint32_t *ret_error_code)
 {
@@ -204,7 +217,7 @@ static enum hw_resume fill(struct vmm *vmm, struct hw *hw, const struct hw_exit 
 	/* Without paging, as if by pages of the largest size. */
 	struct guest_walk walk = {.gpa = exit->gva, .rights = RIGHTS_ALL, .dirty = true, .leaf = 3};
 	uint64_t before = hw->public.cycles, hpa, value, gfn, size;
-	bool write_protected = false, narrow = false, refill;
+	bool write_protected = false, refill;
 	unsigned index, level;
 	uint32_t number;
 
@@ -232,27 +245,18 @@ static enum hw_resume fill(struct vmm *vmm, struct hw *hw, const struct hw_exit 
 			return emulate(shadow, gfn, write);
 		write_protected = !write && shadow->shadowed[gfn];
 	}
-	if (write && !walk.rights.write && (hw->rules.smep || hw->rules.smap || hw->rules.pke))
-		narrow = true;
-	if (write && key_denies(&hw->rules, hw->guest.pkru, walk.rights, HW_WRITE, exit->privilege))
-		narrow = true;
-	if (narrow && ram) {
-		/*
-		 * With the guest's WP clear a supervisor may write here, but no entry says that
-		 * and keeps SMEP, SMAP and keys in force.
-		 */
+	if (ram && cannot_be_said(hw, exit, &walk))
 		return HW_EMULATE;
-	}
 	hw_charge_exit(hw, hw->cost.shadow_fill);
 	if (shadow_make_room(shadow) < 0) {
 		hw_fail(hw, "no frame left for shadow tables");
 		return HW_STOP;
 	}
-	level = leaf_level(shadow, &walk);
+	level = shadow_leaf_level(shadow, &walk);
 	number = leaf_page(shadow, &walk, exit->gva, level);
-	if (number != PAGE_NONE && level > 1 && leaf_level(shadow, &walk) < level) {
+	if (number != PAGE_NONE && level > 1 && shadow_leaf_level(shadow, &walk) < level) {
 		/* Linking the path made a page inside the large one a table. */
-		level = leaf_level(shadow, &walk);
+		level = shadow_leaf_level(shadow, &walk);
 		number = leaf_page(shadow, &walk, exit->gva, level);
 	}
 	if (number == PAGE_NONE) {
@@ -293,6 +297,29 @@ enum hw_resume shadow_memory_exit(struct vmm *vmm, struct hw *hw, const struct h
 	return resume;
 }
 
+/* What fill() would do, in its order. */
+enum umbra_walk_end shadow_foresee(const struct vmm *vmm, const struct hw *hw,
+				   const struct hw_exit *exit, const struct guest_walk *walk)
+{
+	const struct shadow *shadow = vmm->shadow;
+	bool write = exit->access == HW_WRITE, trapped;
+	uint64_t gfn;
+
+	if (!walk)
+		return UMBRA_WALK_EXIT_FAULT;
+	gfn = walk->gpa / PAGE_SIZE;
+	if (!memory_is_ram(vmm->memory, walk->gpa)) {
+		if (memory_is_mmio(vmm->memory, walk->gpa) && exit->access != HW_FETCH)
+			return UMBRA_WALK_EXIT_DEVICE;
+		return write || memory_is_mmio(vmm->memory, walk->gpa) ? UMBRA_WALK_EXIT_NOBODY
+								       : UMBRA_WALK_EXIT_FILL;
+	}
+	trapped = shadow->brute ? shadow->shadowed[gfn] || brute_is_table(shadow->brute, gfn)
+				: write && shadow->shadowed[gfn] && !shadow_can_unsync(shadow, gfn);
+	return trapped || cannot_be_said(hw, exit, walk) ? UMBRA_WALK_EXIT_EMULATE
+							 : UMBRA_WALK_EXIT_FILL;
+}
+
 void shadow_attend(struct vmm *vmm, struct hw *hw)
 {
 	struct shadow *shadow = vmm->shadow;
@@ -307,6 +334,7 @@ const struct mode_ops mode_shadow = {
 	.enter = enter,
 	.leave = leave,
 	.memory_exit = shadow_memory_exit,
+	.foresee = shadow_foresee,
 	.cr3_load = cr3_load,
 	.invlpg = invlpg,
 	.attend = shadow_attend,

@@ -142,8 +142,8 @@ void shadow_page_drop(struct shadow *shadow, uint32_t page);
 uint64_t shadow_drop_all(struct shadow *shadow);
 /* The first page of a guest table, and the next one; PAGE_NONE: no more. Direct ones are passed
  * over. */
-uint32_t shadow_first_of(struct shadow *shadow, uint64_t gfn);
-uint32_t shadow_next_of(struct shadow *shadow, uint32_t page);
+uint32_t shadow_first_of(const struct shadow *shadow, uint64_t gfn);
+uint32_t shadow_next_of(const struct shadow *shadow, uint32_t page);
 /*
  * The exit is handled: where a flush is due, no translation of any vCPU is cached any more.
  * INVVPID, by an interprocessor interrupt where it is another's than the one that exited.
@@ -203,6 +203,8 @@ uint32_t shadow_root_of(const struct shadow *shadow, uint64_t gva, unsigned *ret
 
 /* --- shadow_sync.c ---------------------------------------------------------------------------- */
 
+/* Whether all pages of @gfn are leaf tables: others never go out of sync. */
+bool shadow_can_unsync(const struct shadow *shadow, uint64_t gfn);
 /* Lets the leaf tables of @gfn go out of sync; false when one of its pages is no leaf table. */
 bool shadow_unsync(struct shadow *shadow, uint64_t gfn);
 /* Repairs all pages that are out of sync and write-protects their tables again. */
@@ -229,6 +231,11 @@ uint64_t shadow_leaf_value(uint64_t hpa, struct rights rights, bool dirty, bool 
 			   uint64_t bits);
 enum hw_resume shadow_memory_exit(struct vmm *vmm, struct hw *hw, const struct hw_exit *exit,
 				  uint64_t *ret_hpa, uint32_t *ret_error_code);
+enum umbra_walk_end shadow_foresee(const struct vmm *vmm, const struct hw *hw,
+				   const struct hw_exit *exit, const struct guest_walk *walk);
+/* The level of the entry that a fill of @walk's address would make; of a table inside it knows
+ * only while brute or shadow is on. */
+unsigned shadow_leaf_level(const struct shadow *shadow, const struct guest_walk *walk);
 void shadow_attend(struct vmm *vmm, struct hw *hw);
 void shadow_empty(struct vmm *vmm);
 

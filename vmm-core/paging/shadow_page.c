@@ -107,12 +107,12 @@ void shadow_destroy(struct shadow *shadow)
 	free(shadow);
 }
 
-static uint32_t *bucket_of(struct shadow *shadow, uint64_t gfn)
+static unsigned bucket_of(uint64_t gfn)
 {
-	return &shadow->bucket[(gfn ^ gfn >> 12) % HASH_SIZE];
+	return (gfn ^ gfn >> 12) % HASH_SIZE;
 }
 
-static uint32_t next_behind(struct shadow *shadow, uint32_t number, uint64_t gfn)
+static uint32_t next_behind(const struct shadow *shadow, uint32_t number, uint64_t gfn)
 {
 	while (number != PAGE_NONE &&
 	       (shadow->page[number].gfn != gfn || shadow->page[number].role.direct))
@@ -120,12 +120,12 @@ static uint32_t next_behind(struct shadow *shadow, uint32_t number, uint64_t gfn
 	return number;
 }
 
-uint32_t shadow_first_of(struct shadow *shadow, uint64_t gfn)
+uint32_t shadow_first_of(const struct shadow *shadow, uint64_t gfn)
 {
-	return next_behind(shadow, *bucket_of(shadow, gfn), gfn);
+	return next_behind(shadow, shadow->bucket[bucket_of(gfn)], gfn);
 }
 
-uint32_t shadow_next_of(struct shadow *shadow, uint32_t page)
+uint32_t shadow_next_of(const struct shadow *shadow, uint32_t page)
 {
 	return next_behind(shadow, shadow->page[page].next, shadow->page[page].gfn);
 }
@@ -144,7 +144,7 @@ static bool shadows_ram(const struct shadow *shadow, const struct shadow_page *p
 
 uint32_t shadow_page_get(struct shadow *shadow, uint64_t gfn, const struct shadow_role *role)
 {
-	uint32_t *bucket = bucket_of(shadow, gfn);
+	uint32_t *bucket = &shadow->bucket[bucket_of(gfn)];
 	struct shadow_page *page;
 	uint32_t number;
 	uint64_t hpa;
@@ -206,7 +206,7 @@ static void release(struct shadow *shadow, uint32_t number)
 void shadow_page_drop(struct shadow *shadow, uint32_t number)
 {
 	struct shadow_page *page = &shadow->page[number];
-	uint32_t *link = bucket_of(shadow, page->gfn);
+	uint32_t *link = &shadow->bucket[bucket_of(page->gfn)];
 
 	while (page->parents.count) {
 		uint32_t ref = ref_list_at(&page->parents, page->parents.count - 1);

@@ -11,17 +11,23 @@
 /* Emulated writes without a use in between after which a page is no table any more. */
 #define FLOOD_WRITES 3
 
-bool shadow_unsync(struct shadow *shadow, uint64_t gfn)
+bool shadow_can_unsync(const struct shadow *shadow, uint64_t gfn)
 {
-	struct hw *hw = shadow->hw;
-	uint32_t number;
-
-	for (number = shadow_first_of(shadow, gfn); number != PAGE_NONE;
+	for (uint32_t number = shadow_first_of(shadow, gfn); number != PAGE_NONE;
 	     number = shadow_next_of(shadow, number)) {
 		if (shadow->page[number].role.level != 1)
 			return false;
 	}
-	for (number = shadow_first_of(shadow, gfn); number != PAGE_NONE;
+	return true;
+}
+
+bool shadow_unsync(struct shadow *shadow, uint64_t gfn)
+{
+	struct hw *hw = shadow->hw;
+
+	if (!shadow_can_unsync(shadow, gfn))
+		return false;
+	for (uint32_t number = shadow_first_of(shadow, gfn); number != PAGE_NONE;
 	     number = shadow_next_of(shadow, number)) {
 		struct shadow_page *page = &shadow->page[number];
 

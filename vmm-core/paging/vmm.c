@@ -177,8 +177,8 @@ void vmm_count_refill(struct vmm *vmm, struct hw *hw, bool caused, uint64_t cycl
 	hw->public.counters.refill_cycles[0] += cycles;
 }
 
-void vmm_trace(struct hw *hw, enum umbra_table table, unsigned level, unsigned index, bool write,
-	       uint64_t gpa, uint64_t hpa, uint64_t entry)
+void vmm_trace(const struct hw *hw, enum umbra_table table, unsigned level, unsigned index,
+	       bool write, uint64_t gpa, uint64_t hpa, uint64_t entry)
 {
 	struct umbra_step step = {
 		.kind = UMBRA_STEP_SOFTWARE,

@@ -8,7 +8,9 @@
 
 #include "paging/hw_private.h"
 #include "umbra/guest.h"
+#include "umbra/translate.h"
 
+struct guest_walk;
 struct vmm;
 
 struct mode_ops {
@@ -22,6 +24,12 @@ struct mode_ops {
 	int (*cr3_load)(struct vmm *vmm, struct hw *hw);
 	void (*invlpg)(struct vmm *vmm, struct hw *hw, uint64_t gva);
 	void (*attend)(struct vmm *vmm, struct hw *hw);
+	/*
+	 * What memory_exit() would make of this exit, without doing it. @walk: the guest's own;
+	 * NULL: it ends in a page fault.
+	 */
+	enum umbra_walk_end (*foresee)(const struct vmm *vmm, const struct hw *hw,
+				       const struct hw_exit *exit, const struct guest_walk *walk);
 	/* Empties the second step; for an explanation from the first touch on. */
 	void (*empty)(struct vmm *vmm);
 };
@@ -63,17 +71,22 @@ void vmm_count_refill(struct vmm *vmm, struct hw *hw, bool caused, uint64_t cycl
  * The VMM reads or writes an entry while it handles an exit: part of an explanation. @gpa: where a
  * guest's entry lies; for an EPT entry the address that is being mapped.
  */
-void vmm_trace(struct hw *hw, enum umbra_table table, unsigned level, unsigned index, bool write,
-	       uint64_t gpa, uint64_t hpa, uint64_t entry);
+void vmm_trace(const struct hw *hw, enum umbra_table table, unsigned level, unsigned index,
+	       bool write, uint64_t gpa, uint64_t hpa, uint64_t entry);
 
+/* ept.c: the page of this level is what EPT maps @gpa by. */
+unsigned ept_page_level(const struct memory *memory, uint64_t gpa);
+/* ept.c: @ret becomes @hw with the registers that it has in ept, for hw_look() alone. */
+void ept_look(const struct vmm *vmm, const struct hw *hw, struct hw *ret);
 /* ept.c: gives back all EPT tables; there is no root then. */
 void ept_free(struct vmm *vmm);
 
 /* guest_walk.c: the guest's tables as the VMM reads them, in software. */
 struct guest_walk {
-	uint64_t gpa;               /* of the access */
-	unsigned leaf;              /* level of the entry that maps it */
-	uint64_t entry[MAX_LEVELS]; /* [level - 1], before accessed and dirty bits were set */
+	uint64_t gpa;  /* of the access */
+	unsigned leaf; /* level of the entry that maps it; of a fault, of the last entry read */
+	uint64_t entry[MAX_LEVELS];     /* [level - 1], before accessed and dirty bits were set */
+	uint64_t entry_gpa[MAX_LEVELS]; /* [level - 1] */
 	uint64_t
 		table_gfn[MAX_LEVELS]; /* [level - 1]: the guest page that holds entry[level - 1] */
 	struct rights above[MAX_LEVELS]; /* [level - 1]: rights of the entries above that level */
@@ -89,7 +102,8 @@ struct guest_walk {
  */
 bool guest_walk(struct vmm *vmm, struct hw *hw, uint64_t gva, enum hw_access access,
 		enum hw_privilege privilege, struct guest_walk *ret_walk);
-/* An entry of a guest table; all ones beyond RAM. */
-uint64_t guest_entry(struct vmm *vmm, uint64_t gpa);
+/* The same without setting anything: whether and where the access would lead. */
+bool guest_look(const struct vmm *vmm, const struct hw *hw, uint64_t gva, enum hw_access access,
+		enum hw_privilege privilege, struct guest_walk *ret_walk);
 
 #endif

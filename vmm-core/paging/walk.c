@@ -28,6 +28,9 @@ struct ad {
 /* One walk under way. */
 struct walker {
 	struct hw *hw;
+	bool look;       /* it must change nothing and goes by no cache: hw_look() */
+	hw_trace *trace; /* NULL */
+	void *trace_context;
 	struct cache_fill fills[MAX_CACHE_FILLS];
 	unsigned nr_fills;
 	struct ad ad[MAX_AD];
@@ -61,8 +64,9 @@ static uint64_t read_entry(const struct hw *hw, uint64_t hpa, unsigned size)
 	return size == sizeof(uint32_t) ? *(const uint32_t *)host : *(const uint64_t *)host;
 }
 
-static void trace_reference(struct hw *hw, enum umbra_table table, unsigned level, uint64_t index,
-			    uint64_t gpa, uint64_t hpa, uint64_t entry, uint64_t translates)
+static void trace_reference(const struct walker *walker, enum umbra_table table, unsigned level,
+			    uint64_t index, uint64_t gpa, uint64_t hpa, uint64_t entry,
+			    uint64_t translates)
 {
 	struct umbra_step step = {
 		.kind = UMBRA_STEP_REFERENCE,
@@ -75,7 +79,7 @@ static void trace_reference(struct hw *hw, enum umbra_table table, unsigned leve
 		.translates = translates,
 	};
 
-	hw->trace(hw->trace_context, &step);
+	walker->trace(walker->trace_context, &step);
 }
 
 /*
@@ -85,7 +89,7 @@ static void trace_reference(struct hw *hw, enum umbra_table table, unsigned leve
 static uint64_t find_cached(struct walker *walker, struct cache *caches, uint64_t context,
 			    uint64_t address, unsigned bits, unsigned levels, unsigned *level)
 {
-	for (unsigned i = 0; i + 1 < levels; i++) {
+	for (unsigned i = 0; i + 1 < levels && !walker->look; i++) {
 		uint64_t tag = walk_tag(context, address, 12 + bits * (i + 1));
 		uint64_t *value = cache_find(&caches[i], tag, NULL);
 
@@ -133,9 +137,9 @@ static enum walk_status walk_nested(struct walker *walker, uint64_t gpa, uint64_
 		bool leaf = ept_is_leaf(entry, level);
 
 		walker->references_nested++;
-		if (hw->trace)
-			trace_reference(hw, UMBRA_TABLE_EPT, level, entry_index(gpa, level), 0, hpa,
-					entry, gpa);
+		if (walker->trace)
+			trace_reference(walker, UMBRA_TABLE_EPT, level, entry_index(gpa, level), 0,
+					hpa, entry, gpa);
 		if (!(entry & EPT_RWX))
 			return WALK_VIOLATION;
 		if (ept_misconfigured(&hw->ept_rules, entry, level))
@@ -315,14 +319,14 @@ static inline __attribute__((always_inline)) enum walk_status walk_tables_of(
 
 		entry = read_entry(hw, hpa, size);
 		walker->references_guest++;
-		if (hw->trace)
-			trace_reference(hw, shadow ? UMBRA_TABLE_SHADOW : UMBRA_TABLE_GUEST, level,
-					index, table_gpa + index * size, hpa, entry, 0);
+		if (walker->trace)
+			trace_reference(walker, shadow ? UMBRA_TABLE_SHADOW : UMBRA_TABLE_GUEST,
+					level, index, table_gpa + index * size, hpa, entry, 0);
 		if (!(entry & PTE_P))
 			return fault(ret, code);
 		if (entry_reserved(rules, entry, level))
 			return fault(ret, code | PF_P | PF_RSVD);
-		if (!shadow && in_pool(hw, hpa))
+		if (!shadow && !walker->look && in_pool(hw, hpa))
 			note_table(hw, hpa, level);
 		rights_narrow(&rights, entry);
 		if (entry_is_leaf(rules, entry, level))
@@ -364,6 +368,27 @@ static enum walk_status walk_tables(struct walker *walker, uint64_t gva, enum hw
 	if (__builtin_expect(walker->hw->rules.index_bits == 9, 1))
 		return walk_tables_of(walker, gva, access, privilege, 9, ret);
 	return walk_tables_of(walker, gva, access, privilege, 10, ret);
+}
+
+/* CR0.PG clear: linear addresses are guest-physical ones; only EPT, if any, translates. */
+static enum walk_status walk(struct walker *walker, uint64_t gva, enum hw_access access,
+			     enum hw_privilege privilege, struct walk *ret)
+{
+	if (walker->hw->rules.format != FORMAT_UNPAGED)
+		return walk_tables(walker, gva, access, privilege, ret);
+	return finish_walk(walker, gva, access, 0, TLB_WRITE | TLB_USER | TLB_EXECUTE | TLB_DIRTY,
+			   ret);
+}
+
+enum walk_status hw_look(const struct hw *hw, uint64_t gva, enum hw_access access,
+			 enum hw_privilege privilege, hw_trace *trace, void *context,
+			 struct walk *ret_walk)
+{
+	/* Nothing of @hw is written: what a walk would change it keeps for its end. */
+	struct walker walker = {
+		.hw = (struct hw *)hw, .look = true, .trace = trace, .trace_context = context};
+
+	return walk(&walker, gva, access, privilege, ret_walk);
 }
 
 static void count_walk(struct hw *hw, uint32_t guest, uint32_t nested, uint32_t cache_hits)
@@ -458,13 +483,12 @@ enum walk_status hw_walk(struct hw *hw, uint64_t gva, enum hw_access access,
 	if (__builtin_expect(walk_usual(hw, gva, access, privilege, &ret_walk->value), 1))
 		return WALK_OK;
 	walker.hw = hw;
+	walker.look = false;
+	walker.trace = hw->trace;
+	walker.trace_context = hw->trace_context;
 	walker.nr_fills = walker.nr_ad = 0;
 	walker.references_guest = walker.references_nested = walker.cache_hits = 0;
-	/* CR0.PG clear: linear addresses are guest-physical ones; only EPT, if any, translates. */
-	status = hw->rules.format == FORMAT_UNPAGED
-			 ? finish_walk(&walker, gva, access, 0,
-				       TLB_WRITE | TLB_USER | TLB_EXECUTE | TLB_DIRTY, ret_walk)
-			 : walk_tables(&walker, gva, access, privilege, ret_walk);
+	status = walk(&walker, gva, access, privilege, ret_walk);
 	if (status == WALK_VIOLATION && walker.cache_hits) {
 		/* What made it violate may have been widened since (SDM 3C 28.4.3.1). */
 		if (!ret_walk->table)
