@@ -107,11 +107,11 @@ class Umbrad:
         self.start()
         return self
 
-    def start(self):
+    def start(self, *options):
         log_path = os.path.join(self.directory, "log")
         with open(log_path, "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen([self.binary, "--config", self.config], stderr=log,
-                                            stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen([self.binary, "--config", self.config, *options],
+                                            stderr=log, stdin=subprocess.DEVNULL)
 
         def serving():
             found = re.search(r"serving http://127\.0\.0\.1:(\d+) ", self.log())
@@ -124,13 +124,18 @@ class Umbrad:
         with open(os.path.join(self.directory, "log"), encoding="utf-8") as file:
             return file.read()
 
-    def __exit__(self, kind, value, trace):
+    def stop(self):
+        """Its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
                 self.process.kill()
+        return self.process.wait()
+
+    def __exit__(self, kind, value, trace):
+        self.stop()
         if kind:
             print("# " + self.log().replace("\n", "\n# "))
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -198,14 +203,17 @@ def endless(**keys):
 
 
 def run_tests(tests):
-    """Each test is a function whose name is the rule that it holds."""
+    """
+    Each test is a function whose name is the rule that it holds. One that could not run returns
+    "SKIP reason".
+    """
     failures = 0
     print(f"1..{len(tests)}")
     for number, test in enumerate(tests, 1):
         name = test.__name__.replace("_", " ")
         try:
-            test()
-            print(f"ok {number} - {name}", flush=True)
+            skip = test()
+            print(f"ok {number} - {name}{f' # {skip}' if isinstance(skip, str) else ''}", flush=True)
         except Exception:  # pylint: disable=broad-except
             failures += 1
             print("# " + traceback.format_exc().replace("\n", "\n# "))

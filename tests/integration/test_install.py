@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""make install, uninstall and dist: all that belongs there, nothing else."""
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+
+from daemon_fixture import Umbrad, run_tests
+
+SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+FULL = bool(os.environ.get("UMBRA_FULL"))
+# What is for those who work on Umbra in its repository.
+REPOSITORY_ONLY = {".ci/run", ".gitignore"}
+
+# Directory, then the files in it; with_systemd: only where libsystemd is.
+INSTALLED = {
+    "bindir": "umbra",
+    "sbindir": "umbrad",
+    "sysconfdir": "umbra/umbra.conf",
+    "guestsdir": "chase.elf churn.elf forker.elf gups.elf hello.elf mov1234.elf phases.elf "
+                 "scan.elf smp.elf switcher.elf",
+    "schemasdir": "decision.json decisions.json guest.json guests.json host.json mode.json "
+                  "mode_request.json problem.json switch.json",
+    "mandir": "man8/umbrad.8",
+}
+WITH_SYSTEMD = {
+    "systemdsystemunitdir": "umbrad.service",
+    "sysusersdir": "umbra.conf",
+}
+
+root = ""
+
+
+def make(*words):
+    """make in this build, as a user would call it."""
+    environment = {key: value for key, value in os.environ.items()
+                   if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")}
+    done = subprocess.run(["make", "-s", *words], env=environment, text=True, check=False,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    assert not done.returncode, done.stdout[-2000:]
+    return done.stdout
+
+
+def variables():
+    """The Makefile's variables, without what make itself would make of them."""
+    with open("Makefile", encoding="utf-8") as file:
+        return dict(re.findall(r"^(\w+) = (.*)$", file.read(), re.M))
+
+
+def directory(name):
+    """A directory of the Makefile below DESTDIR."""
+    known, path = variables(), f"${{{name}}}"
+    while "$" in path:
+        path = re.sub(r"\$[{(](\w+)[)}]", lambda found: known[found[1]], path)
+    return root + path
+
+
+def expected():
+    found = dict(INSTALLED)
+    with open("config.h", encoding="utf-8") as file:
+        if "#define HAVE_SYSTEMD 1" in file.read():
+            found.update(WITH_SYSTEMD)
+    return {os.path.join(directory(name), file)
+            for name, files in found.items() for file in files.split()}
+
+
+def files_below(top):
+    return {os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names}
+
+
+def install_puts_each_file_where_it_belongs():
+    make("install", f"DESTDIR={root}")
+    missing, foreign = expected() - files_below(root), files_below(root) - expected()
+    assert not missing and not foreign, f"missing: {missing}, foreign: {foreign}"
+
+
+def installed_files_name_installed_places():
+    """What was filled in at build time is filled in, and is true."""
+    for path in expected():
+        with open(path, "rb") as file:
+            assert not re.search(rb"@[a-z]+dir@", file.read()), path
+    with open(os.path.join(directory("sysconfdir"), "umbra/umbra.conf"),
+              encoding="utf-8") as file:
+        images = re.findall(r"image = (\S+)", file.read())
+    assert images and all(os.path.exists(root + image) for image in images), images
+
+
+def example_configuration_runs_on_the_installed_programs():
+    with open(os.path.join(directory("sysconfdir"), "umbra/umbra.conf"),
+              encoding="utf-8") as file:
+        example = re.sub(r"^#(?=\[|\w+ = )", "", file.read(), flags=re.M)
+    umbra = os.path.join(directory("bindir"), "umbra")
+    with Umbrad({}, binary=os.path.join(directory("sbindir"), "umbrad")) as umbrad:
+        umbrad.stop()
+        with open(umbrad.config, "w", encoding="utf-8") as file:
+            file.write(example.replace("image = ", f"image = {root}"))
+        umbrad.start("--listen", "127.0.0.1:0", "--socket", umbrad.socket)
+        umbrad.wait_state("phases", "running")
+        shown = subprocess.run([umbra, "guests", "--socket", umbrad.socket], timeout=60,
+                               capture_output=True, text=True, check=True).stdout
+        assert re.search(r"^phases +running ", shown, re.M), shown
+
+
+def operators_configuration_outlives_install_and_uninstall():
+    path = os.path.join(directory("sysconfdir"), "umbra/umbra.conf")
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("# mine\n")
+    with open(path, encoding="utf-8") as file:
+        mine = file.read()
+    make("install", f"DESTDIR={root}")
+    make("uninstall", f"DESTDIR={root}")
+    assert files_below(root) == {path}, files_below(root)
+    with open(path, encoding="utf-8") as file:
+        assert file.read() == mine
+    os.unlink(path)
+
+
+def uninstall_leaves_nothing():
+    make("install", f"DESTDIR={root}")
+    assert files_below(root)
+    make("uninstall", f"DESTDIR={root}")
+    assert not files_below(root), files_below(root)
+    for folder, _, _ in os.walk(root):
+        assert os.path.basename(folder) != "umbra", folder
+
+
+def tarball_has_the_whole_tree():
+    if not os.path.exists(os.path.join(SOURCE, ".git")):
+        return "SKIP not in a repository"
+    tracked = set(subprocess.run(["git", "-C", SOURCE, "ls-files"], capture_output=True, text=True,
+                                 check=True).stdout.split())
+    distdir = "umbra-test-dist"
+    try:
+        make("distdir", f"distdir={distdir}")
+        packed = {os.path.relpath(path, distdir) for path in files_below(distdir)}
+    finally:
+        shutil.rmtree(distdir, ignore_errors=True)
+    assert tracked - packed == REPOSITORY_ONLY, tracked - packed - REPOSITORY_ONLY
+    return None
+
+
+def tarball_builds_installs_and_cleans_up():
+    """distcheck, without the tests, which need an hour in there."""
+    if not FULL:
+        return "SKIP a long run: ./runtests --full"
+    make("distcheck", "TESTS=")
+    for name in os.listdir("."):
+        if re.fullmatch(r"umbra-[\d.]+\.tar\.\w+", name):
+            assert tarfile.is_tarfile(name)
+            os.unlink(name)
+    return None
+
+
+if __name__ == "__main__":
+    root = tempfile.mkdtemp(prefix="umbra-install-")
+    # umbrad may not be who installed it.
+    os.chmod(root, 0o755)
+    try:
+        run_tests((
+            install_puts_each_file_where_it_belongs,
+            installed_files_name_installed_places,
+            example_configuration_runs_on_the_installed_programs,
+            operators_configuration_outlives_install_and_uninstall,
+            uninstall_leaves_nothing,
+            tarball_has_the_whole_tree,
+            tarball_builds_installs_and_cleans_up,
+        ))
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
