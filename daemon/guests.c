@@ -23,17 +23,47 @@ static void hang_up(struct guest *guest)
 	guest->fd = -1;
 }
 
+/* What a message has changed. */
+static void tell_change(const struct guest *guest, enum guest_state state, uint64_t nr_switches)
+{
+	const char *name = guest->config->name;
+
+	if (guest->nr_switches != nr_switches) {
+		const struct kept_switch *kept = registry_switch(
+			guest, registry_kept(guest->nr_switches, REGISTRY_SWITCHES_KEPT) - 1);
+
+		log_event(LOG_GUEST_SWITCHED, name, umbra_mode_name(kept->record.record.to),
+			  "switched from %s to %s: %s", umbra_mode_name(kept->record.record.from),
+			  umbra_mode_name(kept->record.record.to), kept->record.reason);
+	}
+	if (guest->state == state)
+		return;
+	if (guest->state == GUEST_RUNNING)
+		log_event(LOG_GUEST_STARTED, name, umbra_mode_name(guest->mode), "started in %s",
+			  umbra_mode_name(guest->mode));
+	else if (guest->state == GUEST_ENDED)
+		log_event(LOG_GUEST_ENDED, name, NULL, "ended: %s",
+			  umbra_end_reason_name(guest->end.reason));
+	else if (guest->state == GUEST_FAILED)
+		log_event(LOG_GUEST_FAILED, name, NULL, "%s", guest->end.text);
+}
+
 static void take_message(struct guest *guest, struct message *message)
 {
+	enum guest_state state = guest->state;
+	uint64_t nr_switches = guest->nr_switches;
 	int code = message_check(message);
 
 	if (!code && message->request)
 		code = wishes_answered(guest->umbrad->wishes, guest, message);
 	else if (!code)
 		registry_take(guest, message);
+	if (code)
+		registry_fail(guest, "its worker sent something that is no message: %s",
+			      strerror(-code));
+	tell_change(guest, state, nr_switches);
 	if (!code)
 		return;
-	registry_fail(guest, "its worker sent something that is no message: %s", strerror(-code));
 	guests_kill(guest);
 	hang_up(guest);
 }
@@ -41,7 +71,6 @@ static void take_message(struct guest *guest, struct message *message)
 /* Takes what the guest's worker has to say, at most so many messages. */
 static void listen_to(struct guest *guest, int at_most)
 {
-	enum guest_state before = guest->state;
 	struct message message;
 
 	while (guest->fd >= 0 && at_most--) {
@@ -56,11 +85,6 @@ static void listen_to(struct guest *guest, int at_most)
 		else
 			hang_up(guest);
 	}
-	if (guest->state != before && guest->state == GUEST_FAILED)
-		log_write(LOG_ERR, guest->config->name, "%s", guest->end.text);
-	else if (guest->state != before && guest->state == GUEST_ENDED)
-		log_write(LOG_INFO, guest->config->name, "ended: %s",
-			  umbra_end_reason_name(guest->end.reason));
 }
 
 static void on_message(void *context)
@@ -81,7 +105,7 @@ void guests_start(struct umbrad *umbrad, struct guest *guest)
 	if (!code)
 		return;
 	registry_fail(guest, "%s: %s", error.subject, error.text);
-	log_write(LOG_ERR, guest->config->name, "%s", guest->end.text);
+	log_event(LOG_GUEST_FAILED, guest->config->name, NULL, "%s", guest->end.text);
 }
 
 static void bury(struct guest *guest, int status)
@@ -97,7 +121,7 @@ static void bury(struct guest *guest, int status)
 			      strsignal(WTERMSIG(status)));
 	else
 		registry_fail(guest, "its worker exited with status %d", WEXITSTATUS(status));
-	log_write(LOG_ERR, guest->config->name, "%s", guest->end.text);
+	log_event(LOG_GUEST_FAILED, guest->config->name, NULL, "%s", guest->end.text);
 }
 
 void guests_reap(struct umbrad *umbrad)

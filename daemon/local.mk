@@ -16,6 +16,8 @@ libdaemon_a_SOURCES = \
 	daemon/loop.h \
 	daemon/message.c \
 	daemon/message.h \
+	daemon/notify.c \
+	daemon/notify.h \
 	daemon/privileges.c \
 	daemon/privileges.h \
 	daemon/registry.c \
@@ -34,19 +36,22 @@ libdaemon_a_SOURCES = \
 	daemon/wishes.h \
 	daemon/worker.c \
 	daemon/worker.h
-libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-DAEMON_LIBS = libdaemon.a $(INI_LIBS) $(WEB_LIBS) -lpthread -lm
+libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS)
+DAEMON_LIBS = libdaemon.a $(INI_LIBS) $(WEB_LIBS) $(SYSTEMD_LIBS) -lpthread -lm
 umbrad_SOURCES = daemon/main.c
 umbrad_LDADD = $(DAEMON_LIBS)
 
 DAEMON_TESTS = \
 	tests/unit/test_daemon_configuration \
+	tests/unit/test_daemon_log \
 	tests/unit/test_daemon_message \
 	tests/unit/test_daemon_registry
 check_PROGRAMS += $(DAEMON_TESTS)
 TESTS += $(DAEMON_TESTS)
 tests_unit_test_daemon_configuration_SOURCES = tests/unit/test_daemon_configuration.c
 tests_unit_test_daemon_configuration_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_daemon_log_SOURCES = tests/unit/test_daemon_log.c
+tests_unit_test_daemon_log_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_message_SOURCES = tests/unit/test_daemon_message.c
 tests_unit_test_daemon_message_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_registry_SOURCES = tests/unit/test_daemon_registry.c
@@ -57,6 +62,7 @@ DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_faults.py \
 	tests/integration/test_daemon_hostile.py \
 	tests/integration/test_daemon_sandbox.py \
+	tests/integration/test_daemon_service.py \
 	tests/integration/test_quickstart.py
 TESTS += $(DAEMON_INTEGRATION_TESTS)
 EXTRA_DIST += $(DAEMON_INTEGRATION_TESTS) tests/integration/daemon_fixture.py docs/daemon.md \

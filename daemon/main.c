@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/configuration.h"
+#include "daemon/log.h"
 #include "daemon/privileges.h"
 #include "daemon/umbrad.h"
 #include "daemon/worker.h"
@@ -90,8 +91,8 @@ static int read_config(const struct options *options, struct config *config)
 	if (!code)
 		return 0;
 	privileges_explain(&error);
-	fprintf(stderr, "umbrad: %s%s%s: %s\n", error.subject, error.place[0] ? ": " : "",
-		error.place, error.text);
+	log_write(LOG_ERR, NULL, "%s%s%s: %s", error.subject, error.place[0] ? ": " : "",
+		  error.place, error.text);
 	return code == -ENOENT ? STATUS_NO_FILE : STATUS_CONFIG;
 }
 
@@ -133,8 +134,10 @@ int main(int argc, char **argv)
 	status = parse_options(argc, argv, &options);
 	if (status >= 0)
 		return status;
+	/* A worker is to have no socket but umbrad's. */
+	log_open(!options.role);
 	if (privileges_drop(&error)) {
-		fprintf(stderr, "umbrad: %s: %s: %s\n", error.subject, error.place, error.text);
+		log_write(LOG_ERR, NULL, "%s: %s: %s", error.subject, error.place, error.text);
 		return STATUS_FAULT;
 	}
 	if (options.role)

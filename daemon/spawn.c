@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/notify.h"
 #include "daemon/privileges.h"
 #include "daemon/spawn.h"
 
@@ -30,6 +31,7 @@ static void become_worker(int fd)
 	else
 		dup2(fd, SPAWN_WORKER_FD);
 	close_range(SPAWN_WORKER_FD + 1, ~0u, 0);
+	notify_forget();
 	execv("/proc/self/exe", arguments);
 	_exit(70);
 }

@@ -25,8 +25,10 @@ static void publish(struct umbrad *umbrad)
 	struct snapshot *snapshot = sampler_take(&umbrad->registry);
 
 	/* Without memory readers keep the last one. */
-	if (snapshot)
-		board_publish(umbrad->board, snapshot);
+	if (!snapshot)
+		return;
+	board_publish(umbrad->board, snapshot);
+	notify_published(&umbrad->notify, &umbrad->registry);
 }
 
 static void kill_workers(struct umbrad *umbrad)
@@ -140,9 +142,10 @@ static int open_sources(struct umbrad *umbrad)
 	if (!code)
 		code = loop_add(umbrad->loop, &umbrad->timer_source, umbrad->timer, on_timer,
 				umbrad);
-	return code ? code
-		    : loop_add(umbrad->loop, &umbrad->wishes_source, umbrad->wishes_fd, on_wish,
-			       umbrad);
+	if (!code)
+		code = loop_add(umbrad->loop, &umbrad->wishes_source, umbrad->wishes_fd, on_wish,
+				umbrad);
+	return code ? code : notify_open(&umbrad->notify, umbrad->loop);
 }
 
 static int open_web(struct umbrad *umbrad, int tcp, int local)
@@ -171,6 +174,7 @@ static void close_all(struct umbrad *umbrad)
 	wishes_destroy(umbrad->wishes);
 	board_destroy(umbrad->board);
 	registry_free(&umbrad->registry);
+	notify_close(&umbrad->notify);
 	close(umbrad->timer);
 	close(umbrad->signals);
 	close(umbrad->loop);
@@ -221,13 +225,16 @@ int umbrad_run(struct config *config)
 		guests_start(&umbrad, umbrad.registry.guests[i]);
 	publish(&umbrad);
 	code = open_web(&umbrad, tcp, local);
-	if (!code)
+	if (!code) {
 		tell_address(config, port);
-	else
+		notify_ready();
+	} else {
 		log_write(LOG_ERR, NULL, "the HTTP server does not start: %s", strerror(-code));
+	}
 	while (!code && !umbrad.stopping)
 		code = turn(&umbrad, -1);
 	umbrad.stopping = true;
+	notify_stopping();
 	close_all(&umbrad);
 	return code ? STATUS_FAULT : 0;
 }

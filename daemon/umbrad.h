@@ -6,6 +6,7 @@
 
 #include "daemon/configuration.h"
 #include "daemon/loop.h"
+#include "daemon/notify.h"
 #include "daemon/registry.h"
 #include "daemon/wishes.h"
 #include "web/snapshot.h"
@@ -28,6 +29,7 @@ struct umbrad {
 	struct board *board;
 	struct wishes *wishes;
 	struct web *web;
+	struct notify notify;
 	int loop, signals, timer, wishes_fd;
 	struct source signals_source, timer_source, wishes_source;
 	bool socket_is_ours; /* to be removed */

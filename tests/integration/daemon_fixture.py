@@ -92,6 +92,8 @@ class Umbrad:
                 file.writelines(f"{key} = {self.at_hand(value)}\n" for key, value in keys.items())
         give_to_daemon(self.directory)
         self.guests = guests
+        self.wrapper = ()  # a command that executes the one behind it
+        self.environment = {}
         self.process = None
         self.port = None
 
@@ -107,11 +109,16 @@ class Umbrad:
         self.start()
         return self
 
-    def start(self, *options):
+    def begin(self, *options):
+        """Starts umbrad and does not wait."""
         log_path = os.path.join(self.directory, "log")
         with open(log_path, "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen([self.binary, "--config", self.config, *options],
-                                            stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen([*self.wrapper, self.binary, "--config", self.config,
+                                             *options], stderr=log, stdin=subprocess.DEVNULL,
+                                            env={**os.environ, **self.environment})
+
+    def start(self, *options):
+        self.begin(*options)
 
         def serving():
             found = re.search(r"serving http://127\.0\.0\.1:(\d+) ", self.log())
