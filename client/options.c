@@ -441,18 +441,18 @@ static int check(const struct options *options)
 /* The processor's figures, and what the file of --costs has instead. */
 static int read_costs(struct options *options)
 {
-	struct umbra_error error = {0};
+	struct complaints complaints = {0};
 	int err;
 
 	umbra_cost_table_init(&options->costs,
 			      options->processor ? options->processor : umbra_processor_name(0));
 	if (!options->costs_file)
 		return 0;
-	err = costs_file_read(options->costs_file, &options->costs, &error);
-	if (!err)
-		return 0;
-	return options_refuse(options, err == -EINVAL ? EX_CONFIG : EX_NOINPUT, "%s%s%s: %s",
-			      error.subject, error.place[0] ? ": " : "", error.place, error.text);
+	err = costs_file_read(options->costs_file, &options->costs, &complaints);
+	for (size_t i = 0; i < complaints.nr; i++)
+		options_refuse(options, 0, "%s", complaints.text[i]);
+	complaints_free(&complaints);
+	return !err ? 0 : err == -EINVAL ? EX_CONFIG : EX_NOINPUT;
 }
 
 static void print_help(const char *verb, bool image, const struct option_row *const *taken, int nr)

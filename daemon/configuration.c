@@ -1,39 +1,58 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which files are read, and what their sections are. */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/configuration.h"
 #include "daemon/configuration_values.h"
-#include "ini/costs_file.h"
 #include "ini/ini_file.h"
-#include "umbra/guest.h"
 
 /* One file being read. */
 struct reading {
 	struct config *config;
-	const char *file;
+	const struct config_key *keys; /* of the present section */
+	struct config_target target;
 };
 
-void config_init(struct config *config)
+/* Whether @name can be a guest's or a rule's; else @ini says why not. */
+static bool check_name(struct ini_reading *ini, const char *section, const char *name)
 {
-	*config = (struct config){.listen_port = 8642, .interval = CONFIG_DEFAULT_INTERVAL};
-	strcpy(config->listen_address, "127.0.0.1");
-	strcpy(config->socket, CONFIG_DEFAULT_SOCKET);
+	if (*name && *name != '.' && strlen(name) <= CONFIG_NAME_MAX &&
+	    strspn(name, CONFIG_NAME_CHARACTERS) == strlen(name))
+		return true;
+	ini_fail(ini, section, NULL,
+		 "a name is 1 to %d letters, digits, '-', '_' and '.', not first a '.'",
+		 CONFIG_NAME_MAX);
+	return false;
 }
 
-void config_free(struct config *config)
+static struct config_place present_place(struct ini_reading *ini, const struct config *config)
 {
-	free(config->guests);
-	config->guests = NULL;
-	config->nr_guests = 0;
+	return (struct config_place){.file = config->nr_files - 1, .line = ini_line(ini)};
 }
 
-static struct guest_config *find_guest(struct config *config, const char *name)
+/* Room for one more element behind @nr of them: *array may move. */
+static int grow(void **array, size_t nr, size_t size)
+{
+	void *grown;
+
+	/* Powers of two: when nr is none there is room already. */
+	if (nr & (nr - 1))
+		return 0;
+	grown = reallocarray(*array, nr ? nr * 2 : 1, size);
+	if (!grown)
+		return -ENOMEM;
+	*array = grown;
+	return 0;
+}
+
+static struct guest_config *find_guest(const struct config *config, const char *name)
 {
 	for (size_t i = 0; i < config->nr_guests; i++) {
 		if (!strcmp(config->guests[i].name, name))
@@ -42,143 +61,235 @@ static struct guest_config *find_guest(struct config *config, const char *name)
 	return NULL;
 }
 
-static void add_guest(struct ini_reading *ini, struct config *config, const char *section,
-		      const char *name)
+static struct workload_config *find_workload(const struct config *config, const char *name)
 {
-	struct guest_config *guests;
+	for (size_t i = 0; i < config->nr_workloads; i++) {
+		if (!strcmp(config->workloads[i].name, name))
+			return &config->workloads[i];
+	}
+	return NULL;
+}
 
-	if (!*name || strlen(name) > CONFIG_NAME_MAX ||
-	    strspn(name, CONFIG_NAME_CHARACTERS) != strlen(name) || *name == '.') {
-		ini_fail(ini, section, NULL,
-			 "a guest's name is 1 to %d letters, digits, '-', '_' and '.', not first a "
-			 "'.'",
-			 CONFIG_NAME_MAX);
+static void begin_guest(struct ini_reading *ini, struct reading *reading, const char *section,
+			const char *name)
+{
+	struct config *config = reading->config;
+	struct guest_config *guest;
+
+	if (!check_name(ini, section, name))
+		return;
+	reading->target.guest = find_guest(config, name);
+	if (reading->target.guest)
+		return;
+	if (config->nr_guests == CONFIG_GUESTS_MAX) {
+		ini_fail(ini, section, NULL, "at most %d guests were expected", CONFIG_GUESTS_MAX);
 		return;
 	}
-	if (find_guest(config, name))
-		return;
-	guests = reallocarray(config->guests, config->nr_guests + 1, sizeof(*guests));
-	if (!guests) {
+	if (grow((void **)&config->guests, config->nr_guests, sizeof(*guest))) {
 		ini_fail(ini, section, NULL, "out of memory");
 		return;
 	}
-	config->guests = guests;
-	config_guest_init(&guests[config->nr_guests++], name);
+	guest = &config->guests[config->nr_guests++];
+	if (config_guest_init(guest, name))
+		ini_fail(ini, section, NULL, "out of memory");
+	guest->place = present_place(ini, config);
+	reading->target.guest = guest;
 }
 
-/* What [section] is for; NULL: nothing, and @ini says so. */
-static const struct config_key *section_keys(struct ini_reading *ini, const char *section,
-					     const char **ret_guest)
+static void begin_workload(struct ini_reading *ini, struct reading *reading, const char *section,
+			   const char *name)
 {
-	static const char guest[] = "guest ";
+	struct config *config = reading->config;
+	struct workload_config *workload;
 
-	*ret_guest = NULL;
-	if (!strcmp(section, "umbrad"))
-		return config_umbrad_keys;
-	if (!strcmp(section, "policy"))
-		return config_policy_keys;
-	if (!strncmp(section, guest, strlen(guest))) {
-		*ret_guest = section + strlen(guest);
-		return config_guest_keys;
+	if (!check_name(ini, section, name))
+		return;
+	reading->target.workload = find_workload(config, name);
+	if (reading->target.workload)
+		return;
+	if (config->nr_workloads == CONFIG_WORKLOADS_MAX) {
+		ini_fail(ini, section, NULL, "at most %d workloads were expected",
+			 CONFIG_WORKLOADS_MAX);
+		return;
 	}
-	if (!strncmp(section, "workload ", 9) || !strncmp(section, "collector ", 10))
-		ini_fail(ini, section, NULL, "this build has no such sections yet");
-	else
-		ini_fail(ini, section, NULL,
-			 "unknown section; [umbrad], [policy] or [guest NAME] was expected");
-	return NULL;
+	if (grow((void **)&config->workloads, config->nr_workloads, sizeof(*workload))) {
+		ini_fail(ini, section, NULL, "out of memory");
+		return;
+	}
+	workload = &config->workloads[config->nr_workloads++];
+	if (config_workload_init(workload, name))
+		ini_fail(ini, section, NULL, "out of memory");
+	workload->place = present_place(ini, config);
+	reading->target.workload = workload;
 }
+
+static void begin_collector(struct ini_reading *ini, struct reading *reading, const char *section,
+			    const char *name)
+{
+	enum config_collector collector;
+	char why[128];
+
+	if (config_parse_collector(name, &collector, why, sizeof(why)))
+		ini_fail(ini, section, NULL, "%s", why);
+	else
+		reading->target.collector = &reading->config->collectors[collector];
+}
+
+static const struct {
+	const char *name; /* all of it, or what stands before a name */
+	void (*begin)(struct ini_reading *ini, struct reading *reading, const char *section,
+		      const char *name); /* NULL: it has no name of its own */
+	const struct config_key *keys;
+} sections[] = {
+	{"umbrad", NULL, config_umbrad_keys},
+	{"policy", NULL, config_policy_keys},
+	{"guest ", begin_guest, config_guest_keys},
+	{"workload ", begin_workload, config_workload_keys},
+	{"collector ", begin_collector, config_collector_keys},
+};
 
 static void take_section(struct ini_reading *ini, void *context, const char *section)
 {
 	struct reading *reading = context;
-	const char *guest;
 
-	if (section_keys(ini, section, &guest) && guest)
-		add_guest(ini, reading->config, section, guest);
+	reading->target.guest = NULL;
+	reading->target.workload = NULL;
+	reading->target.collector = NULL;
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+		size_t len = strlen(sections[i].name);
+
+		if (sections[i].begin ? strncmp(section, sections[i].name, len)
+				      : strcmp(section, sections[i].name))
+			continue;
+		reading->keys = sections[i].keys;
+		if (sections[i].begin)
+			sections[i].begin(ini, reading, section, section + len);
+		return;
+	}
+	ini_fail(ini, section, NULL,
+		 "unknown section; [umbrad], [policy], [guest NAME], [workload NAME] or "
+		 "[collector NAME] was expected");
+}
+
+static void list_keys(char *ret, size_t size, const struct config_key *keys)
+{
+	size_t len = 0;
+
+	for (*ret = '\0'; keys->name && len < size; keys++)
+		len += snprintf(ret + len, size - len, "%s%s", len ? ", " : "", keys->name);
 }
 
 static void take_key(struct ini_reading *ini, void *context, const char *section, const char *key,
 		     const char *value)
 {
 	struct reading *reading = context;
-	struct config_place place = {.config = reading->config, .file = reading->file};
-	const struct config_key *row;
-	const char *guest;
-	char why[200] = "";
+	const struct config_key *row = reading->keys;
+	char why[256] = "";
 
-	row = section_keys(ini, section, &guest);
-	if (!row)
-		return;
 	while (row->name && strcmp(row->name, key))
 		row++;
 	if (!row->name) {
-		ini_fail(ini, section, key, "unknown key");
+		list_keys(why, sizeof(why), reading->keys);
+		ini_fail(ini, section, key, "\"%s\": unknown key; one of %s was expected", value,
+			 why);
 		return;
 	}
-	if (guest)
-		place.guest = find_guest(reading->config, guest);
-	if (row->parse(&place, value, why, sizeof(why)))
-		ini_fail(ini, section, key, "\"%.60s\": %s", value, *why ? why : row->expected);
+	if (!row->parse(&reading->target, value, why, sizeof(why)))
+		return;
+	ini_fail(ini, section, key, "\"%s\": %s", value, *why ? why : row->expected);
+	if (reading->target.guest)
+		reading->target.guest->wrong = true;
+	if (reading->target.workload)
+		reading->target.workload->wrong = true;
 }
 
-int config_read(struct config *config, const char *file, struct umbra_error *ret_error)
+int config_read(struct config *config, const char *file, struct complaints *complaints)
 {
 	static const struct ini_reader reader = {take_section, take_key};
-	struct reading reading = {config, file};
+	struct reading reading = {.config = config, .target = {.config = config, .file = file}};
 
-	return ini_read(file, &reader, &reading, ret_error);
+	if (!grow((void **)&config->files, config->nr_files, sizeof(*config->files)))
+		config->files[config->nr_files] = strdup(file);
+	if (!config->files || !config->files[config->nr_files])
+		return complain(complaints, -ENOMEM, "%s: out of memory", file);
+	config->nr_files++;
+	return ini_read(file, &reader, &reading, complaints);
+}
+
+static int is_drop_in(const struct dirent *entry)
+{
+	static const char suffix[] = ".conf";
+	size_t len = strlen(entry->d_name);
+
+	return *entry->d_name != '.' && len > strlen(suffix) &&
+	       !strcmp(entry->d_name + len - strlen(suffix), suffix);
+}
+
+/* In every locale the same. */
+static int compare_names(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int read_drop_ins(struct config *config, const char *directory,
+			 struct complaints *complaints)
+{
+	struct dirent **names;
+	int nr = scandir(directory, &names, is_drop_in, compare_names), code = 0;
+
+	if (nr < 0 && errno == ENOENT)
+		return 0;
+	if (nr < 0)
+		return complain(complaints, -errno, "%s: %s", directory, strerror(errno));
+	for (int i = 0; i < nr; i++) {
+		char *file;
+		int one;
+
+		if (asprintf(&file, "%s/%s", directory, names[i]->d_name) < 0)
+			file = NULL;
+		one = file ? config_read(config, file, complaints)
+			   : complain(complaints, -ENOMEM, "%s: out of memory", directory);
+		code = code ? code : one;
+		free(file);
+		free(names[i]);
+	}
+	free(names);
+	return code;
 }
 
 int config_read_default(struct config *config, const char *file, const char *directory,
-			struct umbra_error *ret_error)
+			struct complaints *complaints)
 {
-	char pattern[CONFIG_PATH_MAX];
-	glob_t found;
-	int code;
+	int code = 0, drop_ins;
 
-	code = config_read(config, file, ret_error);
-	if (code && code != -ENOENT)
+	/* One that is not there is none; one that cannot be reached may be there. */
+	if (!access(file, F_OK) || errno != ENOENT)
+		code = config_read(config, file, complaints);
+	drop_ins = read_drop_ins(config, directory, complaints);
+	return code ? code : drop_ins;
+}
+
+int config_load(const struct config_source *source, struct config *ret_config,
+		struct complaints *complaints)
+{
+	struct config config;
+	int code = config_init(&config), finished;
+
+	if (!code && source->file)
+		code = config_read(&config, source->file, complaints);
+	else if (!code)
+		code = config_read_default(&config, CONFIG_DEFAULT_FILE, CONFIG_DEFAULT_DIRECTORY,
+					   complaints);
+	finished = config_finish(&config, complaints);
+	code = code ? code : finished;
+	if (code) {
+		config_free(&config);
 		return code;
-	snprintf(pattern, sizeof(pattern), "%s/?*.conf", directory);
-	if (glob(pattern, 0, NULL, &found))
-		return 0;
-	code = 0;
-	for (size_t i = 0; i < found.gl_pathc && !code; i++)
-		code = config_read(config, found.gl_pathv[i], ret_error);
-	globfree(&found);
-	return code;
-}
-
-int config_read_costs(struct config *config, struct umbra_error *ret_error)
-{
-	int code = 0;
-
-	for (size_t i = 0; i < config->nr_guests && !code; i++) {
-		struct guest_config *guest = &config->guests[i];
-
-		umbra_cost_table_init(&guest->costs, umbra_processor_name(guest->processor));
-		if (config->costs[0])
-			code = costs_file_read(config->costs, &guest->costs, ret_error);
 	}
-	return code;
-}
-
-int config_check(const struct config *config, struct umbra_error *ret_error)
-{
-	for (size_t i = 0; i < config->nr_guests; i++) {
-		const struct guest_config *guest = &config->guests[i];
-
-		if (!guest->image[0]) {
-			char place[64];
-
-			snprintf(place, sizeof(place), "[guest %s] image", guest->name);
-			return umbra_error_set(ret_error, -EINVAL, "configuration", place,
-					       "missing; the path of an image was expected");
-		}
-		if (guest->mode == UMBRA_MODE_BARE && guest->policy != POLICY_PINNED)
-			return umbra_error_set(ret_error, -EINVAL, "configuration", guest->name,
-					       "a bare guest can only be pinned");
-	}
+	if (source->listen)
+		config_parse_listen(source->listen, config.listen_address, &config.listen_port);
+	if (source->socket)
+		snprintf(config.socket, sizeof(config.socket), "%s", source->socket);
+	*ret_config = config;
 	return 0;
 }

@@ -10,23 +10,76 @@
 #include "daemon/configuration_values.h"
 #include "umbra/guest.h"
 
-enum { MIB = 1024 * 1024 };
-
-static const uint64_t memory_default = 128ull * MIB;
-static const uint64_t memory_min = 1ull * MIB;
-static const uint64_t memory_max = 2048ull * MIB;
+static const uint64_t mib = 1ull << 20, tib = 1ull << 40;
 static const uint64_t interval_min = 10000;
+enum { DAYS_MAX = 36500, HANG_SECONDS_MAX = 3600 };
 
-void config_guest_init(struct guest_config *guest, const char *name)
+int config_init(struct config *config)
+{
+	*config = (struct config){
+		.listen_address = "127.0.0.1",
+		.listen_port = 8642,
+		.socket = CONFIG_DEFAULT_SOCKET,
+		.costs = strdup(""),
+		.state_directory = strdup(CONFIG_DEFAULT_STATE),
+		.journal_size = 256 * mib,
+		.journal_days = 30,
+		.hang_timeout = 10,
+		.interval = 10000000,
+		.policy = POLICY_AUTO,
+		.collectors = {[CONFIG_COLLECTOR_SOFT] = true},
+	};
+	return config->costs && config->state_directory ? 0 : -ENOMEM;
+}
+
+void config_free(struct config *config)
+{
+	for (size_t i = 0; i < config->nr_guests; i++)
+		config_guest_free(&config->guests[i]);
+	for (size_t i = 0; i < config->nr_workloads; i++)
+		config_workload_free(&config->workloads[i]);
+	for (size_t i = 0; i < config->nr_files; i++)
+		free(config->files[i]);
+	free(config->guests);
+	free(config->workloads);
+	free(config->files);
+	free(config->costs);
+	free(config->state_directory);
+	*config = (struct config){0};
+}
+
+int config_guest_init(struct guest_config *guest, const char *name)
 {
 	*guest = (struct guest_config){
-		.mode = UMBRA_MODE_EPT,
-		.policy = POLICY_AUTO,
+		.image = strdup(""),
+		.initrd = strdup(""),
+		.append = strdup(""),
 		.clock = UMBRA_CLOCK_CYCLES,
-		.memory = memory_default,
+		.memory = 128 * mib,
 		.cpus = 1,
 	};
 	snprintf(guest->name, sizeof(guest->name), "%s", name);
+	return guest->image && guest->initrd && guest->append ? 0 : -ENOMEM;
+}
+
+void config_guest_free(struct guest_config *guest)
+{
+	free(guest->image);
+	free(guest->initrd);
+	free(guest->append);
+}
+
+int config_workload_init(struct workload_config *workload, const char *name)
+{
+	*workload = (struct workload_config){.match = strdup(""), .match_image = strdup("")};
+	snprintf(workload->name, sizeof(workload->name), "%s", name);
+	return workload->match && workload->match_image ? 0 : -ENOMEM;
+}
+
+void config_workload_free(struct workload_config *workload)
+{
+	free(workload->match);
+	free(workload->match_image);
 }
 
 /* A whole number without a sign. */
@@ -39,13 +92,51 @@ static int parse_number(const char *text, uint64_t *ret_value, char **ret_end)
 	return errno ? -EINVAL : 0;
 }
 
-static int copy_text(char *to, size_t size, const char *text, char *why, size_t why_size)
+/* A whole number of @min to @max and nothing behind it. */
+static int parse_unsigned(const char *text, uint64_t min, uint64_t max, unsigned int *ret)
 {
-	if (strlen(text) >= size) {
-		snprintf(why, why_size, "longer than %zu bytes", size - 1);
+	uint64_t value;
+	char *end;
+
+	if (parse_number(text, &value, &end) || *end || value < min || value > max)
+		return -EINVAL;
+	*ret = (unsigned int)value;
+	return 0;
+}
+
+/* Bytes, or K, M, G or T of them. */
+static int parse_size(const char *text, uint64_t min, uint64_t max, uint64_t *ret_size)
+{
+	static const char suffixes[] = "KMGT";
+	uint64_t size;
+	char *end;
+
+	if (parse_number(text, &size, &end))
+		return -EINVAL;
+	if (*end) {
+		const char *suffix = strchr(suffixes, *end);
+		int shift = suffix ? 10 * (int)(suffix - suffixes + 1) : 0;
+
+		if (!suffix || end[1] || size > max >> shift)
+			return -EINVAL;
+		size <<= shift;
+	}
+	if (size < min || size > max)
+		return -EINVAL;
+	*ret_size = size;
+	return 0;
+}
+
+static int set_text(char **to, const char *text, char *why, size_t why_size)
+{
+	char *copy = strdup(text);
+
+	if (!copy) {
+		snprintf(why, why_size, "out of memory");
 		return -EINVAL;
 	}
-	strcpy(to, text);
+	free(*to);
+	*to = copy;
 	return 0;
 }
 
@@ -78,120 +169,170 @@ int config_parse_listen(const char *text, char ret_address[64], uint16_t *ret_po
 	return 0;
 }
 
-static int parse_listen(const struct config_place *place, const char *value, char *why, size_t size)
+static int parse_listen(const struct config_target *target, const char *value, char *why,
+			size_t size)
 {
-	return config_parse_listen(value, place->config->listen_address,
-				   &place->config->listen_port);
+	return config_parse_listen(value, target->config->listen_address,
+				   &target->config->listen_port);
 }
 
-static int parse_socket(const struct config_place *place, const char *value, char *why, size_t size)
+static int parse_socket(const struct config_target *target, const char *value, char *why,
+			size_t size)
 {
 	if (*value != '/')
 		return -EINVAL;
-	return copy_text(place->config->socket, sizeof(place->config->socket), value, why, size);
+	if (strlen(value) >= sizeof(target->config->socket)) {
+		snprintf(why, size, "longer than the %zu bytes that a socket's path may have",
+			 sizeof(target->config->socket) - 1);
+		return -EINVAL;
+	}
+	strcpy(target->config->socket, value);
+	return 0;
+}
+
+static int parse_state(const struct config_target *target, const char *value, char *why,
+		       size_t size)
+{
+	if (*value && *value != '/')
+		return -EINVAL;
+	return set_text(&target->config->state_directory, value, why, size);
+}
+
+static int parse_journal_days(const struct config_target *target, const char *value, char *why,
+			      size_t size)
+{
+	return parse_unsigned(value, 1, DAYS_MAX, &target->config->journal_days);
+}
+
+static int parse_journal_size(const struct config_target *target, const char *value, char *why,
+			      size_t size)
+{
+	return parse_size(value, mib, tib, &target->config->journal_size);
+}
+
+static int parse_hang_timeout(const struct config_target *target, const char *value, char *why,
+			      size_t size)
+{
+	return parse_unsigned(value, 1, HANG_SECONDS_MAX, &target->config->hang_timeout);
 }
 
 /* A path that is not absolute starts where the configuration file is. */
-static int copy_path(const struct config_place *place, char ret[CONFIG_PATH_MAX], const char *value,
-		     char *why, size_t size)
+static int set_path(const struct config_target *target, char **to, const char *value, char *why,
+		    size_t size)
 {
-	const char *slash = strrchr(place->file, '/');
+	const char *slash = strrchr(target->file, '/');
 	char path[CONFIG_PATH_MAX];
+	int len;
 
 	if (!*value)
 		return -EINVAL;
 	if (*value == '/' || !slash)
-		snprintf(path, sizeof(path), "%s", value);
+		len = snprintf(path, sizeof(path), "%s", value);
 	else
-		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - place->file), place->file,
-			 value);
-	return copy_text(ret, CONFIG_PATH_MAX, path, why, size);
+		len = snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - target->file),
+			       target->file, value);
+	if ((size_t)len >= sizeof(path)) {
+		snprintf(why, size, "longer than %zu bytes", sizeof(path) - 1);
+		return -EINVAL;
+	}
+	return set_text(to, path, why, size);
 }
 
-static int parse_costs(const struct config_place *place, const char *value, char *why, size_t size)
+static int parse_costs(const struct config_target *target, const char *value, char *why,
+		       size_t size)
 {
-	return copy_path(place, place->config->costs, value, why, size);
+	return set_path(target, &target->config->costs, value, why, size);
 }
 
-static int parse_image(const struct config_place *place, const char *value, char *why, size_t size)
+static int parse_image(const struct config_target *target, const char *value, char *why,
+		       size_t size)
 {
-	return copy_path(place, place->guest->image, value, why, size);
+	return set_path(target, &target->guest->image, value, why, size);
 }
 
-static int parse_engine(const struct config_place *place, const char *value, char *why, size_t size)
+static int parse_engine(const struct config_target *target, const char *value, char *why,
+			size_t size)
 {
 	if (!strcmp(value, "kvm"))
 		snprintf(why, size, "the engine kvm is not in this build; soft was expected");
 	return strcmp(value, "soft") ? -EINVAL : 0;
 }
 
-static int parse_mode(const struct config_place *place, const char *value, char *why, size_t size)
+/* Of the section that has one: a guest's or a rule's. */
+static struct config_choice *choice_of(const struct config_target *target)
 {
-	if (!strcmp(value, "auto")) {
-		place->guest->mode = UMBRA_MODE_EPT;
-		place->guest->policy = POLICY_AUTO;
-		return 0;
-	}
-	if (umbra_mode_parse(value, &place->guest->mode))
+	return target->guest ? &target->guest->choice : &target->workload->choice;
+}
+
+static int parse_mode(const struct config_target *target, const char *value, char *why, size_t size)
+{
+	struct config_choice *choice = choice_of(target);
+	enum umbra_mode mode = UMBRA_MODE_EPT;
+	bool is_auto = !strcmp(value, "auto");
+
+	if (!is_auto && umbra_mode_parse(value, &mode))
 		return -EINVAL;
-	place->guest->policy = POLICY_PINNED;
+	choice->has_mode = true;
+	choice->mode = mode;
+	choice->implied = is_auto ? POLICY_AUTO : POLICY_PINNED;
 	return 0;
 }
 
-static int parse_memory(const struct config_place *place, const char *value, char *why, size_t size)
+/* In [policy] it is the default of all guests. */
+static int parse_policy(const struct config_target *target, const char *value, char *why,
+			size_t size)
 {
-	static const char suffixes[] = "KMG";
+	struct config_choice *choice;
+
+	if (!target->guest && !target->workload)
+		return policy_kind_parse(value, &target->config->policy);
+	choice = choice_of(target);
+	if (policy_kind_parse(value, &choice->policy))
+		return -EINVAL;
+	choice->has_policy = true;
+	return 0;
+}
+
+static int parse_memory(const struct config_target *target, const char *value, char *why,
+			size_t size)
+{
 	uint64_t memory;
-	char *end;
 
-	if (parse_number(value, &memory, &end))
+	if (parse_size(value, mib, 2048 * mib, &memory) || memory % 4096)
 		return -EINVAL;
-	if (*end) {
-		const char *suffix = strchr(suffixes, *end);
-
-		if (!suffix || end[1] || memory > memory_max)
-			return -EINVAL;
-		memory <<= 10 * (suffix - suffixes + 1);
-	}
-	if (memory < memory_min || memory > memory_max || memory % 4096)
-		return -EINVAL;
-	place->guest->memory = memory;
+	target->guest->memory = memory;
 	return 0;
 }
 
-static int parse_cpus(const struct config_place *place, const char *value, char *why, size_t size)
+static int parse_cpus(const struct config_target *target, const char *value, char *why, size_t size)
 {
-	uint64_t cpus;
-	char *end;
-
-	if (parse_number(value, &cpus, &end) || *end || !cpus || cpus > UMBRA_MAX_CPUS)
-		return -EINVAL;
-	place->guest->cpus = (unsigned int)cpus;
-	return 0;
+	return parse_unsigned(value, 1, UMBRA_MAX_CPUS, &target->guest->cpus);
 }
 
-static int parse_append(const struct config_place *place, const char *value, char *why, size_t size)
+static int parse_append(const struct config_target *target, const char *value, char *why,
+			size_t size)
 {
-	return copy_text(place->guest->append, sizeof(place->guest->append), value, why, size);
+	return set_text(&target->guest->append, value, why, size);
 }
 
-static int parse_initrd(const struct config_place *place, const char *value, char *why, size_t size)
+static int parse_initrd(const struct config_target *target, const char *value, char *why,
+			size_t size)
 {
-	return copy_path(place, place->guest->initrd, value, why, size);
+	return set_path(target, &target->guest->initrd, value, why, size);
 }
 
-static int parse_processor(const struct config_place *place, const char *value, char *why,
+static int parse_processor(const struct config_target *target, const char *value, char *why,
 			   size_t size)
 {
 	struct umbra_error error;
-	int code = umbra_processor_parse(value, &place->guest->processor, &error);
+	int code = umbra_processor_parse(value, &target->guest->processor, &error);
 
 	if (code)
 		snprintf(why, size, "%s", error.text);
 	return code;
 }
 
-static int parse_restart(const struct config_place *place, const char *value, char *why,
+static int parse_restart(const struct config_target *target, const char *value, char *why,
 			 size_t size)
 {
 	if (!strcmp(value, "always"))
@@ -199,12 +340,13 @@ static int parse_restart(const struct config_place *place, const char *value, ch
 	return strcmp(value, "no") ? -EINVAL : 0;
 }
 
-static int parse_clock(const struct config_place *place, const char *value, char *why, size_t size)
+static int parse_clock(const struct config_target *target, const char *value, char *why,
+		       size_t size)
 {
-	return umbra_clock_parse(value, &place->guest->clock);
+	return umbra_clock_parse(value, &target->guest->clock);
 }
 
-static int parse_interval(const struct config_place *place, const char *value, char *why,
+static int parse_interval(const struct config_target *target, const char *value, char *why,
 			  size_t size)
 {
 	uint64_t interval;
@@ -212,35 +354,97 @@ static int parse_interval(const struct config_place *place, const char *value, c
 
 	if (parse_number(value, &interval, &end) || *end || interval < interval_min)
 		return -EINVAL;
-	*(place->guest ? &place->guest->interval : &place->config->interval) = interval;
+	*(target->guest ? &target->guest->interval : &target->config->interval) = interval;
 	return 0;
 }
 
-static int parse_console(const struct config_place *place, const char *value, char *why,
+static int parse_console(const struct config_target *target, const char *value, char *why,
 			 size_t size)
 {
 	if (strcmp(value, "discard") && strcmp(value, "stderr"))
 		return -EINVAL;
-	place->guest->console = !strcmp(value, "stderr");
+	target->guest->console = !strcmp(value, "stderr");
 	return 0;
 }
+
+static int parse_match(const struct config_target *target, const char *value, char *why,
+		       size_t size)
+{
+	return *value ? set_text(&target->workload->match, value, why, size) : -EINVAL;
+}
+
+static int parse_match_image(const struct config_target *target, const char *value, char *why,
+			     size_t size)
+{
+	return *value ? set_text(&target->workload->match_image, value, why, size) : -EINVAL;
+}
+
+static int parse_enabled(const struct config_target *target, const char *value, char *why,
+			 size_t size)
+{
+	if (strcmp(value, "yes") && strcmp(value, "no"))
+		return -EINVAL;
+	*target->collector = !strcmp(value, "yes");
+	return 0;
+}
+
+int config_parse_collector(const char *name, enum config_collector *ret, char *why, size_t size)
+{
+	static const char *const names[] = {[CONFIG_COLLECTOR_SOFT] = "soft"};
+	static const char *const missing[] = {"kvm", "bpf", "perf"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(name, names[i])) {
+			*ret = i;
+			return 0;
+		}
+	}
+	snprintf(why, size, "there is no such collector; soft was expected");
+	for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++) {
+		if (!strcmp(name, missing[i]))
+			snprintf(why, size,
+				 "the collector %s is not in this build; soft was "
+				 "expected",
+				 name);
+	}
+	return -EINVAL;
+}
+
+#define INTERVAL                                                                                   \
+	{                                                                                          \
+		"interval", parse_interval, "10000 or more units of guest time were expected"      \
+	}
+#define MODE                                                                                       \
+	{                                                                                          \
+		"mode", parse_mode, "bare, brute, shadow, ept or auto was expected"                \
+	}
+#define POLICY                                                                                     \
+	{                                                                                          \
+		"policy", parse_policy, "auto, advise or pinned was expected"                      \
+	}
+#define END                                                                                        \
+	{                                                                                          \
+		NULL, NULL, NULL                                                                   \
+	}
 
 const struct config_key config_umbrad_keys[] = {
 	{"listen", parse_listen, "ADDRESS:PORT with a numeric address was expected"},
 	{"socket", parse_socket, "an absolute path was expected"},
 	{"costs", parse_costs, "the path of a file of costs was expected"},
-	{NULL, NULL, NULL},
+	{"state", parse_state, "an absolute path, or nothing, was expected"},
+	{"journal_days", parse_journal_days, "1 to 36500 days were expected"},
+	{"journal_size", parse_journal_size, "1M to 1T was expected"},
+	{"hang_timeout", parse_hang_timeout, "1 to 3600 seconds were expected"},
+	END,
 };
 
-const struct config_key config_policy_keys[] = {
-	{"interval", parse_interval, "10000 or more units of guest time were expected"},
-	{NULL, NULL, NULL},
-};
+const struct config_key config_policy_keys[] = {INTERVAL, POLICY, END};
 
 const struct config_key config_guest_keys[] = {
 	{"image", parse_image, "the path of an image was expected"},
 	{"engine", parse_engine, "soft was expected"},
-	{"mode", parse_mode, "bare, brute, shadow, ept or auto was expected"},
+	MODE,
+	POLICY,
 	{"memory", parse_memory, "1M to 2G, a multiple of 4096 bytes, was expected"},
 	{"cpus", parse_cpus, "1 to 8 was expected"},
 	{"append", parse_append, "a command line was expected"},
@@ -248,7 +452,20 @@ const struct config_key config_guest_keys[] = {
 	{"processor", parse_processor, "a processor's name was expected"},
 	{"restart", parse_restart, "no was expected"},
 	{"clock", parse_clock, "cycles or instructions was expected"},
-	{"interval", parse_interval, "10000 or more units of guest time were expected"},
+	INTERVAL,
 	{"console", parse_console, "discard or stderr was expected"},
-	{NULL, NULL, NULL},
+	END,
+};
+
+const struct config_key config_workload_keys[] = {
+	{"match", parse_match, "a pattern for guests' names was expected"},
+	{"match_image", parse_match_image, "a pattern for the names of images' files was expected"},
+	MODE,
+	POLICY,
+	END,
+};
+
+const struct config_key config_collector_keys[] = {
+	{"enabled", parse_enabled, "yes or no was expected"},
+	END,
 };

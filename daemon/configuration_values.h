@@ -5,26 +5,35 @@
 
 #include "daemon/configuration.h"
 
-enum { CONFIG_DEFAULT_INTERVAL = 10000000 };
-
 #define CONFIG_NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 
 /* Where a value goes. */
-struct config_place {
+struct config_target {
 	struct config *config;
-	struct guest_config *guest; /* NULL outside of [guest NAME] */
-	const char *file;           /* that it stands in */
+	/* What the section is about; of these no more than one is not NULL. */
+	struct guest_config *guest;
+	struct workload_config *workload;
+	bool *collector;
+	const char *file; /* that the value stands in */
 };
 
 struct config_key {
 	const char *name; /* NULL ends the rows */
 	/* 0 or -EINVAL; @why, if it is filled, replaces expected. */
-	int (*parse)(const struct config_place *place, const char *value, char *why, size_t size);
+	int (*parse)(const struct config_target *target, const char *value, char *why, size_t size);
 	const char *expected;
 };
 
-extern const struct config_key config_umbrad_keys[], config_policy_keys[], config_guest_keys[];
+extern const struct config_key config_umbrad_keys[], config_policy_keys[], config_guest_keys[],
+	config_workload_keys[], config_collector_keys[];
 
-void config_guest_init(struct guest_config *guest, const char *name);
+/* 0, or -ENOMEM and it can only be freed. */
+int config_guest_init(struct guest_config *guest, const char *name);
+void config_guest_free(struct guest_config *guest);
+int config_workload_init(struct workload_config *workload, const char *name);
+void config_workload_free(struct workload_config *workload);
+
+/* 0, or -EINVAL: this build has no such collector, and @why says so. */
+int config_parse_collector(const char *name, enum config_collector *ret, char *why, size_t size);
 
 #endif

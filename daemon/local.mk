@@ -4,6 +4,7 @@ noinst_LIBRARIES += libdaemon.a
 libdaemon_a_SOURCES = \
 	daemon/configuration.c \
 	daemon/configuration.h \
+	daemon/configuration_finish.c \
 	daemon/configuration_values.c \
 	daemon/configuration_values.h \
 	daemon/console.c \
@@ -59,11 +60,12 @@ tests_unit_test_daemon_registry_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_api.py \
+	tests/integration/test_daemon_config.py \
 	tests/integration/test_daemon_faults.py \
 	tests/integration/test_daemon_hostile.py \
 	tests/integration/test_daemon_sandbox.py \
 	tests/integration/test_daemon_service.py \
 	tests/integration/test_quickstart.py
 TESTS += $(DAEMON_INTEGRATION_TESTS)
-EXTRA_DIST += $(DAEMON_INTEGRATION_TESTS) tests/integration/daemon_fixture.py docs/daemon.md \
+EXTRA_DIST += $(DAEMON_INTEGRATION_TESTS) tests/integration/configurations tests/integration/daemon_fixture.py docs/daemon.md \
 	tests/lab/quickstart_debootstrap.sh

@@ -17,16 +17,17 @@
 #include "daemon/worker.h"
 
 struct options {
-	const char *config;
-	const char *listen;
-	const char *socket;
+	struct config_source source;
+	bool check;
 	const char *role;
 	int fd;
 };
 
 static const char usage[] =
-	"usage: umbrad [--config FILE] [--listen ADDR:PORT] [--socket PATH]\n"
+	"usage: umbrad [--check-config] [--config FILE] [--listen ADDR:PORT] [--socket PATH]\n"
 	"\n"
+	"  --check-config      read the configuration, tell what is wrong with it, do nothing "
+	"else\n"
 	"  --config FILE       configuration, instead of " CONFIG_DEFAULT_FILE "\n"
 	"                      and " CONFIG_DEFAULT_DIRECTORY "/?*.conf\n"
 	"  --listen ADDR:PORT  serve HTTP here, read-only, instead of 127.0.0.1:8642\n"
@@ -37,19 +38,25 @@ static const char usage[] =
 static int parse_options(int argc, char **argv, struct options *ret)
 {
 	static const struct option known[] = {
-		{"config", required_argument, NULL, 'c'}, {"listen", required_argument, NULL, 'l'},
-		{"socket", required_argument, NULL, 's'}, {"role", required_argument, NULL, 'r'},
-		{"fd", required_argument, NULL, 'f'},     {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0},
+		{"config", required_argument, NULL, 'c'},
+		{"listen", required_argument, NULL, 'l'},
+		{"socket", required_argument, NULL, 's'},
+		{"role", required_argument, NULL, 'r'},
+		{"fd", required_argument, NULL, 'f'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'v'},
+		{"check-config", no_argument, NULL, 'k'},
+		{NULL, 0, NULL, 0},
 	};
 	int option;
 
 	*ret = (struct options){.fd = -1};
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
 		switch (option) {
-		case 'c': ret->config = optarg; break;
-		case 'l': ret->listen = optarg; break;
-		case 's': ret->socket = optarg; break;
+		case 'c': ret->source.file = optarg; break;
+		case 'l': ret->source.listen = optarg; break;
+		case 's': ret->source.socket = optarg; break;
+		case 'k': ret->check = true; break;
 		case 'r': ret->role = optarg; break;
 		case 'f': ret->fd = atoi(optarg); break;
 		case 'h': fputs(usage, stdout); return 0;
@@ -73,48 +80,60 @@ static int run_role(const struct options *options)
 	return worker_run(options->fd);
 }
 
-/* 0 or an exit status, told. */
-static int read_config(const struct options *options, struct config *config)
+/* Whether what the command line says can be used; else that it cannot is told. */
+static bool check_source(const struct config_source *source)
 {
-	struct umbra_error error = {0};
-	int code;
+	struct config unused;
 
-	if (options->config)
-		code = config_read(config, options->config, &error);
-	else
-		code = config_read_default(config, CONFIG_DEFAULT_FILE, CONFIG_DEFAULT_DIRECTORY,
-					   &error);
-	if (!code)
-		code = config_check(config, &error);
-	if (!code)
-		code = config_read_costs(config, &error);
+	if (source->listen &&
+	    config_parse_listen(source->listen, unused.listen_address, &unused.listen_port)) {
+		fprintf(stderr,
+			"umbrad: --listen %s: ADDR:PORT with a numeric address was expected\n",
+			source->listen);
+		return false;
+	}
+	if (source->socket &&
+	    (!*source->socket || strlen(source->socket) >= sizeof(unused.socket))) {
+		fprintf(stderr, "umbrad: --socket: a path of 1 to %zu bytes was expected\n",
+			sizeof(unused.socket) - 1);
+		return false;
+	}
+	return true;
+}
+
+/* 0 or an exit status, told. */
+static int load(const struct config_source *source, struct config *ret_config)
+{
+	struct complaints complaints = {0};
+	int code = config_load(source, ret_config, &complaints);
+	struct umbra_error error = {.code = code, .text = "permission denied"};
+
+	for (size_t i = 0; i < complaints.nr; i++)
+		log_write(LOG_ERR, NULL, "%s", complaints.text[i]);
+	if (complaints_full(&complaints))
+		log_write(LOG_ERR, NULL, "there may be more: these are the first mistakes");
+	else if (code && !complaints.nr)
+		log_write(LOG_ERR, NULL, "%s", strerror(-code));
+	complaints_free(&complaints);
+	privileges_explain(&error);
+	if (code == -EACCES || code == -EPERM)
+		log_write(LOG_ERR, NULL, "%s", error.text);
 	if (!code)
 		return 0;
-	privileges_explain(&error);
-	log_write(LOG_ERR, NULL, "%s%s%s: %s", error.subject, error.place[0] ? ": " : "",
-		  error.place, error.text);
 	return code == -ENOENT ? STATUS_NO_FILE : STATUS_CONFIG;
 }
 
-/* What the command line says wins over the files. 0 or an exit status, told. */
-static int apply_options(const struct options *options, struct config *config)
+static void tell_checked(const struct config_source *source, const struct config *config)
 {
-	if (options->listen &&
-	    config_parse_listen(options->listen, config->listen_address, &config->listen_port)) {
-		fprintf(stderr,
-			"umbrad: --listen %s: ADDR:PORT with a numeric address was expected\n",
-			options->listen);
-		return STATUS_USAGE;
-	}
-	if (options->socket &&
-	    (!*options->socket || strlen(options->socket) >= sizeof(config->socket))) {
-		fprintf(stderr, "umbrad: --socket: a path of 1 to %zu bytes was expected\n",
-			sizeof(config->socket) - 1);
-		return STATUS_USAGE;
-	}
-	if (options->socket)
-		strcpy(config->socket, options->socket);
-	return 0;
+	struct complaints warnings = {0};
+
+	config_check_images(config, &warnings);
+	for (size_t i = 0; i < warnings.nr; i++)
+		fprintf(stderr, "umbrad: warning: %s\n", warnings.text[i]);
+	complaints_free(&warnings);
+	printf("%s: ok: %zu guests, %zu workloads\n",
+	       source->file ? source->file : CONFIG_DEFAULT_FILE, config->nr_guests,
+	       config->nr_workloads);
 }
 
 int main(int argc, char **argv)
@@ -142,11 +161,14 @@ int main(int argc, char **argv)
 	}
 	if (options.role)
 		return run_role(&options);
-	config_init(&config);
-	status = read_config(&options, &config);
-	if (!status)
-		status = apply_options(&options, &config);
-	if (!status)
+	if (!check_source(&options.source))
+		return STATUS_USAGE;
+	status = load(&options.source, &config);
+	if (status)
+		return status;
+	if (options.check)
+		tell_checked(&options.source, &config);
+	else
 		status = umbrad_run(&config);
 	config_free(&config);
 	return status;

@@ -64,10 +64,10 @@ static void take_key(struct ini_reading *reading, void *context, const char *sec
 		umbra_cost_table_give(table, row, all, cycles, ini_line(reading));
 }
 
-int costs_file_read(const char *file, struct umbra_cost_table *table, struct umbra_error *ret_error)
+int costs_file_read(const char *file, struct umbra_cost_table *table, struct complaints *complaints)
 {
 	static const struct ini_reader reader = {take_section, take_key};
 
 	table->file = file;
-	return ini_read(file, &reader, table, ret_error);
+	return ini_read(file, &reader, table, complaints);
 }

@@ -7,13 +7,13 @@
 #define INI_COSTS_FILE_H
 
 #include "cost/cost.h"
-#include "umbra/error.h"
+#include "ini/complaints.h"
 
 /*
  * Gives @table what @file has for its processor; all of the file is checked. @file is borrowed by
  * @table. Errors are those of ini_read(); @table is then as it was, in part.
  */
 int costs_file_read(const char *file, struct umbra_cost_table *table,
-		    struct umbra_error *ret_error);
+		    struct complaints *complaints);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is refused, and how, stands in tests/integration/configurations. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -8,57 +9,94 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/configuration.h"
 #include "umbra/guest.h"
 
-/* Reads @text as a file. */
-static int read_text(const char *text, struct config *config, struct umbra_error *error)
-{
-	char path[] = "/tmp/umbra-test-XXXXXX";
-	int fd = mkstemp(path);
-	int code;
+static char directory[] = "/tmp/umbra-test-XXXXXX";
 
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-	config_init(config);
-	code = config_read(config, path, error);
-	if (!code)
-		code = config_check(config, error);
-	if (!code)
-		code = config_read_costs(config, error);
-	unlink(path);
-	return code;
+static int set_up(void **state)
+{
+	strcpy(directory + strlen(directory) - 6, "XXXXXX");
+	return mkdtemp(directory) ? 0 : -1;
 }
 
-static void every_key_reaches_its_guest(void **state)
+static int tear_down(void **state)
 {
-	struct umbra_error error;
+	char command[100];
+
+	snprintf(command, sizeof(command), "rm -r %s", directory);
+	return system(command);
+}
+
+/* The path of NAME in the test's directory; valid until the next call. */
+static const char *path_of(const char *name)
+{
+	static char path[200];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	return path;
+}
+
+static void write_file(const char *name, const char *text)
+{
+	FILE *file = fopen(path_of(name), "w");
+
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Reads @text as a file, which must be right. */
+static void read_text(const char *text, struct config *config)
+{
+	struct complaints complaints = {0};
+	struct config_source source = {0};
+
+	write_file("umbra.conf", text);
+	source.file = path_of("umbra.conf");
+	if (config_load(&source, config, &complaints))
+		fail_msg("%s", complaints.nr ? complaints.text[0] : "no complaint");
+}
+
+static void every_key_reaches_its_place(void **state)
+{
 	struct config config;
 	const struct guest_config *guest;
+	char image[200];
 
-	assert_int_equal(read_text("# a comment\n"
-				   "[umbrad]\nlisten = 127.0.0.1:0\nsocket = /tmp/x.sock\n"
-				   "[policy]\ninterval = 20000000\n"
-				   "[guest a]\n  image = /i.elf\n\tmode = shadow\nmemory = 16M\n"
-				   "append = pages=8 seed=1\nclock = instructions\nengine = soft\n"
-				   "cpus = 1\nprocessor = zen2\nrestart = no\ninterval=50000\n"
-				   "console = stderr\n"
-				   "[guest b]\nimage = other.elf\nmode = auto\n",
-				   &config, &error),
-			 0);
+	read_text("# a comment\n"
+		  "[umbrad]\nlisten = 127.0.0.1:0\nsocket = /tmp/x.sock\nstate = /tmp/state\n"
+		  "journal_days = 7\njournal_size = 4G\nhang_timeout = 60\n"
+		  "[policy]\ninterval = 20000000\npolicy = advise\n"
+		  "[collector soft]\nenabled = no\n"
+		  "[guest a]\n  image = /i.elf\n\tmode = shadow\nmemory = 16M\n"
+		  "append = pages=8 seed=1\nclock = instructions\nengine = soft\n"
+		  "cpus = 2\nprocessor = zen2\nrestart = no\ninterval=50000\n"
+		  "console = stderr\ninitrd = /initrd\n"
+		  "[guest b]\nimage = other.elf\nmode = auto\nmemory = 8192K\n"
+		  "[guest c]\nimage = x\nmemory = 1048576\n",
+		  &config);
 	assert_int_equal(config.listen_port, 0);
 	assert_string_equal(config.socket, "/tmp/x.sock");
+	assert_string_equal(config.state_directory, "/tmp/state");
+	assert_int_equal(config.journal_days, 7);
+	assert_int_equal(config.journal_size, 4ll << 30);
+	assert_int_equal(config.hang_timeout, 60);
 	assert_int_equal(config.interval, 20000000);
-	assert_int_equal(config.nr_guests, 2);
+	assert_int_equal(config.policy, POLICY_ADVISE);
+	assert_false(config.collectors[CONFIG_COLLECTOR_SOFT]);
+	assert_int_equal(config.nr_guests, 3);
 	guest = &config.guests[0];
 	assert_string_equal(guest->name, "a");
 	assert_string_equal(guest->image, "/i.elf");
+	assert_string_equal(guest->initrd, "/initrd");
 	assert_int_equal(guest->mode, UMBRA_MODE_SHADOW);
 	assert_int_equal(guest->policy, POLICY_PINNED);
 	assert_int_equal(guest->memory, 16 << 20);
+	assert_int_equal(guest->cpus, 2);
 	assert_string_equal(guest->append, "pages=8 seed=1");
 	assert_string_equal(umbra_processor_name(guest->processor), "zen2");
 	assert_int_equal(guest->clock, UMBRA_CLOCK_INSTRUCTIONS);
@@ -67,132 +105,266 @@ static void every_key_reaches_its_guest(void **state)
 	guest = &config.guests[1];
 	assert_int_equal(guest->mode, UMBRA_MODE_EPT);
 	assert_int_equal(guest->policy, POLICY_AUTO);
+	assert_int_equal(guest->memory, 8 << 20);
 	/* Relative to the file. */
-	assert_string_equal(guest->image, "/tmp/other.elf");
+	snprintf(image, sizeof(image), "%s/other.elf", directory);
+	assert_string_equal(guest->image, image);
+	guest = &config.guests[2];
+	assert_int_equal(guest->mode, UMBRA_MODE_EPT);
+	assert_int_equal(guest->policy, POLICY_ADVISE);
+	assert_int_equal(guest->memory, 1 << 20);
 	config_free(&config);
 }
 
-static void what_is_wrong_is_named_with_its_line(void **state)
+static void nothing_need_be_said(void **state)
 {
-	static const struct {
-		const char *text;
-		const char *place;
-		const char *why;
-	} cases[] = {
-		{"[nonsense]\n", "line 1", "unknown section"},
-		{"[workload x]\n", "line 1", "no such sections yet"},
-		{"[collector kvm]\n", "line 1", "no such sections yet"},
-		{"key = 1\n", "line 1", "section was expected"},
-		{"[umbrad\n", "line 1", "']'"},
-		{"[guest ]\n", "line 1", "name"},
-		{"[guest a/b]\n", "line 1", "name"},
-		{"[guest .a]\n", "line 1", "name"},
-		{"[umbrad]\n\nlisten = 8642\n", "line 3, [umbrad] listen", "ADDRESS:PORT"},
-		{"[umbrad]\nlisten = localhost:8642\n", "line 2", "ADDRESS:PORT"},
-		{"[umbrad]\nlisten = 127.0.0.1:65536\n", "line 2", "ADDRESS:PORT"},
-		{"[umbrad]\ncosts =\n", "line 2, [umbrad] costs", "path of a file"},
-		{"[umbrad]\nsocket = umbra.sock\n", "line 2", "absolute"},
-		{"[umbrad]\nfrobnicate = 1\n", "line 2, [umbrad] frobnicate", "unknown key"},
-		{"[umbrad]\nnonsense\n", "line 2", "key = value"},
-		{"[guest a]\nimage = x\nengine = kvm\n", "line 3, [guest a] engine",
-		 "not in this build"},
-		{"[guest a]\nimage = x\nmode = fast\n", "[guest a] mode",
-		 "bare, brute, shadow, ept or auto"},
-		{"[guest a]\nimage = x\ncpus = 9\n", "[guest a] cpus", "1 to 8"},
-		{"[guest a]\nimage = x\ninitrd =\n", "[guest a] initrd", "path of an initrd"},
-		{"[guest a]\nimage = x\nrestart = always\n", "[guest a] restart",
-		 "not in this build"},
-		{"[guest a]\nimage = x\nprocessor = zen\n", "[guest a] processor",
-		 "not in this build; it has skylake, icelake, zen2, zen3, zen4"},
-		{"[guest a]\nimage = x\nmemory = 512K\n", "[guest a] memory", "1M to 2G"},
-		{"[guest a]\nimage = x\nmemory = 3G\n", "[guest a] memory", "1M to 2G"},
-		{"[guest a]\nimage = x\nmemory = 16MB\n", "[guest a] memory", "1M to 2G"},
-		{"[guest a]\nimage = x\nmemory = 99999999999999999999\n", "memory", "1M to 2G"},
-		{"[guest a]\nimage = x\nimage = y\n", "line 3, [guest a] image", "twice"},
-		{"[guest a]\nmemory = 16M\n", "[guest a] image", "missing"},
-		{"[guest a]\n", "[guest a] image", "missing"},
-		{"[policy]\ninterval = 1\n", "line 2, [policy] interval", "10000"},
-	};
+	struct config config;
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct umbra_error error = {0};
-		struct config config;
-
-		if (read_text(cases[i].text, &config, &error) != -EINVAL)
-			fail_msg("accepted: %s", cases[i].text);
-		if (!strstr(error.place, cases[i].place) || !strstr(error.text, cases[i].why))
-			fail_msg("%s: %s: %s", cases[i].text, error.place, error.text);
-		config_free(&config);
-	}
+	read_text("[umbrad]\nstate =\n[guest a]\nimage = x\n", &config);
+	assert_string_equal(config.listen_address, "127.0.0.1");
+	assert_int_equal(config.listen_port, 8642);
+	assert_string_equal(config.socket, "/run/umbra/umbra.sock");
+	/* Said to be none. */
+	assert_string_equal(config.state_directory, "");
+	assert_int_equal(config.journal_days, 30);
+	assert_int_equal(config.journal_size, 256 << 20);
+	assert_int_equal(config.hang_timeout, 10);
+	assert_true(config.collectors[CONFIG_COLLECTOR_SOFT]);
+	assert_int_equal(config.guests[0].mode, UMBRA_MODE_EPT);
+	assert_int_equal(config.guests[0].policy, POLICY_AUTO);
+	assert_int_equal(config.guests[0].memory, 128 << 20);
+	config_free(&config);
+	read_text("", &config);
+	assert_string_equal(config.state_directory, "/var/lib/umbra");
+	config_free(&config);
 }
 
-static void long_lines_and_names_are_refused_not_cut(void **state)
+/* Names a mode and a policy; "ept", "auto" are what is without a word. */
+static void assert_choice(const char *keys, const char *rules, const char *mode, const char *policy)
 {
-	struct umbra_error error;
+	struct config config;
+	char text[600];
+
+	snprintf(text, sizeof(text), "[guest web-1]\nimage = /srv/linux.img\n%s\n%s\n", keys,
+		 rules);
+	read_text(text, &config);
+	if (strcmp(umbra_mode_name(config.guests[0].mode), mode) ||
+	    strcmp(policy_kind_name(config.guests[0].policy), policy))
+		fail_msg("%s %s: mode %s, policy %s", keys, rules,
+			 umbra_mode_name(config.guests[0].mode),
+			 policy_kind_name(config.guests[0].policy));
+	config_free(&config);
+}
+
+static void a_mode_pins_unless_a_policy_is_given(void **state)
+{
+	assert_choice("", "", "ept", "auto");
+	assert_choice("mode = auto", "", "ept", "auto");
+	assert_choice("mode = auto\npolicy = auto", "", "ept", "auto");
+	assert_choice("mode = shadow", "", "shadow", "pinned");
+	assert_choice("mode = bare", "", "bare", "pinned");
+	assert_choice("mode = shadow\npolicy = advise", "", "shadow", "advise");
+	assert_choice("policy = auto\nmode = brute", "", "brute", "auto");
+	assert_choice("policy = pinned", "", "ept", "pinned");
+	assert_choice("policy = advise", "", "ept", "advise");
+}
+
+static void default_policy_is_for_guests_without_any(void **state)
+{
+	static const char advise[] = "[policy]\npolicy = advise";
+
+	assert_choice("", advise, "ept", "advise");
+	assert_choice("mode = auto", advise, "ept", "auto");
+	assert_choice("mode = shadow", advise, "shadow", "pinned");
+	assert_choice("policy = pinned", advise, "ept", "pinned");
+}
+
+static void first_matching_rule_counts(void **state)
+{
+	static const char rules[] = "[workload other]\nmatch = db-*\nmode = brute\n"
+				    "[workload both]\nmatch = web-*\nmatch_image = *.elf\n"
+				    "mode = bare\n"
+				    "[workload web]\nmatch = web-[0-9]\nmode = shadow\n"
+				    "policy = advise\n"
+				    "[workload all]\nmatch = *\nmode = brute\n"
+				    "[policy]\npolicy = auto\n";
+
+	assert_choice("", rules, "shadow", "advise");
+	assert_choice("", "[workload i]\nmatch_image = linux.*\npolicy = pinned", "ept", "pinned");
+	assert_choice("", "[workload i]\nmatch_image = linux.*\nmode = brute", "brute", "pinned");
+	assert_choice("", "[workload i]\nmatch_image = /srv/*\nmode = brute", "ept", "auto");
+	/* A later file or section adds to a rule and leaves it in its place. */
+	assert_choice("",
+		      "[workload a]\nmatch = *\nmode = shadow\n[workload b]\nmatch = *\n"
+		      "mode = brute\n[workload a]\npolicy = auto",
+		      "shadow", "auto");
+}
+
+static void a_guests_own_keys_win_over_rules(void **state)
+{
+	static const char rule[] = "[workload all]\nmatch = *\nmode = shadow\npolicy = advise\n";
+
+	assert_choice("mode = brute", rule, "brute", "pinned");
+	assert_choice("mode = auto", rule, "ept", "auto");
+	assert_choice("mode = brute\npolicy = auto", rule, "brute", "auto");
+	assert_choice("policy = auto", rule, "shadow", "auto");
+	assert_choice("policy = pinned", "[workload all]\nmatch = *\nmode = bare\n", "bare",
+		      "pinned");
+}
+
+static void a_pattern_of_stars_takes_no_time(void **state)
+{
+	struct config config;
+	char text[600] = "[workload stars]\nmode = shadow\nmatch = ";
+
+	for (int i = 0; i < 60; i++)
+		strcat(text, "*a");
+	strcat(text, "*b\n[guest ");
+	for (int i = 0; i < CONFIG_NAME_MAX; i++)
+		strcat(text, "a");
+	strcat(text, "]\nimage = x\n");
+	read_text(text, &config);
+	assert_int_equal(config.guests[0].mode, UMBRA_MODE_EPT);
+	config_free(&config);
+}
+
+static void names_are_refused_not_cut(void **state)
+{
+	struct complaints complaints = {0};
+	struct config_source source = {0};
 	struct config config;
 	char text[400];
 
-	snprintf(text, sizeof(text), "[guest a]\nappend = %0250d\n", 1);
-	assert_int_equal(read_text(text, &config, &error), -EINVAL);
-	assert_non_null(strstr(error.text, "longer"));
+	snprintf(text, sizeof(text),
+		 "[guest %040d]\nimage = x\n[workload %040d]\nmatch = *\n"
+		 "mode = ept\n",
+		 1, 1);
+	read_text(text, &config);
+	assert_int_equal(strlen(config.guests[0].name), 40);
+	assert_int_equal(strlen(config.workloads[0].name), 40);
 	config_free(&config);
 	snprintf(text, sizeof(text), "[guest %041d]\nimage = x\n", 1);
-	assert_int_equal(read_text(text, &config, &error), -EINVAL);
-	config_free(&config);
-	snprintf(text, sizeof(text), "[guest %040d]\nimage = x\n", 1);
-	assert_int_equal(read_text(text, &config, &error), 0);
-	config_free(&config);
+	write_file("umbra.conf", text);
+	source.file = path_of("umbra.conf");
+	assert_int_equal(config_load(&source, &config, &complaints), -EINVAL);
+	assert_non_null(strstr(complaints.text[0], "a name is 1 to 40"));
+	complaints_free(&complaints);
+}
+
+static void more_guests_than_umbrad_can_have_are_refused(void **state)
+{
+	struct complaints complaints = {0};
+	struct config_source source = {0};
+	struct config config;
+	FILE *file;
+
+	write_file("umbra.conf", "");
+	source.file = path_of("umbra.conf");
+	file = fopen(source.file, "w");
+	for (int i = 0; i <= CONFIG_GUESTS_MAX; i++)
+		fprintf(file, "[guest %d]\nimage = x\n", i);
+	fclose(file);
+	assert_int_equal(config_load(&source, &config, &complaints), -EINVAL);
+	assert_int_equal(complaints.nr, 1);
+	assert_non_null(strstr(complaints.text[0], "line 20001, [guest 10000]: at most 10000"));
+	complaints_free(&complaints);
 }
 
 /* One file for the host; each guest has what it says of its processor. */
 static void file_of_costs_reaches_every_guest(void **state)
 {
-	static const char costs[] = "[general]\ninvlpg = 3\n[zen2]\nexit = 5\n";
-	char path[] = "/tmp/umbra-test-XXXXXX", text[400];
-	struct umbra_error error = {0};
+	static const char text[] = "[umbrad]\ncosts = costs\n[guest a]\nimage = x\n"
+				   "[guest b]\nimage = x\nprocessor = zen2\n";
+	struct complaints complaints = {0};
+	struct config_source source = {0};
 	struct config config;
-	int fd = mkstemp(path);
 
-	assert_int_equal(write(fd, costs, strlen(costs)), strlen(costs));
-	close(fd);
+	write_file("costs", "[general]\ninvlpg = 3\n[zen2]\nexit = 5\n");
+	read_text(text, &config);
 	/* Relative to the file it is named in. */
-	snprintf(text, sizeof(text),
-		 "[umbrad]\ncosts = %s\n[guest a]\nimage = x\n"
-		 "[guest b]\nimage = x\nprocessor = zen2\n",
-		 strrchr(path, '/') + 1);
-	assert_int_equal(read_text(text, &config, &error), 0);
-	assert_string_equal(config.costs, path);
+	assert_string_equal(config.costs, path_of("costs"));
 	assert_int_equal(config.guests[0].costs.cost.exit, umbra_cost_default.exit);
 	assert_int_equal(config.guests[0].costs.cost.invlpg, 3);
 	assert_int_equal(umbra_cost_table_borrowed(&config.guests[0].costs), 0);
 	assert_int_equal(config.guests[1].costs.cost.exit, 5);
 	assert_int_equal(config.guests[1].costs.cost.invlpg, 3);
 	assert_true(umbra_cost_table_borrowed(&config.guests[1].costs) > 0);
-	assert_string_equal(config.guests[1].costs.file, path);
+	assert_string_equal(config.guests[1].costs.file, path_of("costs"));
 	config_free(&config);
 
-	assert_int_equal(truncate(path, strlen(costs) - 2), 0);
-	assert_int_equal(read_text(text, &config, &error), -EINVAL);
-	assert_string_equal(error.subject, path);
-	assert_string_equal(error.place, "line 4, [zen2] exit");
-	config_free(&config);
+	write_file("costs", "[general]\ninvlpg = 3\n[zen2]\nexit = \nexits = 1\n");
+	source.file = strdup(path_of("umbra.conf"));
+	assert_int_equal(config_load(&source, &config, &complaints), -EINVAL);
+	assert_int_equal(complaints.nr, 2);
+	assert_non_null(strstr(complaints.text[0], "/costs: line 4, [zen2] exit: \"\": cycles"));
+	assert_non_null(strstr(complaints.text[1], "/costs: line 5, [zen2] exits: "));
+	complaints_free(&complaints);
 
-	unlink(path);
-	assert_int_equal(read_text(text, &config, &error), -ENOENT);
-	assert_string_equal(error.subject, path);
-	config_free(&config);
+	unlink(path_of("costs"));
+	assert_int_equal(config_load(&source, &config, &complaints), -ENOENT);
+	assert_non_null(strstr(complaints.text[0], "/costs: No such file"));
+	complaints_free(&complaints);
+	free((char *)source.file);
 }
 
 static void missing_file_is_told_apart(void **state)
 {
-	struct umbra_error error;
+	struct config_source source = {.file = "/nonexistent/umbra.conf"};
+	struct complaints complaints = {0};
 	struct config config;
 
-	config_init(&config);
-	assert_int_equal(config_read(&config, "/nonexistent/umbra.conf", &error), -ENOENT);
+	assert_int_equal(config_load(&source, &config, &complaints), -ENOENT);
+	assert_string_equal(complaints.text[0],
+			    "/nonexistent/umbra.conf: No such file or directory");
+	complaints_free(&complaints);
 	/* The default file may be missing, and so may its directory. */
-	assert_int_equal(
-		config_read_default(&config, "/nonexistent/umbra.conf", "/nonexistent", &error), 0);
+	assert_int_equal(config_init(&config), 0);
+	assert_int_equal(config_read_default(&config, "/nonexistent/umbra.conf", "/nonexistent",
+					     &complaints),
+			 0);
+	assert_int_equal(complaints.nr, 0);
+	config_free(&config);
+}
+
+static void drop_ins_come_by_name_behind_the_file(void **state)
+{
+	struct complaints complaints = {0};
+	struct config config;
+	char file[200];
+
+	assert_int_equal(mkdir(path_of("umbra.conf.d"), 0700), 0);
+	write_file("umbra.conf", "[guest a]\nimage = /0\ncpus = 4\n");
+	write_file("umbra.conf.d/B.conf", "[guest a]\nimage = /B\n[guest b]\nimage = /B\n");
+	write_file("umbra.conf.d/a.conf", "[guest a]\nimage = /a\n");
+	write_file("umbra.conf.d/.c.conf", "nonsense\n");
+	write_file("umbra.conf.d/z.conf~", "nonsense\n");
+	write_file("umbra.conf.d/conf", "nonsense\n");
+	strcpy(file, path_of("umbra.conf"));
+	assert_int_equal(config_init(&config), 0);
+	assert_int_equal(config_read_default(&config, file, path_of("umbra.conf.d"), &complaints),
+			 0);
+	assert_int_equal(config_finish(&config, &complaints), 0);
+	assert_int_equal(config.nr_guests, 2);
+	assert_string_equal(config.guests[0].image, "/a");
+	assert_int_equal(config.guests[0].cpus, 4);
+	assert_string_equal(config.guests[1].image, "/B");
+	assert_int_equal(config.nr_files, 3);
+	assert_string_equal(config.files[2], path_of("umbra.conf.d/a.conf"));
+	config_free(&config);
+}
+
+static void what_the_command_line_says_wins(void **state)
+{
+	struct config_source source = {.listen = "[::1]:80", .socket = "rel.sock"};
+	struct complaints complaints = {0};
+	struct config config;
+
+	write_file("umbra.conf", "[umbrad]\nlisten = 127.0.0.1:1\nsocket = /x\n");
+	source.file = path_of("umbra.conf");
+	assert_int_equal(config_load(&source, &config, &complaints), 0);
+	assert_string_equal(config.listen_address, "::1");
+	assert_int_equal(config.listen_port, 80);
+	assert_string_equal(config.socket, "rel.sock");
 	config_free(&config);
 }
 
@@ -213,15 +385,25 @@ static void listen_address_is_numeric_with_a_port(void **state)
 	assert_int_equal(config_parse_listen("", address, &port), -EINVAL);
 }
 
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_key_reaches_its_guest),
-		cmocka_unit_test(what_is_wrong_is_named_with_its_line),
-		cmocka_unit_test(long_lines_and_names_are_refused_not_cut),
-		cmocka_unit_test(file_of_costs_reaches_every_guest),
-		cmocka_unit_test(missing_file_is_told_apart),
-		cmocka_unit_test(listen_address_is_numeric_with_a_port),
+		TEST(every_key_reaches_its_place),
+		TEST(nothing_need_be_said),
+		TEST(a_mode_pins_unless_a_policy_is_given),
+		TEST(default_policy_is_for_guests_without_any),
+		TEST(first_matching_rule_counts),
+		TEST(a_guests_own_keys_win_over_rules),
+		TEST(a_pattern_of_stars_takes_no_time),
+		TEST(names_are_refused_not_cut),
+		TEST(more_guests_than_umbrad_can_have_are_refused),
+		TEST(file_of_costs_reaches_every_guest),
+		TEST(missing_file_is_told_apart),
+		TEST(drop_ins_come_by_name_behind_the_file),
+		TEST(what_the_command_line_says_wins),
+		TEST(listen_address_is_numeric_with_a_port),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

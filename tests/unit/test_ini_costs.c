@@ -14,7 +14,7 @@
 
 /* Reads @text as a file of costs for @processor. */
 static int read_text(const char *text, const char *processor, struct umbra_cost_table *table,
-		     struct umbra_error *error)
+		     struct complaints *complaints)
 {
 	static char path[] = "/tmp/umbra-test-XXXXXX";
 	int fd, code;
@@ -25,7 +25,7 @@ static int read_text(const char *text, const char *processor, struct umbra_cost_
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	close(fd);
 	umbra_cost_table_init(table, processor);
-	code = costs_file_read(path, table, error);
+	code = costs_file_read(path, table, complaints);
 	unlink(path);
 	return code;
 }
@@ -33,14 +33,14 @@ static int read_text(const char *text, const char *processor, struct umbra_cost_
 static void every_row_of_the_cost_table_is_a_key(void **state)
 {
 	struct umbra_cost_table table;
-	struct umbra_error error;
+	struct complaints complaints = {0};
 	const uint32_t *cycles = (const uint32_t *)&table.cost;
 	char text[4096] = "[general]\n";
 
 	for (size_t row = 0; row < UMBRA_COST_COUNT; row++)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s = %zu\n",
 			 umbra_cost_rows[row].name, row + 100);
-	assert_int_equal(read_text(text, "skylake", &table, &error), 0);
+	assert_int_equal(read_text(text, "skylake", &table, &complaints), 0);
 	for (size_t row = 0; row < UMBRA_COST_COUNT; row++) {
 		assert_int_equal(cycles[row], row + 100);
 		assert_int_equal(table.figure[row].line, row + 2);
@@ -53,14 +53,14 @@ static void sections_of_other_processors_change_nothing(void **state)
 	static const char text[] = "; measured here\n[zen2]\nexit = 9 ; a comment\n"
 				   "[general]\nexit = 8\ninvlpg=0\n[skylake]\ninvlpg = 100000000\n";
 	struct umbra_cost_table table;
-	struct umbra_error error;
+	struct complaints complaints = {0};
 
-	assert_int_equal(read_text(text, "zen2", &table, &error), 0);
+	assert_int_equal(read_text(text, "zen2", &table, &complaints), 0);
 	assert_int_equal(table.cost.exit, 9);
 	assert_int_equal(table.cost.invlpg, 0);
 	assert_int_equal(umbra_cost_table_given(&table), 2);
 	assert_int_equal(umbra_cost_table_borrowed(&table), UMBRA_COST_COUNT - 2);
-	assert_int_equal(read_text(text, "skylake", &table, &error), 0);
+	assert_int_equal(read_text(text, "skylake", &table, &complaints), 0);
 	assert_int_equal(table.cost.exit, 8);
 	assert_int_equal(table.cost.invlpg, 100000000);
 	assert_int_equal(umbra_cost_table_borrowed(&table), 0);
@@ -69,9 +69,9 @@ static void sections_of_other_processors_change_nothing(void **state)
 static void an_empty_file_gives_nothing(void **state)
 {
 	struct umbra_cost_table table;
-	struct umbra_error error;
+	struct complaints complaints = {0};
 
-	assert_int_equal(read_text("", "skylake", &table, &error), 0);
+	assert_int_equal(read_text("", "skylake", &table, &complaints), 0);
 	assert_int_equal(umbra_cost_table_given(&table), 0);
 	assert_memory_equal(&table.cost, &umbra_cost_default, sizeof(table.cost));
 }
@@ -101,25 +101,28 @@ static void what_is_wrong_is_named_with_file_line_key_and_value(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct umbra_cost_table table;
-		struct umbra_error error = {0};
+		struct complaints complaints = {0};
 
-		if (read_text(cases[i].text, "skylake", &table, &error) != -EINVAL)
+		if (read_text(cases[i].text, "skylake", &table, &complaints) != -EINVAL)
 			fail_msg("accepted: %s", cases[i].text);
-		assert_string_equal(error.subject, table.file);
-		if (!strstr(error.place, cases[i].place) || !strstr(error.text, cases[i].why))
-			fail_msg("%s: %s: %s", cases[i].text, error.place, error.text);
+		assert_int_equal(complaints.nr, 1);
+		if (strncmp(complaints.text[0], table.file, strlen(table.file)) ||
+		    !strstr(complaints.text[0], cases[i].place) ||
+		    !strstr(complaints.text[0], cases[i].why))
+			fail_msg("%s: %s", cases[i].text, complaints.text[0]);
+		complaints_free(&complaints);
 	}
 }
 
 static void a_file_that_cannot_be_read_is_told_apart(void **state)
 {
 	struct umbra_cost_table table;
-	struct umbra_error error;
+	struct complaints complaints = {0};
 
 	umbra_cost_table_init(&table, "skylake");
-	assert_int_equal(costs_file_read("/nonexistent/costs", &table, &error), -ENOENT);
-	assert_string_equal(error.subject, "/nonexistent/costs");
-	assert_int_equal(costs_file_read("/tmp", &table, &error), -EIO);
+	assert_int_equal(costs_file_read("/nonexistent/costs", &table, &complaints), -ENOENT);
+	assert_string_equal(complaints.text[0], "/nonexistent/costs: No such file or directory");
+	complaints_free(&complaints);
 }
 
 int main(void)
