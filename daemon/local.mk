@@ -25,6 +25,8 @@ libdaemon_a_SOURCES = \
 	daemon/registry.h \
 	daemon/sampler.c \
 	daemon/sampler.h \
+	daemon/sandbox.c \
+	daemon/sandbox.h \
 	daemon/shared.c \
 	daemon/shared.h \
 	daemon/sockets.c \
@@ -37,8 +39,8 @@ libdaemon_a_SOURCES = \
 	daemon/wishes.h \
 	daemon/worker.c \
 	daemon/worker.h
-libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS)
-DAEMON_LIBS = libdaemon.a $(INI_LIBS) $(WEB_LIBS) $(SYSTEMD_LIBS) -lpthread -lm
+libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS) $(SECCOMP_CFLAGS)
+DAEMON_LIBS = libdaemon.a $(INI_LIBS) $(WEB_LIBS) $(SYSTEMD_LIBS) $(SECCOMP_LIBS) -lpthread -lm
 umbrad_SOURCES = daemon/main.c
 umbrad_LDADD = $(DAEMON_LIBS)
 
@@ -46,7 +48,8 @@ DAEMON_TESTS = \
 	tests/unit/test_daemon_configuration \
 	tests/unit/test_daemon_log \
 	tests/unit/test_daemon_message \
-	tests/unit/test_daemon_registry
+	tests/unit/test_daemon_registry \
+	tests/unit/test_daemon_sandbox
 check_PROGRAMS += $(DAEMON_TESTS)
 TESTS += $(DAEMON_TESTS)
 tests_unit_test_daemon_configuration_SOURCES = tests/unit/test_daemon_configuration.c
@@ -57,6 +60,8 @@ tests_unit_test_daemon_message_SOURCES = tests/unit/test_daemon_message.c
 tests_unit_test_daemon_message_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_registry_SOURCES = tests/unit/test_daemon_registry.c
 tests_unit_test_daemon_registry_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_daemon_sandbox_SOURCES = tests/unit/test_daemon_sandbox.c
+tests_unit_test_daemon_sandbox_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_api.py \
