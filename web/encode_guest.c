@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "schemas/metrics.h"
 #include "schemas/types.h"
@@ -12,67 +13,60 @@
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
-static json_t *hex(uint64_t value)
+static void write_word(struct text *out, const char *key, const char *value)
 {
-	return json_sprintf("0x%" PRIx64, value);
+	json_write_key(out, key);
+	json_write_text(out, value);
 }
 
-/* Sets @key unless @value is NULL, which stands for "out of memory" and then sticks to *@failed. */
-static void set(json_t *object, const char *key, json_t *value, bool *failed)
+static void write_count(struct text *out, const char *key, uint64_t value)
 {
-	if (json_object_set_new(object, key, value))
-		*failed = true;
+	json_write_key(out, key);
+	json_write_unsigned(out, value);
 }
 
-/* Text from outside may be anything; JSON is UTF-8. What is not becomes a question mark. */
-static json_t *text(const char *value)
+static void write_number(struct text *out, const char *key, double value)
 {
-	char copy[512];
-	json_t *string;
-	size_t i;
-
-	string = json_string(value);
-	if (string)
-		return string;
-	for (i = 0; value[i] && i < sizeof(copy) - 1; i++)
-		copy[i] = (unsigned char)value[i] < 0x80 ? value[i] : '?';
-	copy[i] = '\0';
-	return json_string(copy);
+	json_write_key(out, key);
+	json_write_double(out, value);
 }
 
-static json_t *or_null(json_t *object, bool failed)
+static void write_flag(struct text *out, const char *key, bool value)
 {
-	if (!failed)
-		return object;
-	json_decref(object);
-	return NULL;
+	json_write_key(out, key);
+	json_write_bool(out, value);
 }
 
-static json_t *encode_end(const struct umbra_end *end)
+static void write_hex(struct text *out, const char *key, uint64_t value)
+{
+	json_write_key(out, key);
+	json_write_hex(out, value);
+}
+
+static void write_end(struct text *out, const struct umbra_end *end)
 {
 	char bytes[3 * sizeof(end->bytes) + 1] = "";
-	json_t *object = json_object();
-	bool failed = false;
 
-	set(object, "reason", json_string(umbra_end_reason_name(end->reason)), &failed);
+	json_write_open(out, '{');
+	write_word(out, "reason", umbra_end_reason_name(end->reason));
 	if (end->reason == UMBRA_END_DEBUG_EXIT)
-		set(object, "value", json_integer(end->value), &failed);
+		write_count(out, "value", end->value);
 	if (end->cpu_mode) {
-		set(object, "rip", hex(end->rip), &failed);
-		set(object, "cpu_mode", json_string(end->cpu_mode), &failed);
-		set(object, "cpu", json_integer(end->cpu), &failed);
+		write_hex(out, "rip", end->rip);
+		write_word(out, "cpu_mode", end->cpu_mode);
+		write_count(out, "cpu", end->cpu);
 	}
 	for (unsigned int i = 0; i < end->nr_bytes && i < sizeof(end->bytes); i++)
 		snprintf(bytes + 3 * i, sizeof(bytes) - 3 * i,
 			 i + 1 < end->nr_bytes ? "%02x " : "%02x", end->bytes[i]);
 	if (bytes[0])
-		set(object, "bytes", json_string(bytes), &failed);
+		write_word(out, "bytes", bytes);
 	if (end->text[0])
-		set(object, "text", text(end->text), &failed);
-	return or_null(object, failed);
+		write_word(out, "text", end->text);
+	json_write_close(out, '}');
 }
 
-static json_t *encode_registers(const struct umbra_registers *registers)
+static void write_registers(struct text *out, const struct umbra_registers *registers)
 {
 	const struct {
 		const char *name;
@@ -88,216 +82,287 @@ static json_t *encode_registers(const struct umbra_registers *registers)
 		{"fip", registers->fip},         {"fcs", registers->fcs},
 		{"fdp", registers->fdp},         {"fds", registers->fds},
 	};
-	json_t *object = json_object();
-	json_t *xmm = json_array();
-	json_t *st = json_array();
-	bool failed = false;
+	char digits[40];
 
+	json_write_open(out, '{');
 	for (size_t i = 0; i < ARRAY_SIZE(registers->gpr); i++)
-		set(object, register_name(i), hex(registers->gpr[i]), &failed);
+		write_hex(out, register_name(i), registers->gpr[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-		set(object, others[i].name, hex(others[i].value), &failed);
+		write_hex(out, others[i].name, others[i].value);
 	for (size_t i = 0; i < ARRAY_SIZE(registers->selector); i++)
-		set(object, selector_name(i), hex(registers->selector[i]), &failed);
-	for (size_t i = 0; i < ARRAY_SIZE(registers->xmm); i++)
-		failed |= json_array_append_new(xmm, json_sprintf("%016" PRIx64 "%016" PRIx64,
-								  registers->xmm[i][1],
-								  registers->xmm[i][0])) != 0;
-	set(object, "xmm", xmm, &failed);
-	for (size_t i = 0; i < ARRAY_SIZE(registers->st); i++)
-		failed |= json_array_append_new(
-				  st, json_sprintf("%04x%016" PRIx64, registers->st[i].exponent,
-						   registers->st[i].significand)) != 0;
-	set(object, "st", st, &failed);
-	return or_null(object, failed);
+		write_hex(out, selector_name(i), registers->selector[i]);
+	json_write_key(out, "xmm");
+	json_write_open(out, '[');
+	for (size_t i = 0; i < ARRAY_SIZE(registers->xmm); i++) {
+		snprintf(digits, sizeof(digits), "%016" PRIx64 "%016" PRIx64, registers->xmm[i][1],
+			 registers->xmm[i][0]);
+		json_write_text(out, digits);
+	}
+	json_write_close(out, ']');
+	json_write_key(out, "st");
+	json_write_open(out, '[');
+	for (size_t i = 0; i < ARRAY_SIZE(registers->st); i++) {
+		snprintf(digits, sizeof(digits), "%04x%016" PRIx64, registers->st[i].exponent,
+			 registers->st[i].significand);
+		json_write_text(out, digits);
+	}
+	json_write_close(out, ']');
+	json_write_close(out, '}');
 }
 
-json_t *web_encode_switch(const struct switch_record *record)
+void web_write_switch(struct text *out, const struct switch_record *record)
 {
 	const struct umbra_switch *made = &record->record;
 
-	return json_pack("{s:I,s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "instruction",
-			 (json_int_t)made->instruction, "time", (json_int_t)made->time, "from",
-			 umbra_mode_name(made->from), "to", umbra_mode_name(made->to), "pause_ns",
-			 (json_int_t)made->pause_ns, "teardown_ns", (json_int_t)made->teardown_ns,
-			 "zapped", (json_int_t)made->zapped, "built", (json_int_t)made->built,
-			 "refill_fills", (json_int_t)made->refill_fills, "refill_cycles",
-			 (json_int_t)made->refill_cycles, "reason", record->reason);
+	json_write_open(out, '{');
+	write_count(out, "instruction", made->instruction);
+	write_count(out, "time", made->time);
+	write_word(out, "from", umbra_mode_name(made->from));
+	write_word(out, "to", umbra_mode_name(made->to));
+	write_count(out, "pause_ns", made->pause_ns);
+	write_count(out, "teardown_ns", made->teardown_ns);
+	write_count(out, "zapped", made->zapped);
+	write_count(out, "built", made->built);
+	write_count(out, "refill_fills", made->refill_fills);
+	write_count(out, "refill_cycles", made->refill_cycles);
+	write_word(out, "reason", record->reason);
+	json_write_close(out, '}');
 }
 
-static json_t *encode_costs(const struct policy_cost costs[UMBRA_MODE_COUNT])
+static void write_mode_costs(struct text *out, const struct policy_cost costs[UMBRA_MODE_COUNT])
 {
-	json_t *object = json_object();
-	bool failed = false;
-
+	json_write_open(out, '{');
 	for (int mode = 0; mode < UMBRA_MODE_COUNT; mode++) {
-		if (costs[mode].known)
-			set(object, umbra_mode_name(mode),
-			    json_pack("{s:f,s:f}", "cycles", costs[mode].cycles, "uncertainty",
-				      costs[mode].uncertainty),
-			    &failed);
+		if (!costs[mode].known)
+			continue;
+		json_write_key(out, umbra_mode_name(mode));
+		json_write_open(out, '{');
+		write_number(out, "cycles", costs[mode].cycles);
+		write_number(out, "uncertainty", costs[mode].uncertainty);
+		json_write_close(out, '}');
 	}
-	return or_null(object, failed);
+	json_write_close(out, '}');
 }
 
-static json_t *encode_inputs(const struct policy_input inputs[POLICY_INPUT_COUNT])
+static void write_inputs(struct text *out, const struct policy_input inputs[POLICY_INPUT_COUNT])
 {
-	json_t *object = json_object();
-	bool failed = false;
-
+	json_write_open(out, '{');
 	for (int id = 0; id < POLICY_INPUT_COUNT; id++) {
-		if (inputs[id].known)
-			set(object, policy_input_name(id),
-			    json_pack("{s:I,s:b,s:f}", "value", (json_int_t)inputs[id].value,
-				      "model_only", inputs[id].model_only, "uncertainty",
-				      inputs[id].uncertainty),
-			    &failed);
+		if (!inputs[id].known)
+			continue;
+		json_write_key(out, policy_input_name(id));
+		json_write_open(out, '{');
+		write_count(out, "value", inputs[id].value);
+		write_flag(out, "model_only", inputs[id].model_only);
+		write_number(out, "uncertainty", inputs[id].uncertainty);
+		json_write_close(out, '}');
 	}
-	return or_null(object, failed);
+	json_write_close(out, '}');
 }
 
-static json_t *encode_after(const struct policy_after *after)
+static void write_after(struct text *out, const struct policy_after *after)
 {
-	if (!after->known)
-		return json_null();
-	return json_pack("{s:I,s:f,s:f,s:f,s:b}", "intervals", (json_int_t)after->intervals,
-			 "cycles_per_instruction_before", after->cycles_per_instruction_before,
-			 "cycles_per_instruction", after->cycles_per_instruction, "refill_cycles",
-			 after->refill_cycles, "paid", after->paid);
+	if (!after->known) {
+		json_write_raw(out, "null");
+		return;
+	}
+	json_write_open(out, '{');
+	write_count(out, "intervals", after->intervals);
+	write_number(out, "cycles_per_instruction_before", after->cycles_per_instruction_before);
+	write_number(out, "cycles_per_instruction", after->cycles_per_instruction);
+	write_number(out, "refill_cycles", after->refill_cycles);
+	write_flag(out, "paid", after->paid);
+	json_write_close(out, '}');
 }
 
-json_t *web_encode_decision(const struct policy_decision *decision)
+void web_write_decision(struct text *out, const struct policy_decision *decision)
 {
-	return json_pack(
-		"{s:I,s:I,s:I,s:s,s:o,s:s,s:f,s:f,s:f,s:s,s:s,s:s,s:o,s:o}", "id",
-		(json_int_t)decision->id, "time", (json_int_t)decision->time, "instruction",
-		(json_int_t)decision->instruction, "mode", umbra_mode_name(decision->mode), "cost",
-		encode_costs(decision->cost), "rival", umbra_mode_name(decision->rival),
-		"switch_cost", decision->switch_cost, "threshold", decision->threshold, "advantage",
-		decision->advantage, "action", policy_action_name(decision->action), "target",
-		umbra_mode_name(decision->target), "reason", decision->reason, "inputs",
-		encode_inputs(decision->inputs), "after", encode_after(&decision->after));
+	json_write_open(out, '{');
+	write_count(out, "id", decision->id);
+	write_count(out, "time", decision->time);
+	write_count(out, "instruction", decision->instruction);
+	write_word(out, "mode", umbra_mode_name(decision->mode));
+	json_write_key(out, "cost");
+	write_mode_costs(out, decision->cost);
+	write_word(out, "rival", umbra_mode_name(decision->rival));
+	write_number(out, "switch_cost", decision->switch_cost);
+	write_number(out, "threshold", decision->threshold);
+	write_number(out, "advantage", decision->advantage);
+	write_word(out, "action", policy_action_name(decision->action));
+	write_word(out, "target", umbra_mode_name(decision->target));
+	write_word(out, "reason", decision->reason);
+	json_write_key(out, "inputs");
+	write_inputs(out, decision->inputs);
+	json_write_key(out, "after");
+	write_after(out, &decision->after);
+	json_write_close(out, '}');
 }
 
-static json_t *encode_origin(const struct umbra_cost_table *costs, size_t row)
+static void write_origin(struct text *out, const struct umbra_cost_table *costs, size_t row)
 {
 	const struct umbra_cost_figure *figure = &costs->figure[row];
-
 	char place[4200];
 
-	if (figure->source)
-		return json_string(figure->source);
-	snprintf(place, sizeof(place), "%s, line %u", costs->file, figure->line);
-	return text(place);
+	if (!figure->source)
+		snprintf(place, sizeof(place), "%s, line %u", costs->file, figure->line);
+	write_word(out, "origin", figure->source ? figure->source : place);
 }
 
-static json_t *encode_figures(const struct umbra_cost_table *costs)
+void web_write_costs(struct text *out, const struct umbra_cost_table *costs)
 {
 	const uint32_t *cycles = (const uint32_t *)&costs->cost;
-	json_t *object = json_object();
-	bool failed = false;
+	unsigned int borrowed = umbra_cost_table_borrowed(costs);
 
+	json_write_open(out, '{');
+	write_word(out, "processor", costs->processor);
+	write_flag(out, "calibrated", !borrowed);
+	write_count(out, "borrowed", borrowed);
+	json_write_key(out, "figures");
+	json_write_open(out, '{');
 	for (size_t row = 0; row < UMBRA_COST_COUNT; row++) {
-		if (costs->figure[row].origin != UMBRA_COST_OF_DEFAULT)
-			set(object, umbra_cost_rows[row].name,
-			    json_pack("{s:I,s:I,s:o}", "cycles", (json_int_t)cycles[row], "default",
-				      (json_int_t)umbra_cost_rows[row].cycles, "origin",
-				      encode_origin(costs, row)),
-			    &failed);
+		if (costs->figure[row].origin == UMBRA_COST_OF_DEFAULT)
+			continue;
+		json_write_key(out, umbra_cost_rows[row].name);
+		json_write_open(out, '{');
+		write_count(out, "cycles", cycles[row]);
+		write_count(out, "default", umbra_cost_rows[row].cycles);
+		write_origin(out, costs, row);
+		json_write_close(out, '}');
 	}
-	return or_null(object, failed);
+	json_write_close(out, '}');
+	json_write_close(out, '}');
 }
 
-json_t *web_encode_costs(const struct umbra_cost_table *costs)
+static void write_metric(struct text *out, const char *key, const struct metric *metric,
+			 const struct umbra_counters *counters)
 {
-	unsigned borrowed = umbra_cost_table_borrowed(costs);
-
-	return json_pack("{s:s,s:b,s:I,s:o}", "processor", costs->processor, "calibrated",
-			 !borrowed, "borrowed", (json_int_t)borrowed, "figures",
-			 encode_figures(costs));
-}
-
-static json_t *encode_metric(const struct metric *metric, const struct umbra_counters *counters)
-{
-	json_t *object;
-	bool failed = false;
-
-	if (!metric->dimension)
-		return json_integer((json_int_t)metric_read(metric, counters, 0));
-	object = json_object();
+	json_write_key(out, key);
+	if (!metric->dimension) {
+		json_write_unsigned(out, metric_read(metric, counters, 0));
+		return;
+	}
+	json_write_open(out, '{');
 	for (size_t i = 0; i < metric->dimension->nr_values; i++)
-		set(object, metric->dimension->values[i].name,
-		    json_integer((json_int_t)metric_read(metric, counters, i)), &failed);
-	return or_null(object, failed);
+		write_count(out, metric->dimension->values[i].name,
+			    metric_read(metric, counters, i));
+	json_write_close(out, '}');
 }
 
-static void set_metrics(json_t *guest, const struct umbra_counters *counters, bool *failed)
+/* The metrics of one object; "": of the guest itself. */
+static void write_metrics_of(struct text *out, const char *object,
+			     const struct umbra_counters *counters)
 {
 	for (size_t i = 0; i < nr_metrics; i++) {
-		const char *object, *key;
-		json_t *place = guest;
+		const char *place, *key;
 
-		if (*failed)
-			return;
-		metric_json_place(&metrics[i], &object, &key);
-		if (*object && !(place = json_object_get(guest, object))) {
-			place = json_object();
-			set(guest, object, place, failed);
-		}
-		set(place, key, encode_metric(&metrics[i], counters), failed);
+		metric_json_place(&metrics[i], &place, &key);
+		if (!strcmp(place, object))
+			write_metric(out, key, &metrics[i], counters);
 	}
 }
 
-static void set_lists(json_t *guest, const struct guest_view *view, bool *failed)
+static void write_metrics(struct text *out, const struct umbra_counters *counters)
 {
-	json_t *switches = json_array();
-	json_t *decisions = json_array();
-	json_t *registers;
+	write_metrics_of(out, "", counters);
+	for (const struct metric_object *object = metric_objects; object->name; object++) {
+		json_write_key(out, object->name);
+		json_write_open(out, '{');
+		write_metrics_of(out, object->name, counters);
+		json_write_close(out, '}');
+	}
+}
 
+static void write_lists(struct text *out, const struct guest_view *view)
+{
+	json_write_key(out, "switches");
+	json_write_open(out, '[');
 	for (size_t i = 0; i < view->nr_switches; i++)
-		*failed |=
-			json_array_append_new(switches, web_encode_switch(&view->switches[i])) != 0;
+		web_write_switch(out, &view->switches[i]);
+	json_write_close(out, ']');
+	json_write_key(out, "decisions");
+	json_write_open(out, '[');
 	for (size_t i = 0; i < view->nr_decisions; i++)
-		*failed |= json_array_append_new(decisions,
-						 web_encode_decision(&view->decisions[i])) != 0;
-	set(guest, "switches", switches, failed);
-	set(guest, "decisions", decisions, failed);
+		web_write_decision(out, &view->decisions[i]);
+	json_write_close(out, ']');
 	if (!view->registers)
 		return;
-	registers = json_array();
+	json_write_key(out, "registers");
+	json_write_open(out, '[');
 	for (unsigned int i = 0; i < view->cpus; i++)
-		*failed |= json_array_append_new(registers,
-						 encode_registers(&view->registers[i])) != 0;
-	set(guest, "registers", registers, failed);
+		write_registers(out, &view->registers[i]);
+	json_write_close(out, ']');
+}
+
+void web_write_guest(struct text *out, const struct guest_view *view, bool lists)
+{
+	json_write_open(out, '{');
+	if (view->id) {
+		write_word(out, "id", view->id);
+		write_word(out, "state", view->state);
+		if (view->pid > 0)
+			write_count(out, "pid", view->pid);
+	}
+	write_word(out, "guest", view->guest);
+	write_word(out, "engine", view->engine);
+	write_word(out, "mode", umbra_mode_name(view->mode));
+	write_word(out, "policy", policy_kind_name(view->policy));
+	write_word(out, "clock", umbra_clock_name(view->clock));
+	write_word(out, "processor", view->processor);
+	if (view->costs) {
+		json_write_key(out, "costs");
+		web_write_costs(out, view->costs);
+	}
+	write_count(out, "cpus", view->cpus);
+	if (view->counters)
+		write_metrics(out, view->counters);
+	if (view->end) {
+		json_write_key(out, "end");
+		write_end(out, view->end);
+	}
+	if (lists)
+		write_lists(out, view);
+	if (view->memory_hash)
+		write_word(out, "memory_hash", view->memory_hash);
+	json_write_close(out, '}');
+}
+
+/* What was written, as a value; @out is empty then. NULL: out of memory. */
+static json_t *parse(struct text *out)
+{
+	json_t *value = out->failed ? NULL : json_loadb(out->data, out->len, 0, NULL);
+
+	text_free(out);
+	return value;
 }
 
 json_t *web_encode_guest(const struct guest_view *view, bool lists)
 {
-	json_t *guest = json_object();
-	bool failed = false;
+	struct text out = {0};
 
-	if (view->id) {
-		set(guest, "id", json_string(view->id), &failed);
-		set(guest, "state", json_string(view->state), &failed);
-		if (view->pid > 0)
-			set(guest, "pid", json_integer(view->pid), &failed);
-	}
-	set(guest, "guest", text(view->guest), &failed);
-	set(guest, "engine", json_string(view->engine), &failed);
-	set(guest, "mode", json_string(umbra_mode_name(view->mode)), &failed);
-	set(guest, "policy", json_string(policy_kind_name(view->policy)), &failed);
-	set(guest, "clock", json_string(umbra_clock_name(view->clock)), &failed);
-	set(guest, "processor", json_string(view->processor), &failed);
-	if (view->costs)
-		set(guest, "costs", web_encode_costs(view->costs), &failed);
-	set(guest, "cpus", json_integer(view->cpus), &failed);
-	if (view->counters)
-		set_metrics(guest, view->counters, &failed);
-	if (view->end)
-		set(guest, "end", encode_end(view->end), &failed);
-	if (lists)
-		set_lists(guest, view, &failed);
-	if (view->memory_hash)
-		set(guest, "memory_hash", json_string(view->memory_hash), &failed);
-	return or_null(guest, failed);
+	web_write_guest(&out, view, lists);
+	return parse(&out);
+}
+
+json_t *web_encode_costs(const struct umbra_cost_table *costs)
+{
+	struct text out = {0};
+
+	web_write_costs(&out, costs);
+	return parse(&out);
+}
+
+json_t *web_encode_decision(const struct policy_decision *decision)
+{
+	struct text out = {0};
+
+	web_write_decision(&out, decision);
+	return parse(&out);
+}
+
+json_t *web_encode_switch(const struct switch_record *record)
+{
+	struct text out = {0};
+
+	web_write_switch(&out, record);
+	return parse(&out);
 }

@@ -2,6 +2,8 @@
 noinst_LIBRARIES += libwebview.a libweb.a
 libwebview_a_SOURCES = \
 	web/encode_guest.c \
+	web/text.c \
+	web/text.h \
 	web/view.h
 libwebview_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 WEBVIEW_LIBS = libwebview.a $(SCHEMAS_LIBS)
@@ -28,7 +30,8 @@ WEB_LIBS = libweb.a $(WEBVIEW_LIBS) $(MICROHTTPD_LIBS)
 WEB_TESTS = \
 	tests/unit/test_web_encode \
 	tests/unit/test_web_guard \
-	tests/unit/test_web_snapshot
+	tests/unit/test_web_snapshot \
+	tests/unit/test_web_text
 check_PROGRAMS += $(WEB_TESTS)
 TESTS += $(WEB_TESTS)
 tests_unit_test_web_encode_SOURCES = tests/unit/test_web_encode.c
@@ -39,3 +42,6 @@ tests_unit_test_web_guard_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_web_snapshot_SOURCES = tests/unit/test_web_snapshot.c
 tests_unit_test_web_snapshot_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_web_snapshot_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_web_text_SOURCES = tests/unit/test_web_text.c
+tests_unit_test_web_text_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_web_text_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS) -lm

@@ -17,6 +17,7 @@
 #include "umbra/counters.h"
 #include "umbra/end.h"
 #include "umbra/guest.h"
+#include "web/text.h"
 
 struct guest_view {
 	const char *id;    /* NULL in a run: id, state, pid are left out */
@@ -40,10 +41,13 @@ struct guest_view {
 	const struct umbra_registers *registers; /* of each vCPU; NULL: not read */
 };
 
-/*
- * The guest object of a run's JSON and of the API; @lists: with switches, decisions, registers.
- * NULL: out of memory.
- */
+/* The guest object of a run's JSON and of the API; @lists: with switches, decisions, registers. */
+void web_write_guest(struct text *out, const struct guest_view *view, bool lists);
+void web_write_costs(struct text *out, const struct umbra_cost_table *costs);
+void web_write_decision(struct text *out, const struct policy_decision *decision);
+void web_write_switch(struct text *out, const struct switch_record *record);
+
+/* The same as values. NULL: out of memory. */
 json_t *web_encode_guest(const struct guest_view *view, bool lists);
 json_t *web_encode_costs(const struct umbra_cost_table *costs);
 json_t *web_encode_decision(const struct policy_decision *decision);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Text that grows: what the encoders write. Running out of memory sticks: everything written after
+ * it is dropped, and text_take() gives NULL. So writers need no checks of their own.
+ */
+#ifndef WEB_TEXT_H
+#define WEB_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct text {
+	char *data; /* not terminated; NULL: nothing yet */
+	size_t len, size;
+	bool failed;
+};
+
+/* The text as a string of its own, which the caller frees; @text is empty then. NULL: no memory. */
+char *text_take(struct text *text, size_t *ret_len);
+void text_free(struct text *text);
+
+void text_append(struct text *text, const char *bytes, size_t len);
+void text_string(struct text *text, const char *string);
+void text_unsigned(struct text *text, uint64_t value);
+/* With 15 significant digits. A value that is no number becomes @otherwise. */
+void text_double(struct text *text, double value, const char *otherwise);
+
+/*
+ * JSON, written from left to right. A comma is set where one belongs; what is opened must be
+ * closed. Keys are our own names and need no escapes.
+ */
+void json_write_open(struct text *text, char bracket); /* { or [ */
+void json_write_close(struct text *text, char bracket);
+void json_write_key(struct text *text, const char *key);
+/* Values: after a key, or as elements. Text may be any bytes: what is no UTF-8 becomes "?". */
+void json_write_text(struct text *text, const char *value);
+void json_write_unsigned(struct text *text, uint64_t value);
+void json_write_double(struct text *text, double value); /* what is no number: null */
+void json_write_bool(struct text *text, bool value);
+void json_write_hex(struct text *text, uint64_t value); /* "0x1f" */
+/* A literal, or text that is JSON already. */
+void json_write_raw(struct text *text, const char *value);
+
+#endif
