@@ -9,6 +9,8 @@ libdaemon_a_SOURCES = \
 	daemon/configuration_values.h \
 	daemon/console.c \
 	daemon/console.h \
+	daemon/crash.c \
+	daemon/crash.h \
 	daemon/guests.c \
 	daemon/guests.h \
 	daemon/log.c \
@@ -49,7 +51,8 @@ DAEMON_TESTS = \
 	tests/unit/test_daemon_log \
 	tests/unit/test_daemon_message \
 	tests/unit/test_daemon_registry \
-	tests/unit/test_daemon_sandbox
+	tests/unit/test_daemon_sandbox \
+	tests/unit/test_daemon_shared
 check_PROGRAMS += $(DAEMON_TESTS)
 TESTS += $(DAEMON_TESTS)
 tests_unit_test_daemon_configuration_SOURCES = tests/unit/test_daemon_configuration.c
@@ -62,6 +65,8 @@ tests_unit_test_daemon_registry_SOURCES = tests/unit/test_daemon_registry.c
 tests_unit_test_daemon_registry_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_sandbox_SOURCES = tests/unit/test_daemon_sandbox.c
 tests_unit_test_daemon_sandbox_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_daemon_shared_SOURCES = tests/unit/test_daemon_shared.c
+tests_unit_test_daemon_shared_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_api.py \

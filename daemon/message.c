@@ -13,6 +13,7 @@ static const size_t body_sizes[MESSAGE_TYPE_COUNT] = {
 	[MESSAGE_START] = sizeof(struct message_start),
 	[MESSAGE_CHANGE] = sizeof(struct message_change),
 	[MESSAGE_STOP] = 0,
+	[MESSAGE_PING] = 0,
 	[MESSAGE_RUNNING] = 0,
 	[MESSAGE_FAILED] = sizeof(struct message_failed),
 	[MESSAGE_CHANGED] = sizeof(struct message_changed),

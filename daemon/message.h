@@ -18,7 +18,7 @@
 
 enum {
 	MESSAGE_MAGIC = 0x41524255, /* "UBRA" */
-	MESSAGE_VERSION = 4,
+	MESSAGE_VERSION = 5,
 	MESSAGE_NAME_MAX = 128,
 	MESSAGE_APPEND_MAX = 2048,
 	MESSAGE_REASON_MAX = 32,
@@ -30,6 +30,7 @@ enum message_type {
 	MESSAGE_START, /* with descriptors: the shared counters, the image, the initrd if any */
 	MESSAGE_CHANGE,
 	MESSAGE_STOP,
+	MESSAGE_PING, /* the worker's guest is to come to an event, which its state shows */
 	/* worker to umbrad */
 	MESSAGE_RUNNING,
 	MESSAGE_FAILED,

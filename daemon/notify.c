@@ -89,13 +89,6 @@ void notify_close(struct notify *notify)
 	notify->timer = -1;
 }
 
-void notify_forget(void)
-{
-	unsetenv("NOTIFY_SOCKET");
-	unsetenv("WATCHDOG_USEC");
-	unsetenv("WATCHDOG_PID");
-}
-
 void notify_ready(void)
 {
 	tell("READY=1");

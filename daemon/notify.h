@@ -23,12 +23,6 @@ struct notify {
 int notify_open(struct notify *notify, int loop);
 void notify_close(struct notify *notify);
 
-/*
- * For a child between fork and exec: nobody watches it. That it takes the lock of the environment
- * is no harm, for nobody else changes the environment.
- */
-void notify_forget(void);
-
 /* Requests are answered from now on. */
 void notify_ready(void);
 /* A reload begins; notify_ready() ends it. */

@@ -58,7 +58,7 @@ int registry_add(struct registry *registry, const struct guest_config *config,
 		 struct guest **ret_guest)
 {
 	struct guest **guests =
-		reallocarray(registry->guests, registry->nr_guests + 1, sizeof(*guests));
+		reallocarray(registry->guests, registry->nr_guests + 1, sizeof(struct guest *));
 	struct guest *guest;
 
 	if (!guests)

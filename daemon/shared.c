@@ -56,12 +56,41 @@ void shared_begin(struct shared_counters *shared)
 	__atomic_store_n(&shared->magic, SHARED_MAGIC, __ATOMIC_RELEASE);
 }
 
+static bool has_begun(const struct shared_counters *shared)
+{
+	return __atomic_load_n(&shared->magic, __ATOMIC_ACQUIRE) == SHARED_MAGIC &&
+	       SHARED_GET(shared->version) == SHARED_VERSION &&
+	       SHARED_GET(shared->size) == sizeof(*shared);
+}
+
 int shared_read(const struct shared_counters *shared, struct umbra_counters *ret_counters)
 {
-	if (__atomic_load_n(&shared->magic, __ATOMIC_ACQUIRE) != SHARED_MAGIC ||
-	    __atomic_load_n(&shared->version, __ATOMIC_RELAXED) != SHARED_VERSION ||
-	    __atomic_load_n(&shared->size, __ATOMIC_RELAXED) != sizeof(*shared))
+	if (!has_begun(shared) || SHARED_GET(shared->state.phase) < WORKER_RUNNING)
 		return -EBADMSG;
 	umbra_counters_read(&shared->counters, ret_counters);
+	return 0;
+}
+
+int shared_read_state(const struct shared_counters *shared, struct worker_state *ret_state)
+{
+	const struct worker_state *state = &shared->state;
+
+	*ret_state = (struct worker_state){.phase = WORKER_STARTING};
+	if (!has_begun(shared))
+		return -EBADMSG;
+	*ret_state = (struct worker_state){
+		.phase = SHARED_GET(state->phase),
+		.cpu = SHARED_GET(state->cpu),
+		.rip = SHARED_GET(state->rip),
+		.heartbeat = SHARED_GET(state->heartbeat),
+		.wake = SHARED_GET(state->wake),
+		.host_rip = SHARED_GET(state->host_rip),
+		.host_address = SHARED_GET(state->host_address),
+		.signal = SHARED_GET(state->signal),
+	};
+	if (ret_state->phase >= WORKER_PHASE_COUNT)
+		ret_state->phase = WORKER_STARTING;
+	if (ret_state->cpu > WORKER_CPU_LONG)
+		ret_state->cpu = WORKER_CPU_UNKNOWN;
 	return 0;
 }

@@ -7,32 +7,49 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/notify.h"
 #include "daemon/privileges.h"
 #include "daemon/spawn.h"
 
-/* In the child, between fork and exec: nothing but system calls. */
-static void become_worker(int fd)
+/* What a worker keeps of the environment: where the journal reads standard error (daemon/log.c). */
+static void fill_environment(char journal_stream[64], char *ret_environment[2])
+{
+	const char *value = getenv("JOURNAL_STREAM");
+
+	ret_environment[0] = ret_environment[1] = NULL;
+	if (!value || snprintf(journal_stream, 64, "JOURNAL_STREAM=%s", value) >= 64)
+		return;
+	ret_environment[0] = journal_stream;
+}
+
+/* In the child, between fork and exec: nothing but system calls. Nothing else of @parent's is kept.
+ */
+static void become_worker(int fd, pid_t parent, char *const environment[])
 {
 	char *const arguments[] = {"umbrad", "--role", "worker", "--fd", "3", NULL};
-	int null = open("/dev/null", O_RDONLY);
+	int null = open("/dev/null", O_RDWR);
 	sigset_t none;
 
+	/* A worker that hangs, or is stopped, does not see the end of its socket. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (null >= 0)
+	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+	}
 	/* dup2() clears close-on-exec, except when both are the same. */
 	if (fd == SPAWN_WORKER_FD)
 		fcntl(fd, F_SETFD, 0);
 	else
 		dup2(fd, SPAWN_WORKER_FD);
 	close_range(SPAWN_WORKER_FD + 1, ~0u, 0);
-	notify_forget();
-	execv("/proc/self/exe", arguments);
+	execve("/proc/self/exe", arguments, environment);
 	_exit(70);
 }
 
@@ -74,7 +91,8 @@ static int start(struct guest *guest, uint64_t default_interval, int image, int 
 	int pair[2] = {-1, -1};
 	int fds[MESSAGE_FDS_MAX];
 	int memory, code;
-	pid_t pid = -1;
+	pid_t parent = getpid(), pid = -1;
+	char journal_stream[64], *environment[2];
 
 	*ret_what = "shared memory";
 	memory = shared_create(guest->config->name);
@@ -96,9 +114,10 @@ static int start(struct guest *guest, uint64_t default_interval, int image, int 
 	}
 	if (!code) {
 		*ret_what = "fork";
+		fill_environment(journal_stream, environment);
 		pid = fork();
 		if (!pid)
-			become_worker(pair[1]);
+			become_worker(pair[1], parent, environment);
 		code = pid < 0 ? -errno : 0;
 	}
 	close(memory);

@@ -2,13 +2,17 @@
 /*
  * A worker runs one guest and nothing else. Two threads: one runs the guest, the other waits for
  * umbrad's word, leaves it in a mailbox and kicks the guest. When umbrad is gone, so is the worker.
+ * Before it looks at the first byte that a guest brought, it has all that it will ever need and
+ * enters its sandbox.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,14 +25,21 @@
 #include <unistd.h>
 
 #include "daemon/console.h"
+#include "daemon/crash.h"
 #include "daemon/log.h"
 #include "daemon/message.h"
+#include "daemon/sandbox.h"
 #include "daemon/shared.h"
 #include "daemon/umbrad.h"
 #include "daemon/worker.h"
 #include "policy/pilot.h"
+#include "x86/control.h"
 
 enum { NS_PER_SECOND = 1000000000 };
+
+/* What a guest may make its worker map beside its memory: tables and lists of other modes. */
+static const uint64_t growth_base = 256ull << 20;
+enum { GROWTH_MEMORY_SHARE = 2 };
 
 struct worker {
 	int fd;
@@ -42,7 +53,8 @@ struct worker {
 	pthread_mutex_t lock;
 	bool has_wish;
 	struct message wish;
-	int event; /* wakes an idle guest's thread */
+	int event;          /* wakes an idle guest's thread */
+	sem_t commands_run; /* the other thread has done what only a new thread does */
 };
 
 static uint64_t monotonic_ns(void)
@@ -51,6 +63,27 @@ static uint64_t monotonic_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
+}
+
+static void enter_phase(struct worker *worker, enum worker_phase phase)
+{
+	SHARED_SET(worker->shared->state.heartbeat, monotonic_ns());
+	SHARED_SET(worker->shared->state.phase, (uint32_t)phase);
+}
+
+/* The guest came to an event: umbrad sees that, and where. */
+static void note_event(struct worker *worker)
+{
+	struct worker_state *state = &worker->shared->state;
+	struct umbra_registers registers;
+	enum worker_cpu cpu = WORKER_CPU_REAL;
+
+	umbra_guest_registers(worker->guest, 0, &registers);
+	if (registers.cr0 & CR0_PE)
+		cpu = registers.efer & EFER_LMA ? WORKER_CPU_LONG : WORKER_CPU_PROTECTED;
+	SHARED_SET(state->rip, registers.rip);
+	SHARED_SET(state->cpu, (uint32_t)cpu);
+	SHARED_SET(state->heartbeat, monotonic_ns());
 }
 
 /* Without umbrad nobody wants the guest: there is nothing to save, so nothing to wait for. */
@@ -102,14 +135,18 @@ static void *read_commands(void *context)
 	struct worker *worker = context;
 	struct message message;
 
+	crash_prepare_thread();
+	sem_post(&worker->commands_run);
 	while (message_receive(worker->fd, &message, NULL) > 0 &&
-	       message.header.type == MESSAGE_CHANGE) {
-		pthread_mutex_lock(&worker->lock);
-		worker->wish = message;
-		worker->has_wish = true;
-		pthread_mutex_unlock(&worker->lock);
+	       message.header.type != MESSAGE_STOP) {
+		if (message.header.type != MESSAGE_PING) {
+			pthread_mutex_lock(&worker->lock);
+			worker->wish = message;
+			worker->has_wish = true;
+			pthread_mutex_unlock(&worker->lock);
+			eventfd_write(worker->event, 1);
+		}
 		umbra_guest_kick(worker->guest);
-		eventfd_write(worker->event, 1);
 	}
 	_exit(0);
 }
@@ -200,70 +237,95 @@ static void wait_idle(struct worker *worker)
 	uint64_t wake = umbra_guest_wake_time(worker->guest);
 	uint64_t deadline = monotonic_ns() + (wake > now ? wake - now : 0);
 
+	SHARED_SET(worker->shared->state.wake, deadline);
+	enter_phase(worker, WORKER_IDLE);
 	while (sleep_until(worker, deadline))
 		empty_mailbox(worker);
+	enter_phase(worker, WORKER_RUNNING);
 }
 
 static void run_guest(struct worker *worker)
 {
+	enter_phase(worker, WORKER_RUNNING);
 	for (;;) {
-		switch (pilot_run(worker->pilot, UINT64_MAX)) {
+		enum umbra_event event = pilot_run(worker->pilot, UINT64_MAX);
+
+		note_event(worker);
+		switch (event) {
 		case UMBRA_EVENT_IDLE: wait_idle(worker); break;
-		case UMBRA_EVENT_ENDED: send_ended(worker); return;
+		case UMBRA_EVENT_ENDED:
+			enter_phase(worker, WORKER_ENDED);
+			send_ended(worker);
+			return;
 		default: break;
 		}
 		empty_mailbox(worker);
 	}
 }
 
-/* The files that come with MESSAGE_START; -1 where there is none. */
-struct files {
-	int image, initrd;
+/* A file that came with MESSAGE_START; one without bytes is none. */
+struct file {
+	const void *data;
+	size_t size;
 };
 
-/* A private mapping: a file that shrinks meanwhile costs this worker, nobody else. */
-static int map_file(int fd, const char *name, const void **ret_data, size_t *ret_size,
-		    struct umbra_error *ret_error)
+struct files {
+	struct file image, initrd;
+};
+
+/*
+ * Closes @fd; a negative one leaves *ret_file as it is. A private mapping: a file that shrinks
+ * meanwhile costs this worker, nobody else.
+ */
+static int map_file(int fd, const char *name, struct file *ret_file, struct umbra_error *ret_error)
 {
 	struct stat status;
 	void *data;
+	int code;
 
-	if (fstat(fd, &status) || !S_ISREG(status.st_mode) || !status.st_size)
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &status) || !S_ISREG(status.st_mode) || !status.st_size) {
+		close(fd);
 		return umbra_error_set(ret_error, -ENOEXEC, name, NULL,
 				       "a file that is not empty was expected");
+	}
 	data = mmap(NULL, status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (data == MAP_FAILED)
-		return umbra_error_set(ret_error, -errno, name, NULL, "%s", strerror(errno));
-	*ret_data = data;
-	*ret_size = status.st_size;
+	code = data == MAP_FAILED ? -errno : 0;
+	close(fd);
+	if (code)
+		return umbra_error_set(ret_error, code, name, NULL, "%s", strerror(-code));
+	*ret_file = (struct file){data, status.st_size};
 	return 0;
+}
+
+static void unmap_file(const struct file *file)
+{
+	if (file->data)
+		munmap((void *)file->data, file->size);
 }
 
 static int load_image(struct worker *worker, const struct files *files,
 		      struct umbra_error *ret_error)
 {
 	const struct message_start *start = &worker->start;
-	struct umbra_module initrd = {.name = start->initrd};
-	struct umbra_image image = {
+	const struct umbra_module initrd = {
+		.name = start->initrd, .data = files->initrd.data, .size = files->initrd.size};
+	const struct umbra_image image = {
 		.name = start->image,
+		.data = files->image.data,
+		.size = files->image.size,
 		.append = start->append,
-		.initrd = files->initrd < 0 ? NULL : &initrd,
+		.initrd = initrd.data ? &initrd : NULL,
 	};
-	int code = map_file(files->image, image.name, &image.data, &image.size, ret_error);
+	int code = umbra_guest_load(worker->guest, &image, ret_error);
 
-	if (!code && image.initrd)
-		code = map_file(files->initrd, initrd.name, &initrd.data, &initrd.size, ret_error);
-	if (!code)
-		code = umbra_guest_load(worker->guest, &image, ret_error);
-	if (image.data)
-		munmap((void *)image.data, image.size);
-	if (initrd.data)
-		munmap((void *)initrd.data, initrd.size);
+	unmap_file(&files->image);
+	unmap_file(&files->initrd);
 	return code;
 }
 
-static int create_guest(struct worker *worker, const struct files *files,
-			struct umbra_error *ret_error)
+static int create_guest(struct worker *worker, struct umbra_error *ret_error)
 {
 	const struct message_start *start = &worker->start;
 	const struct umbra_guest_config config = {
@@ -279,38 +341,79 @@ static int create_guest(struct worker *worker, const struct files *files,
 		.console = {.write = start->console ? console_write : NULL,
 			    .context = &worker->console},
 	};
-	const struct pilot_config pilot = {
-		.kind = start->policy,
-		.cost = &start->cost,
+
+	console_init(&worker->console, start->name);
+	return umbra_guest_create(&config, &worker->shared->counters, &worker->guest, ret_error);
+}
+
+static int create_pilot(struct worker *worker, struct umbra_error *ret_error)
+{
+	const struct pilot_config config = {
+		.kind = worker->start.policy,
+		.cost = &worker->start.cost,
 		.decision = on_decision,
 		.switched = on_switch,
 		.context = worker,
 	};
+
+	return pilot_create(worker->guest, &config, &worker->pilot, ret_error);
+}
+
+/* From here on the worker opens nothing, starts nothing and talks to nobody but umbrad. */
+static int close_door(struct worker *worker, struct umbra_error *ret_error)
+{
+	struct sandbox sandbox = {
+		.socket = worker->fd,
+		.growth = growth_base + worker->start.memory / GROWTH_MEMORY_SHARE,
+	};
+	pthread_t commands;
 	int code;
 
-	console_init(&worker->console, start->name);
-	code = umbra_guest_create(&config, &worker->shared->counters, &worker->guest, ret_error);
+	worker->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (worker->event < 0)
+		return umbra_error_set(ret_error, -errno, "eventfd", NULL, "%s", strerror(errno));
+	sem_init(&worker->commands_run, 0, 0);
+	code = -pthread_create(&commands, NULL, read_commands, worker);
+	if (code)
+		return umbra_error_set(ret_error, code, "thread", NULL, "%s", strerror(-code));
+	while (sem_wait(&worker->commands_run))
+		;
+	sandbox.event = worker->event;
+	return sandbox_enter(&sandbox, ret_error);
+}
+
+/* All that comes before the guest's first instruction. */
+static int prepare(struct worker *worker, const int fds[MESSAGE_FDS_MAX],
+		   struct umbra_error *ret_error)
+{
+	struct files files = {0};
+	int code = map_file(fds[1], worker->start.image, &files.image, ret_error);
+
 	if (!code)
-		code = load_image(worker, files, ret_error);
-	return code ? code : pilot_create(worker->guest, &pilot, &worker->pilot, ret_error);
+		code = map_file(fds[2], worker->start.initrd, &files.initrd, ret_error);
+	if (!code)
+		code = create_guest(worker, ret_error);
+	if (!code)
+		code = close_door(worker, ret_error);
+	if (!code)
+		code = load_image(worker, &files, ret_error);
+	return code ? code : create_pilot(worker, ret_error);
 }
 
 /* The first message, and the memory that came with it. 0 or a negative errno. */
-static int receive_start(struct worker *worker, struct files *ret_files)
+static int receive_start(struct worker *worker, int ret_fds[MESSAGE_FDS_MAX])
 {
 	static const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	struct message message;
-	int fds[MESSAGE_FDS_MAX];
 
-	if (message_receive(worker->fd, &message, fds) != 1 ||
-	    message.header.type != MESSAGE_START || fds[0] < 0 || fds[1] < 0)
+	if (message_receive(worker->fd, &message, ret_fds) != 1 ||
+	    message.header.type != MESSAGE_START || ret_fds[0] < 0 || ret_fds[1] < 0)
 		return -EBADMSG;
 	worker->start = message.start;
-	if ((fcntl(fds[0], F_GET_SEALS) & seals) != seals)
+	if ((fcntl(ret_fds[0], F_GET_SEALS) & seals) != seals)
 		return -EBADMSG;
-	worker->shared = shared_map(fds[0], true);
-	close(fds[0]);
-	*ret_files = (struct files){.image = fds[1], .initrd = fds[2]};
+	worker->shared = shared_map(ret_fds[0], true);
+	close(ret_fds[0]);
 	return worker->shared ? 0 : -errno;
 }
 
@@ -319,30 +422,27 @@ int worker_run(int fd)
 	struct worker worker = {.fd = fd, .lock = PTHREAD_MUTEX_INITIALIZER};
 	struct umbra_error error = {0};
 	struct message message = {0};
-	pthread_t commands;
-	struct files files;
+	int fds[MESSAGE_FDS_MAX];
 	int code;
 
 	/* A Ctrl-C goes to the whole group, but it is umbrad that stops workers. */
 	signal(SIGINT, SIG_IGN);
 	prctl(PR_SET_NAME, "umbra-guest");
+	/* A thread's own heap would reserve address space, which is limited. */
+	mallopt(M_ARENA_MAX, 1);
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	code = receive_start(&worker, &files);
+	code = receive_start(&worker, fds);
 	if (code) {
 		log_write(LOG_ERR, NULL, "worker: no start: %s", strerror(-code));
 		return STATUS_FAULT;
 	}
-	code = create_guest(&worker, &files, &error);
-	close(files.image);
-	close(files.initrd);
-	worker.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (code) {
+	shared_begin(worker.shared);
+	crash_note_in(&worker.shared->state);
+	enter_phase(&worker, WORKER_LOADING);
+	if (prepare(&worker, fds, &error)) {
 		send_failed(&worker, &error);
 	} else {
-		shared_begin(worker.shared);
 		send_or_die(&worker, MESSAGE_RUNNING, &message);
-		if (worker.event < 0 || pthread_create(&commands, NULL, read_commands, &worker))
-			return STATUS_FAULT;
 		run_guest(&worker);
 	}
 	/* The other thread still holds the guest; the end of the process frees it. */

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What umbrad and its workers may do, and what becomes of a worker that dies or hangs."""
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 
 from daemon_fixture import (GUESTS, UMBRAD, Umbrad, daemon_user, endless, process_status,
-                            run_tests)
+                            run_tests, wait_for)
 
 ROOT = os.geteuid() == 0
 
@@ -59,9 +60,73 @@ def file_that_the_user_cannot_read_is_told_with_the_user():
             assert f"hello.elf: Permission denied to the user {name}" in text, text
 
 
+def descriptors(pid):
+    """Number: what it is, of an open descriptor each."""
+    return {int(number): os.readlink(f"/proc/{pid}/fd/{number}")
+            for number in os.listdir(f"/proc/{pid}/fd")}
+
+
+def limits(pid):
+    """Soft and hard limit by name."""
+    with open(f"/proc/{pid}/limits", encoding="utf-8") as file:
+        rows = [re.split(r"\s{2,}", line.strip()) for line in file][1:]
+    return {row[0]: row[1:3] for row in rows}
+
+
+def worker_is_filtered_in_all_its_threads():
+    with Umbrad({"one": endless()}) as umbrad:
+        pid = umbrad.wait_state("one", "running")["pid"]
+        threads = os.listdir(f"/proc/{pid}/task")
+        assert len(threads) == 2, threads
+        for thread in threads:
+            status = process_status(f"{pid}/task/{thread}")
+            assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1", status
+        # It runs on, switches, and answers, with what is allowed.
+        for mode in ("shadow", "brute", "ept"):
+            assert umbrad.put_mode("one", mode=mode).status == 200
+        before = umbrad.guest("one")["instructions"]
+        wait_for(lambda: umbrad.guest("one")["instructions"] > before, 10)
+
+
+def worker_inherits_nothing_but_what_it_needs():
+    with Umbrad({"one": endless(), "two": endless()}) as umbrad:
+        for name in ("one", "two"):
+            pid = umbrad.wait_state(name, "running")["pid"]
+            if not ROOT:
+                continue
+            found = descriptors(pid)
+            assert sorted(found) == [0, 1, 2, 3, 4], found
+            assert found[0] == found[1] == "/dev/null", found
+            assert found[2] == f"{umbrad.directory}/log", found
+            assert found[3].startswith("socket:") and "eventfd" in found[4], found
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                assert file.read() == b""
+            with open(f"/proc/{pid}/maps", encoding="utf-8") as file:
+                assert "gups.elf" not in file.read()
+
+
+def worker_has_limits():
+    with Umbrad({"one": endless(memory="64M")}) as umbrad:
+        pid = umbrad.wait_state("one", "running")["pid"]
+        found = limits(pid)
+        assert found["Max core file size"] == ["0", "0"]
+        assert found["Max processes"] == ["0", "0"]
+        assert found["Max open files"] == ["5", "5"]
+        # Its standard error is a file here, which a console would be written to.
+        assert found["Max file size"][0] == "unlimited"
+        if found["Max address space"][0] != "unlimited":  # as in a build with AddressSanitizer
+            most = int(found["Max address space"][0])
+            assert 64 << 20 < most < 1 << 30, most
+            assert int(process_status(pid)["VmSize"].split()[0]) * 1024 < most
+            assert found["Max stack size"] == [str(1 << 20)] * 2
+
+
 if __name__ == "__main__":
     run_tests((
         started_by_root_neither_umbrad_nor_a_worker_is_root,
         binary_and_configuration_may_lie_where_the_user_cannot_look,
         file_that_the_user_cannot_read_is_told_with_the_user,
+        worker_is_filtered_in_all_its_threads,
+        worker_inherits_nothing_but_what_it_needs,
+        worker_has_limits,
     ))

@@ -178,29 +178,6 @@ static void commands_of_umbrad_are_not_taken_from_a_worker(void **state)
 	assert_int_equal(message_check(&message), -EBADMSG);
 }
 
-static void shared_memory_is_sealed_and_says_what_it_is(void **state)
-{
-	int fd = shared_create("test");
-	struct shared_counters *writer = shared_map(fd, true);
-	struct shared_counters *reader = shared_map(fd, false);
-	struct umbra_counters counters;
-
-	assert_non_null(writer);
-	assert_non_null(reader);
-	assert_int_equal(ftruncate(fd, 0), -1);
-	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
-	assert_int_equal(shared_read(reader, &counters), -EBADMSG);
-	shared_begin(writer);
-	writer->counters.cycles[0] = 5;
-	assert_int_equal(shared_read(reader, &counters), 0);
-	assert_int_equal(counters.cycles[0], 5);
-	writer->size++;
-	assert_int_equal(shared_read(reader, &counters), -EBADMSG);
-	shared_unmap(writer);
-	shared_unmap(reader);
-	close(fd);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,7 +191,6 @@ int main(void)
 		cmocka_unit_test(workers_text_is_ended_and_printable),
 		cmocka_unit_test(workers_end_is_checked),
 		cmocka_unit_test(commands_of_umbrad_are_not_taken_from_a_worker),
-		cmocka_unit_test(shared_memory_is_sealed_and_says_what_it_is),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
