@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/configuration.h"
+#include "daemon/configuration_guest.h"
 #include "daemon/configuration_values.h"
 #include "ini/ini_file.h"
 

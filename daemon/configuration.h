@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cost/cost.h"
 #include "ini/complaints.h"
 #include "policy/policy.h"
 #include "umbra/mode.h"
@@ -38,6 +37,8 @@ struct config_choice {
 	enum policy_kind policy;
 };
 
+struct config_costs; /* daemon/configuration_guest.h */
+
 struct guest_config {
 	char name[CONFIG_NAME_MAX + 1];
 	struct config_place place;
@@ -49,10 +50,10 @@ struct guest_config {
 	enum umbra_clock clock;
 	uint64_t memory; /* bytes */
 	unsigned int cpus;
-	unsigned int processor;        /* number, see umbra_processor_name() */
-	uint64_t interval;             /* units of guest time; 0: that of [policy] */
-	bool console;                  /* its output goes to umbrad's standard error */
-	struct umbra_cost_table costs; /* of the processor; filled by config_finish() */
+	unsigned int processor; /* number, see umbra_processor_name() */
+	uint64_t interval;      /* units of guest time; 0 until config_finish(): that of [policy] */
+	bool console;           /* its output goes to umbrad's standard error */
+	struct config_costs *costs; /* of the processor; NULL until config_finish() */
 };
 
 /* A rule: which guests without a mode of their own it is about, and what they get. */

@@ -9,11 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/configuration.h"
+#include "daemon/configuration_guest.h"
 #include "daemon/privileges.h"
-#include "ini/costs_file.h"
 #include "umbra/error.h"
 #include "umbra/guest.h"
+
+enum { CONFIG_PROCESSORS_MAX = 64 }; /* more than there are */
 
 /* Complains about [@kind @name], which begins at @place. */
 static void fail(const struct config *config, struct config_place place, const char *kind,
@@ -106,17 +107,25 @@ static void check_workload(const struct config *config, const struct workload_co
 		fail(config, workload->place, "workload", workload->name, complaints, why);
 }
 
+/* Guests of one processor share one table. 0, or the code of the first complaint. */
 static int read_costs(struct config *config, struct complaints *complaints)
 {
+	struct config_costs *tables[CONFIG_PROCESSORS_MAX] = {NULL};
 	int code = 0;
 
 	for (size_t i = 0; i < config->nr_guests && !code; i++) {
 		struct guest_config *guest = &config->guests[i];
+		struct config_costs **table = &tables[guest->processor];
 
-		umbra_cost_table_init(&guest->costs, umbra_processor_name(guest->processor));
-		if (*config->costs)
-			code = costs_file_read(config->costs, &guest->costs, complaints);
+		if (!*table)
+			*table = config_costs_create(umbra_processor_name(guest->processor),
+						     config->costs, complaints);
+		if (!*table)
+			code = complaints->code;
+		guest->costs = config_costs_ref(*table);
 	}
+	for (size_t i = 0; i < CONFIG_PROCESSORS_MAX; i++)
+		config_costs_unref(tables[i]);
 	return code;
 }
 
@@ -131,6 +140,8 @@ int config_finish(struct config *config, struct complaints *complaints)
 	}
 	for (size_t i = 0; i < config->nr_guests; i++) {
 		choose(config, &config->guests[i]);
+		if (!config->guests[i].interval)
+			config->guests[i].interval = config->interval;
 		if (!config->guests[i].wrong)
 			check_guest(config, &config->guests[i], complaints);
 	}

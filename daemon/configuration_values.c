@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/configuration_guest.h"
 #include "daemon/configuration_values.h"
 #include "umbra/guest.h"
 
@@ -35,9 +36,9 @@ int config_init(struct config *config)
 void config_free(struct config *config)
 {
 	for (size_t i = 0; i < config->nr_guests; i++)
-		config_guest_free(&config->guests[i]);
+		config_guest_clear(&config->guests[i]);
 	for (size_t i = 0; i < config->nr_workloads; i++)
-		config_workload_free(&config->workloads[i]);
+		config_workload_clear(&config->workloads[i]);
 	for (size_t i = 0; i < config->nr_files; i++)
 		free(config->files[i]);
 	free(config->guests);
@@ -48,27 +49,6 @@ void config_free(struct config *config)
 	*config = (struct config){0};
 }
 
-int config_guest_init(struct guest_config *guest, const char *name)
-{
-	*guest = (struct guest_config){
-		.image = strdup(""),
-		.initrd = strdup(""),
-		.append = strdup(""),
-		.clock = UMBRA_CLOCK_CYCLES,
-		.memory = 128 * mib,
-		.cpus = 1,
-	};
-	snprintf(guest->name, sizeof(guest->name), "%s", name);
-	return guest->image && guest->initrd && guest->append ? 0 : -ENOMEM;
-}
-
-void config_guest_free(struct guest_config *guest)
-{
-	free(guest->image);
-	free(guest->initrd);
-	free(guest->append);
-}
-
 int config_workload_init(struct workload_config *workload, const char *name)
 {
 	*workload = (struct workload_config){.match = strdup(""), .match_image = strdup("")};
@@ -76,7 +56,7 @@ int config_workload_init(struct workload_config *workload, const char *name)
 	return workload->match && workload->match_image ? 0 : -ENOMEM;
 }
 
-void config_workload_free(struct workload_config *workload)
+void config_workload_clear(struct workload_config *workload)
 {
 	free(workload->match);
 	free(workload->match_image);

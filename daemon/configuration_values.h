@@ -27,11 +27,9 @@ struct config_key {
 extern const struct config_key config_umbrad_keys[], config_policy_keys[], config_guest_keys[],
 	config_workload_keys[], config_collector_keys[];
 
-/* 0, or -ENOMEM and it can only be freed. */
-int config_guest_init(struct guest_config *guest, const char *name);
-void config_guest_free(struct guest_config *guest);
+/* 0, or -ENOMEM and it can only be cleared, which frees what it holds. */
 int config_workload_init(struct workload_config *workload, const char *name);
-void config_workload_free(struct workload_config *workload);
+void config_workload_clear(struct workload_config *workload);
 
 /* 0, or -EINVAL: this build has no such collector, and @why says so. */
 int config_parse_collector(const char *name, enum config_collector *ret, char *why, size_t size);

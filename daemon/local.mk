@@ -5,6 +5,8 @@ libdaemon_a_SOURCES = \
 	daemon/configuration.c \
 	daemon/configuration.h \
 	daemon/configuration_finish.c \
+	daemon/configuration_guest.c \
+	daemon/configuration_guest.h \
 	daemon/configuration_values.c \
 	daemon/configuration_values.h \
 	daemon/console.c \

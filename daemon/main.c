@@ -106,7 +106,6 @@ static int load(const struct config_source *source, struct config *ret_config)
 {
 	struct complaints complaints = {0};
 	int code = config_load(source, ret_config, &complaints);
-	struct umbra_error error = {.code = code, .text = "permission denied"};
 
 	for (size_t i = 0; i < complaints.nr; i++)
 		log_write(LOG_ERR, NULL, "%s", complaints.text[i]);
@@ -115,9 +114,6 @@ static int load(const struct config_source *source, struct config *ret_config)
 	else if (code && !complaints.nr)
 		log_write(LOG_ERR, NULL, "%s", strerror(-code));
 	complaints_free(&complaints);
-	privileges_explain(&error);
-	if (code == -EACCES || code == -EPERM)
-		log_write(LOG_ERR, NULL, "%s", error.text);
 	if (!code)
 		return 0;
 	return code == -ENOENT ? STATUS_NO_FILE : STATUS_CONFIG;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/configuration_guest.h"
 #include "daemon/registry.h"
 
 void registry_init(struct registry *registry)
@@ -19,7 +20,7 @@ static void destroy(struct guest *guest)
 	shared_unmap(guest->shared);
 	free(guest->decisions);
 	free(guest->switches);
-	free(guest->config);
+	config_guest_free(guest->config);
 	free(guest);
 }
 
@@ -38,14 +39,13 @@ static struct guest *create(const struct guest_config *config)
 
 	if (!guest)
 		return NULL;
-	guest->config = malloc(sizeof(*guest->config));
+	guest->config = config_guest_copy(config);
 	guest->decisions = calloc(REGISTRY_DECISIONS_KEPT, sizeof(*guest->decisions));
 	guest->switches = calloc(REGISTRY_SWITCHES_KEPT, sizeof(*guest->switches));
 	if (!guest->config || !guest->decisions || !guest->switches) {
 		destroy(guest);
 		return NULL;
 	}
-	*guest->config = *config;
 	guest->state = GUEST_STARTING;
 	guest->mode = config->mode;
 	guest->policy = config->policy;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "daemon/configuration_guest.h"
 #include "daemon/sampler.h"
 
 static int copy_counters(struct snapshot *snapshot, const struct guest *guest,
@@ -78,13 +79,21 @@ static int copy_end(struct snapshot *snapshot, const struct guest *guest, struct
 	return 0;
 }
 
-static int copy_costs(struct snapshot *snapshot, const struct guest *guest, struct guest_view *view)
+/* Once for all guests in a row that share a table. */
+static int copy_costs(struct snapshot *snapshot, const struct registry *registry, size_t i)
 {
-	struct umbra_cost_table *costs = snapshot_alloc(snapshot, sizeof(*costs));
+	const struct guest *guest = registry->guests[i];
+	struct guest_view *view = &snapshot->guests[i];
+	struct umbra_cost_table *costs;
 
+	if (i && registry->guests[i - 1]->config->costs == guest->config->costs) {
+		view->costs = view[-1].costs;
+		return 0;
+	}
+	costs = snapshot_alloc(snapshot, sizeof(*costs));
 	if (!costs)
 		return -1;
-	*costs = guest->config->costs;
+	*costs = guest->config->costs->table;
 	if (costs->file) {
 		costs->file = snapshot_strdup(snapshot, costs->file);
 		if (!costs->file)
@@ -108,9 +117,8 @@ static int copy_guest(struct snapshot *snapshot, const struct guest *guest, stru
 	view->mode = guest->mode;
 	view->policy = guest->policy;
 	view->clock = guest->config->clock;
-	return copy_costs(snapshot, guest, view) || copy_counters(snapshot, guest, view) ||
-	       copy_decisions(snapshot, guest, view) || copy_switches(snapshot, guest, view) ||
-	       copy_end(snapshot, guest, view);
+	return copy_counters(snapshot, guest, view) || copy_decisions(snapshot, guest, view) ||
+	       copy_switches(snapshot, guest, view) || copy_end(snapshot, guest, view);
 }
 
 struct snapshot *sampler_take(const struct registry *registry)
@@ -124,7 +132,8 @@ struct snapshot *sampler_take(const struct registry *registry)
 		const struct guest *guest = registry->guests[i];
 
 		snapshot->nr_unready += guest->state == GUEST_STARTING;
-		if (copy_guest(snapshot, guest, &snapshot->guests[i])) {
+		if (copy_guest(snapshot, guest, &snapshot->guests[i]) ||
+		    copy_costs(snapshot, registry, i)) {
 			snapshot_unref(snapshot);
 			return NULL;
 		}

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/configuration_guest.h"
 #include "daemon/privileges.h"
 #include "daemon/spawn.h"
 
@@ -74,7 +75,7 @@ static void fill_start(struct message *message, const struct guest_config *confi
 	start->memory = config->memory;
 	start->cpus = config->cpus;
 	start->processor = config->processor;
-	start->cost = config->costs.cost;
+	start->cost = config->costs->table.cost;
 	start->interval = config->interval ? config->interval : default_interval;
 	start->mode = config->mode;
 	start->clock = config->clock;

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/configuration.h"
+#include "daemon/configuration_guest.h"
 #include "umbra/guest.h"
 
 static char directory[] = "/tmp/umbra-test-XXXXXX";
@@ -270,6 +270,72 @@ static void more_guests_than_umbrad_can_have_are_refused(void **state)
 	complaints_free(&complaints);
 }
 
+/* A thousand guests are to cost little. */
+static void guests_of_one_processor_share_its_figures(void **state)
+{
+	struct config config;
+	struct guest_config *copy;
+	char text[1000];
+
+	snprintf(text, sizeof(text),
+		 "[guest a]\nimage = x\n[guest b]\nimage = x\nprocessor = zen2\n"
+		 "[guest c]\nimage = x\nprocessor = zen2\n");
+	read_text(text, &config);
+	assert_true(sizeof(config.guests[0]) <= 256);
+	assert_ptr_not_equal(config.guests[0].costs, config.guests[1].costs);
+	assert_ptr_equal(config.guests[1].costs, config.guests[2].costs);
+	copy = config_guest_copy(&config.guests[1]);
+	assert_ptr_equal(copy->costs, config.guests[1].costs);
+	config_free(&config);
+	/* They live as long as a guest needs them. */
+	assert_string_equal(copy->costs->table.processor, "zen2");
+	assert_int_equal(copy->costs->refs, 1);
+	config_guest_free(copy);
+}
+
+/* What makes a new worker necessary; "": nothing. */
+static void assert_difference(const char *keys, const char *difference)
+{
+	struct config before, after;
+	char text[400];
+	const char *found;
+
+	read_text("[guest a]\nimage = x\n", &before);
+	snprintf(text, sizeof(text), "[guest a]\nimage = x\n%s\n", keys);
+	read_text(text, &after);
+	found = config_guest_difference(&before.guests[0], &after.guests[0]);
+	if (strcmp(found ? found : "", difference))
+		fail_msg("%s: %s", keys, found ? found : "no difference");
+	config_free(&before);
+	config_free(&after);
+}
+
+static void mode_and_policy_alone_change_live(void **state)
+{
+	assert_difference("", "");
+	assert_difference("mode = shadow", "");
+	assert_difference("policy = pinned", "");
+	assert_difference("memory = 131072K", "");
+	assert_difference("[policy]\npolicy = advise", "");
+	assert_difference("[workload a]\nmatch = *\nmode = brute", "");
+	assert_difference("[umbrad]\nhang_timeout = 5", "");
+	assert_difference("mode = bare", "mode");
+	assert_difference("initrd = y", "initrd");
+	assert_difference("append = y", "append");
+	assert_difference("memory = 64M", "memory");
+	assert_difference("cpus = 2", "cpus");
+	assert_difference("processor = zen4", "processor");
+	assert_difference("clock = instructions", "clock");
+	assert_difference("console = stderr", "console");
+	assert_difference("interval = 10001", "interval");
+	assert_difference("[policy]\ninterval = 10001", "interval");
+	write_file("costs", "[general]\nexit = 5\n");
+	assert_difference("[umbrad]\ncosts = costs", "costs");
+	write_file("costs", "[zen4]\nexit = 5\n");
+	assert_difference("[umbrad]\ncosts = costs", "");
+	assert_difference("[guest b]\nimage = z", "");
+}
+
 /* One file for the host; each guest has what it says of its processor. */
 static void file_of_costs_reaches_every_guest(void **state)
 {
@@ -283,13 +349,13 @@ static void file_of_costs_reaches_every_guest(void **state)
 	read_text(text, &config);
 	/* Relative to the file it is named in. */
 	assert_string_equal(config.costs, path_of("costs"));
-	assert_int_equal(config.guests[0].costs.cost.exit, umbra_cost_default.exit);
-	assert_int_equal(config.guests[0].costs.cost.invlpg, 3);
-	assert_int_equal(umbra_cost_table_borrowed(&config.guests[0].costs), 0);
-	assert_int_equal(config.guests[1].costs.cost.exit, 5);
-	assert_int_equal(config.guests[1].costs.cost.invlpg, 3);
-	assert_true(umbra_cost_table_borrowed(&config.guests[1].costs) > 0);
-	assert_string_equal(config.guests[1].costs.file, path_of("costs"));
+	assert_int_equal(config.guests[0].costs->table.cost.exit, umbra_cost_default.exit);
+	assert_int_equal(config.guests[0].costs->table.cost.invlpg, 3);
+	assert_int_equal(umbra_cost_table_borrowed(&config.guests[0].costs->table), 0);
+	assert_int_equal(config.guests[1].costs->table.cost.exit, 5);
+	assert_int_equal(config.guests[1].costs->table.cost.invlpg, 3);
+	assert_true(umbra_cost_table_borrowed(&config.guests[1].costs->table) > 0);
+	assert_string_equal(config.guests[1].costs->table.file, path_of("costs"));
 	config_free(&config);
 
 	write_file("costs", "[general]\ninvlpg = 3\n[zen2]\nexit = \nexits = 1\n");
@@ -399,6 +465,8 @@ int main(void)
 		TEST(a_pattern_of_stars_takes_no_time),
 		TEST(names_are_refused_not_cut),
 		TEST(more_guests_than_umbrad_can_have_are_refused),
+		TEST(guests_of_one_processor_share_its_figures),
+		TEST(mode_and_policy_alone_change_live),
 		TEST(file_of_costs_reaches_every_guest),
 		TEST(missing_file_is_told_apart),
 		TEST(drop_ins_come_by_name_behind_the_file),

@@ -6,20 +6,33 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "daemon/configuration_guest.h"
 #include "daemon/registry.h"
 #include "daemon/sampler.h"
 
-static struct guest_config guests[] = {
-	{.name = "one", .mode = UMBRA_MODE_EPT, .policy = POLICY_AUTO},
-	{.name = "two", .mode = UMBRA_MODE_SHADOW, .policy = POLICY_PINNED},
-};
 static struct registry registry;
+
+static int add_guest(const char *name, enum umbra_mode mode, enum policy_kind policy)
+{
+	struct complaints complaints = {0};
+	struct guest_config config;
+	int code = config_guest_init(&config, name);
+
+	config.mode = mode;
+	config.policy = policy;
+	config.costs = config_costs_create("skylake", "", &complaints);
+	if (!code)
+		code = registry_add(&registry, &config, NULL);
+	/* The registry has a copy of its own. */
+	config_guest_clear(&config);
+	return code;
+}
 
 static int set_up(void **state)
 {
 	registry_init(&registry);
-	return registry_add(&registry, &guests[0], NULL) ||
-	       registry_add(&registry, &guests[1], NULL);
+	return add_guest("one", UMBRA_MODE_EPT, POLICY_AUTO) ||
+	       add_guest("two", UMBRA_MODE_SHADOW, POLICY_PINNED);
 }
 
 static int tear_down(void **state)
@@ -155,8 +168,9 @@ static void removed_guest_is_not_found_and_stays_until_the_sweep(void **state)
 	assert_string_equal(one->config->name, "one");
 	registry_sweep(&registry);
 	assert_null(registry.removed);
-	assert_int_equal(registry_add(&registry, &guests[0], &one), 0);
-	assert_ptr_equal(registry_find(&registry, "one"), one);
+	assert_int_equal(add_guest("one", UMBRA_MODE_EPT, POLICY_AUTO), 0);
+	one = registry_find(&registry, "one");
+	assert_non_null(one);
 	assert_ptr_equal(registry.guests[1], one);
 }
 
