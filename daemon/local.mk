@@ -15,6 +15,15 @@ libdaemon_a_SOURCES = \
 	daemon/crash.h \
 	daemon/guests.c \
 	daemon/guests.h \
+	daemon/journal.c \
+	daemon/journal.h \
+	daemon/journal_private.h \
+	daemon/journal_read.c \
+	daemon/journal_read.h \
+	daemon/journal_schema.c \
+	daemon/journal_store.c \
+	daemon/journal_store.h \
+	daemon/journal_thread.c \
 	daemon/log.c \
 	daemon/log.h \
 	daemon/loop.c \
@@ -43,13 +52,15 @@ libdaemon_a_SOURCES = \
 	daemon/wishes.h \
 	daemon/worker.c \
 	daemon/worker.h
-libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SYSTEMD_CFLAGS) $(SECCOMP_CFLAGS)
-DAEMON_LIBS = libdaemon.a $(INI_LIBS) $(WEB_LIBS) $(SYSTEMD_LIBS) $(SECCOMP_LIBS) -lpthread -lm
+libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SQLITE_CFLAGS) $(SYSTEMD_CFLAGS) $(SECCOMP_CFLAGS)
+DAEMON_LIBS = libdaemon.a $(INI_LIBS) $(WEB_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) $(SECCOMP_LIBS) \
+	-lpthread -lm
 umbrad_SOURCES = daemon/main.c
 umbrad_LDADD = $(DAEMON_LIBS)
 
 DAEMON_TESTS = \
 	tests/unit/test_daemon_configuration \
+	tests/unit/test_daemon_journal \
 	tests/unit/test_daemon_log \
 	tests/unit/test_daemon_message \
 	tests/unit/test_daemon_registry \
@@ -59,6 +70,9 @@ check_PROGRAMS += $(DAEMON_TESTS)
 TESTS += $(DAEMON_TESTS)
 tests_unit_test_daemon_configuration_SOURCES = tests/unit/test_daemon_configuration.c
 tests_unit_test_daemon_configuration_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_daemon_journal_SOURCES = tests/unit/test_daemon_journal.c
+tests_unit_test_daemon_journal_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SQLITE_CFLAGS)
+tests_unit_test_daemon_journal_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_log_SOURCES = tests/unit/test_daemon_log.c
 tests_unit_test_daemon_log_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_message_SOURCES = tests/unit/test_daemon_message.c
