@@ -48,7 +48,7 @@ int client_decisions(int argc, char **argv)
 
 	if (status)
 		return status;
-	/* People get a screenful unless they ask for more; --json gives all that umbrad keeps. */
+	/* People get a screenful unless they ask for more; --json has umbrad's default. */
 	if (options.limit)
 		snprintf(path, sizeof(path), "/api/v1/guests/%%s/decisions?limit=%.32s",
 			 options.limit);

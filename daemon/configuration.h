@@ -47,6 +47,7 @@ struct guest_config {
 	struct config_choice choice;
 	enum umbra_mode mode; /* at start; like policy, of the guest's own keys or of a rule */
 	enum policy_kind policy;
+	bool by_rule; /* the policy is that of a rule */
 	enum umbra_clock clock;
 	uint64_t memory; /* bytes */
 	unsigned int cpus;

@@ -62,6 +62,7 @@ static void choose(const struct config *config, struct guest_config *guest)
 			choice.policy = guest->choice.policy;
 		}
 	}
+	guest->by_rule = rule && !guest->choice.has_mode && !guest->choice.has_policy;
 	guest->mode = choice.has_mode ? choice.mode : UMBRA_MODE_EPT;
 	if (choice.has_policy)
 		guest->policy = choice.policy;

@@ -29,12 +29,11 @@ static void tell_change(const struct guest *guest, enum guest_state state, uint6
 	const char *name = guest->config->name;
 
 	if (guest->nr_switches != nr_switches) {
-		const struct kept_switch *kept = registry_switch(
-			guest, registry_kept(guest->nr_switches, REGISTRY_SWITCHES_KEPT) - 1);
+		const struct umbra_switch *made = &guest->last_switch.record;
 
-		log_event(LOG_GUEST_SWITCHED, name, umbra_mode_name(kept->record.record.to),
-			  "switched from %s to %s: %s", umbra_mode_name(kept->record.record.from),
-			  umbra_mode_name(kept->record.record.to), kept->record.reason);
+		log_event(LOG_GUEST_SWITCHED, name, umbra_mode_name(made->to),
+			  "switched from %s to %s: %s", umbra_mode_name(made->from),
+			  umbra_mode_name(made->to), guest->last_switch.reason);
 	}
 	if (guest->state == state)
 		return;
@@ -57,7 +56,7 @@ static void take_message(struct guest *guest, struct message *message)
 	if (!code && message->request)
 		code = wishes_answered(guest->umbrad->wishes, guest, message);
 	else if (!code)
-		registry_take(guest, message);
+		code = registry_take(guest, message);
 	if (code)
 		registry_fail(guest, "its worker sent something that is no message: %s",
 			      strerror(-code));
@@ -99,6 +98,9 @@ void guests_start(struct umbrad *umbrad, struct guest *guest)
 
 	guest->umbrad = umbrad;
 	guest->state = GUEST_STARTING;
+	guest->nr_switches = 0;
+	registry_choose(guest);
+	journal_begin(guest->journal, guest->recorded);
 	code = spawn_worker(guest, umbrad->config->interval, &error);
 	if (!code)
 		code = loop_add(umbrad->loop, &guest->source, guest->fd, on_message, guest);

@@ -411,14 +411,17 @@ static int checked(struct journal *journal, int code)
 	return code ? -EIO : 0;
 }
 
-int journal_read_decisions(struct journal *journal, struct text *out, const char *guest,
-			   size_t limit, uint64_t before)
+int journal_read_decisions(void *journal, struct text *out, const char *guest, size_t limit,
+			   uint64_t before)
 {
-	return checked(journal, journal_pool_decisions(&journal->pool, out, guest, limit, before));
+	struct journal *j = journal;
+
+	return checked(j, journal_pool_decisions(&j->pool, out, guest, limit, before));
 }
 
-int journal_read_switches(struct journal *journal, struct text *out, const char *guest,
-			  size_t limit)
+int journal_read_switches(void *journal, struct text *out, const char *guest, size_t limit)
 {
-	return checked(journal, journal_pool_switches(&journal->pool, out, guest, limit));
+	struct journal *j = journal;
+
+	return checked(j, journal_pool_switches(&j->pool, out, guest, limit));
 }

@@ -82,16 +82,16 @@ uint64_t journal_settled(struct journal *journal);
 
 void journal_status(struct journal *journal, struct journal_status *ret_status);
 
-/* --- any thread's ------------------------------------------------------------------------- */
+/* --- any thread's, as of web/history.h
+ * ------------------------------------------------------------------------- */
 
 /*
  * Writes the guest's last @limit rows, oldest first, as an array of the API's objects; @before: of
  * those that began before that id; 0: of all. 0, or -EIO: they cannot be read, and nothing that
  * counts was written.
  */
-int journal_read_decisions(struct journal *journal, struct text *out, const char *guest,
-			   size_t limit, uint64_t before);
-int journal_read_switches(struct journal *journal, struct text *out, const char *guest,
-			  size_t limit);
+int journal_read_decisions(void *journal, struct text *out, const char *guest, size_t limit,
+			   uint64_t before);
+int journal_read_switches(void *journal, struct text *out, const char *guest, size_t limit);
 
 #endif

@@ -10,16 +10,14 @@
 #include "daemon/configuration_guest.h"
 #include "daemon/registry.h"
 
-void registry_init(struct registry *registry)
+void registry_init(struct registry *registry, struct journal *journal)
 {
-	*registry = (struct registry){0};
+	*registry = (struct registry){.journal = journal};
 }
 
 static void destroy(struct guest *guest)
 {
 	shared_unmap(guest->shared);
-	free(guest->decisions);
-	free(guest->switches);
 	config_guest_free(guest->config);
 	free(guest);
 }
@@ -30,25 +28,59 @@ void registry_free(struct registry *registry)
 	for (size_t i = 0; i < registry->nr_guests; i++)
 		destroy(registry->guests[i]);
 	free(registry->guests);
-	registry_init(registry);
+	registry_init(registry, NULL);
 }
 
-static struct guest *create(const struct guest_config *config)
+void registry_choose(struct guest *guest)
+{
+	const struct guest_config *config = guest->config;
+	struct journal_setting set;
+
+	guest->mode = config->mode;
+	guest->policy = config->policy;
+	guest->policy_source =
+		config->by_rule ? POLICY_SOURCE_WORKLOAD : POLICY_SOURCE_CONFIGURATION;
+	if (!journal_setting(guest->journal, guest->recorded, &set))
+		return;
+	/* Neither to bare nor from it is there a way that an operator could have gone. */
+	if (set.config_mode != config->mode || set.config_policy != config->policy ||
+	    (set.mode == UMBRA_MODE_BARE) != (config->mode == UMBRA_MODE_BARE)) {
+		journal_set(guest->journal, guest->recorded, NULL);
+		return;
+	}
+	guest->mode = set.mode;
+	guest->policy = set.policy;
+	guest->policy_source = POLICY_SOURCE_OPERATOR;
+}
+
+uint64_t registry_keep(struct guest *guest)
+{
+	const struct journal_setting set = {
+		.mode = guest->mode,
+		.policy = guest->policy,
+		.config_mode = guest->config->mode,
+		.config_policy = guest->config->policy,
+	};
+
+	guest->policy_source = POLICY_SOURCE_OPERATOR;
+	return journal_set(guest->journal, guest->recorded, &set);
+}
+
+static struct guest *create(struct journal *journal, const struct guest_config *config)
 {
 	struct guest *guest = calloc(1, sizeof(*guest));
 
 	if (!guest)
 		return NULL;
 	guest->config = config_guest_copy(config);
-	guest->decisions = calloc(REGISTRY_DECISIONS_KEPT, sizeof(*guest->decisions));
-	guest->switches = calloc(REGISTRY_SWITCHES_KEPT, sizeof(*guest->switches));
-	if (!guest->config || !guest->decisions || !guest->switches) {
+	guest->journal = journal;
+	guest->recorded = journal_guest(journal, config->name);
+	if (!guest->config || !guest->recorded) {
 		destroy(guest);
 		return NULL;
 	}
 	guest->state = GUEST_STARTING;
-	guest->mode = config->mode;
-	guest->policy = config->policy;
+	registry_choose(guest);
 	guest->fd = -1;
 	guest->next_request = 1;
 	return guest;
@@ -64,7 +96,7 @@ int registry_add(struct registry *registry, const struct guest_config *config,
 	if (!guests)
 		return -ENOMEM;
 	registry->guests = guests;
-	guest = create(config);
+	guest = create(registry->journal, config);
 	if (!guest)
 		return -ENOMEM;
 	guests[registry->nr_guests++] = guest;
@@ -114,78 +146,21 @@ struct guest *registry_find_pid(struct registry *registry, pid_t pid)
 	return NULL;
 }
 
-size_t registry_kept(uint64_t nr_records, size_t capacity)
+int registry_take_switch(struct guest *guest, const struct message_switch *message)
 {
-	return nr_records < capacity ? nr_records : capacity;
-}
+	const struct switch_record record = {
+		.record = message->record,
+		.reason = message_switch_reason(message->reason),
+	};
+	int code = journal_switch(guest->journal, guest->recorded, message->number, &record);
 
-const struct policy_decision *registry_decision(const struct guest *guest, size_t i)
-{
-	size_t kept = registry_kept(guest->nr_decisions, REGISTRY_DECISIONS_KEPT);
-
-	return &guest->decisions[(guest->nr_decisions - kept + i) % REGISTRY_DECISIONS_KEPT];
-}
-
-const struct kept_switch *registry_switch(const struct guest *guest, size_t i)
-{
-	size_t kept = registry_kept(guest->nr_switches, REGISTRY_SWITCHES_KEPT);
-
-	return &guest->switches[(guest->nr_switches - kept + i) % REGISTRY_SWITCHES_KEPT];
-}
-
-/* The kept decision with this id, or room for a new one. */
-static struct policy_decision *place_decision(struct guest *guest, uint64_t id)
-{
-	size_t kept = registry_kept(guest->nr_decisions, REGISTRY_DECISIONS_KEPT);
-
-	/* What is amended is among the latest. */
-	for (size_t i = kept; i-- > 0;) {
-		const struct policy_decision *found = registry_decision(guest, i);
-
-		if (found->id == id)
-			return (struct policy_decision *)found;
-		if (found->id < id)
-			break;
-	}
-	return &guest->decisions[guest->nr_decisions++ % REGISTRY_DECISIONS_KEPT];
-}
-
-static struct kept_switch *place_switch(struct guest *guest, uint64_t number)
-{
-	size_t kept = registry_kept(guest->nr_switches, REGISTRY_SWITCHES_KEPT);
-
-	for (size_t i = kept; i-- > 0;) {
-		const struct kept_switch *found = registry_switch(guest, i);
-
-		if (found->number == number)
-			return (struct kept_switch *)found;
-		if (found->number < number)
-			break;
-	}
-	return &guest->switches[guest->nr_switches++ % REGISTRY_SWITCHES_KEPT];
-}
-
-static void take_decision(struct guest *guest, const struct message_decision *message)
-{
-	/* One that was amended after it had been dropped. */
-	if (guest->nr_decisions && message->record.id < registry_decision(guest, 0)->id)
-		return;
-	*place_decision(guest, message->record.id) = message->record;
-}
-
-void registry_take_switch(struct guest *guest, const struct message_switch *message)
-{
-	struct kept_switch *kept;
-
-	if (guest->nr_switches && message->number < registry_switch(guest, 0)->number)
-		return;
-	kept = place_switch(guest, message->number);
-	kept->number = message->number;
-	kept->record.record = message->record;
-	kept->record.reason = message_switch_reason(message->reason);
-	guest->mode = registry_switch(guest,
-				      registry_kept(guest->nr_switches, REGISTRY_SWITCHES_KEPT) - 1)
-			      ->record.record.to;
+	/* An earlier one may be amended late; the last one says which mode is on. */
+	if (code || message->number < guest->nr_switches)
+		return code;
+	guest->nr_switches = message->number;
+	guest->last_switch = record;
+	guest->mode = record.record.to;
+	return 0;
 }
 
 static void take_end(struct guest *guest, const struct message_ended *message)
@@ -200,7 +175,7 @@ static void take_end(struct guest *guest, const struct message_ended *message)
 	memcpy(guest->memory_hash, message->memory_hash, sizeof(guest->memory_hash));
 }
 
-void registry_take(struct guest *guest, const struct message *message)
+int registry_take(struct guest *guest, const struct message *message)
 {
 	switch (message->header.type) {
 	case MESSAGE_RUNNING:
@@ -208,14 +183,16 @@ void registry_take(struct guest *guest, const struct message *message)
 			guest->state = GUEST_RUNNING;
 		break;
 	case MESSAGE_FAILED: registry_fail(guest, "%s", message->failed.text); break;
-	case MESSAGE_SWITCH: registry_take_switch(guest, &message->switched); break;
-	case MESSAGE_DECISION: take_decision(guest, &message->decision); break;
+	case MESSAGE_SWITCH: return registry_take_switch(guest, &message->switched);
+	case MESSAGE_DECISION:
+		return journal_decision(guest->journal, guest->recorded, &message->decision.record);
 	case MESSAGE_ENDED:
 		if (guest->state == GUEST_RUNNING)
 			take_end(guest, &message->ended);
 		break;
 	default: break;
 	}
+	return 0;
 }
 
 void registry_fail(struct guest *guest, const char *format, ...)

@@ -9,17 +9,11 @@
 #include <sys/types.h>
 
 #include "daemon/configuration.h"
+#include "daemon/journal.h"
 #include "daemon/loop.h"
 #include "daemon/message.h"
 #include "daemon/shared.h"
 #include "schemas/types.h"
-
-enum { REGISTRY_DECISIONS_KEPT = 1000, REGISTRY_SWITCHES_KEPT = 1000 };
-
-struct kept_switch {
-	uint64_t number;
-	struct switch_record record;
-};
 
 struct guest_wish; /* daemon/wishes.h */
 struct umbrad;     /* daemon/umbrad.h */
@@ -31,6 +25,7 @@ struct guest {
 	enum guest_state state;
 	enum umbra_mode mode;
 	enum policy_kind policy;
+	enum policy_source policy_source;
 
 	pid_t pid; /* of its worker; 0: there is none */
 	int fd;    /* to the worker; -1: there is none */
@@ -44,11 +39,10 @@ struct guest {
 	struct umbra_registers registers[UMBRA_MAX_CPUS];
 	char memory_hash[33]; /* empty: not computed */
 
-	/* Rings: element i of the n-th record ever is n % KEPT. */
-	struct policy_decision *decisions;
-	uint64_t nr_decisions;
-	struct kept_switch *switches;
-	uint64_t nr_switches;
+	struct journal *journal;        /* where its records go */
+	struct journal_guest *recorded; /* the guest there */
+	uint64_t nr_switches;           /* of its worker */
+	struct switch_record last_switch;
 
 	struct guest_wish *wishes; /* asked for; the first has been sent to the worker */
 	uint64_t next_request;
@@ -56,12 +50,14 @@ struct guest {
 };
 
 struct registry {
+	struct journal *journal;
 	struct guest **guests;
 	size_t nr_guests;
 	struct guest *removed; /* wait for registry_sweep() */
 };
 
-void registry_init(struct registry *registry);
+/* The guests' records go to @journal, which must outlive it. */
+void registry_init(struct registry *registry, struct journal *journal);
 void registry_free(struct registry *registry);
 
 /* A new guest, starting, with a copy of @config. 0 or -ENOMEM. ret_guest may be NULL. */
@@ -77,18 +73,22 @@ void registry_sweep(struct registry *registry);
 struct guest *registry_find(struct registry *registry, const char *id);
 struct guest *registry_find_pid(struct registry *registry, pid_t pid);
 
-/* Takes what a worker's message says, answers to wishes apart. The message must have passed
- * message_check().
+/*
+ * Sets mode and policy with which the guest is to start: what an operator set last, unless its
+ * configuration says something else than then; that wins and the operator's word is forgotten.
  */
-void registry_take(struct guest *guest, const struct message *message);
-void registry_take_switch(struct guest *guest, const struct message_switch *message);
+void registry_choose(struct guest *guest);
+/* An operator has set the guest's mode or policy. The journal's ticket of that. */
+uint64_t registry_keep(struct guest *guest);
+
+/*
+ * Takes what a worker's message says, answers to wishes apart. The message must have passed
+ * message_check(). 0, or -EBADMSG: a record has a number that no guest of ours gives.
+ */
+int registry_take(struct guest *guest, const struct message *message);
+int registry_take_switch(struct guest *guest, const struct message_switch *message);
 /* The guest is lost: its end says why. A guest that has ended stays as it is. */
 void registry_fail(struct guest *guest, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-
-/* How many records of a ring are kept, and the i-th of those, oldest first. */
-size_t registry_kept(uint64_t nr_records, size_t capacity);
-const struct policy_decision *registry_decision(const struct guest *guest, size_t i);
-const struct kept_switch *registry_switch(const struct guest *guest, size_t i);
 
 #endif

@@ -23,36 +23,6 @@ static int copy_counters(struct snapshot *snapshot, const struct guest *guest,
 	return 0;
 }
 
-static int copy_decisions(struct snapshot *snapshot, const struct guest *guest,
-			  struct guest_view *view)
-{
-	size_t kept = registry_kept(guest->nr_decisions, REGISTRY_DECISIONS_KEPT);
-	struct policy_decision *copies = snapshot_alloc(snapshot, kept * sizeof(*copies));
-
-	if (!copies)
-		return -1;
-	for (size_t i = 0; i < kept; i++)
-		copies[i] = *registry_decision(guest, i);
-	view->decisions = copies;
-	view->nr_decisions = kept;
-	return 0;
-}
-
-static int copy_switches(struct snapshot *snapshot, const struct guest *guest,
-			 struct guest_view *view)
-{
-	size_t kept = registry_kept(guest->nr_switches, REGISTRY_SWITCHES_KEPT);
-	struct switch_record *copies = snapshot_alloc(snapshot, kept * sizeof(*copies));
-
-	if (!copies)
-		return -1;
-	for (size_t i = 0; i < kept; i++)
-		copies[i] = registry_switch(guest, i)->record;
-	view->switches = copies;
-	view->nr_switches = kept;
-	return 0;
-}
-
 static int copy_end(struct snapshot *snapshot, const struct guest *guest, struct guest_view *view)
 {
 	struct umbra_end *end;
@@ -116,9 +86,9 @@ static int copy_guest(struct snapshot *snapshot, const struct guest *guest, stru
 	view->cpus = guest->config->cpus;
 	view->mode = guest->mode;
 	view->policy = guest->policy;
+	view->policy_source = policy_source_name(guest->policy_source);
 	view->clock = guest->config->clock;
-	return copy_counters(snapshot, guest, view) || copy_decisions(snapshot, guest, view) ||
-	       copy_switches(snapshot, guest, view) || copy_end(snapshot, guest, view);
+	return copy_counters(snapshot, guest, view) || copy_end(snapshot, guest, view);
 }
 
 struct snapshot *sampler_take(const struct registry *registry)

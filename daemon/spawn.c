@@ -62,9 +62,10 @@ static void copy_name(char ret_name[MESSAGE_NAME_MAX], const char *path)
 		 slash ? slash + 1 : path);
 }
 
-static void fill_start(struct message *message, const struct guest_config *config,
+static void fill_start(struct message *message, const struct guest *guest,
 		       uint64_t default_interval)
 {
+	const struct guest_config *config = guest->config;
 	struct message_start *start = &message->start;
 
 	memset(message, 0, sizeof(*message));
@@ -77,9 +78,9 @@ static void fill_start(struct message *message, const struct guest_config *confi
 	start->processor = config->processor;
 	start->cost = config->costs->table.cost;
 	start->interval = config->interval ? config->interval : default_interval;
-	start->mode = config->mode;
+	start->mode = guest->mode;
 	start->clock = config->clock;
-	start->policy = config->policy;
+	start->policy = guest->policy;
 	start->console = config->console;
 }
 
@@ -106,7 +107,7 @@ static int start(struct guest *guest, uint64_t default_interval, int image, int 
 		code = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) ? -errno : 0;
 	}
 	if (!code) {
-		fill_start(&message, guest->config, default_interval);
+		fill_start(&message, guest, default_interval);
 		fds[0] = memory;
 		fds[1] = image;
 		fds[2] = initrd;

@@ -79,6 +79,13 @@ static void on_wish(void *context)
 	wishes_begin(umbrad->wishes, &umbrad->registry);
 }
 
+static void on_journal(void *context)
+{
+	struct umbrad *umbrad = context;
+
+	wishes_settled(umbrad->wishes, journal_settled(umbrad->journal));
+}
+
 static int turn(struct umbrad *umbrad, int timeout_ms)
 {
 	int code = loop_turn(umbrad->loop, timeout_ms);
@@ -145,6 +152,9 @@ static int open_sources(struct umbrad *umbrad)
 	if (!code)
 		code = loop_add(umbrad->loop, &umbrad->wishes_source, umbrad->wishes_fd, on_wish,
 				umbrad);
+	if (!code)
+		code = loop_add(umbrad->loop, &umbrad->journal_source, umbrad->journal_fd,
+				on_journal, umbrad);
 	return code ? code : notify_open(&umbrad->notify, umbrad->loop);
 }
 
@@ -152,6 +162,7 @@ static int open_web(struct umbrad *umbrad, int tcp, int local)
 {
 	const struct web_config config = {
 		.board = umbrad->board,
+		.history = {journal_read_decisions, journal_read_switches, umbrad->journal},
 		.started = time(NULL),
 		.listen_address = umbrad->config->listen_address,
 		.ask = wishes_ask,
@@ -174,6 +185,7 @@ static void close_all(struct umbrad *umbrad)
 	wishes_destroy(umbrad->wishes);
 	board_destroy(umbrad->board);
 	registry_free(&umbrad->registry);
+	journal_destroy(umbrad->journal);
 	notify_close(&umbrad->notify);
 	close(umbrad->timer);
 	close(umbrad->signals);
@@ -186,6 +198,27 @@ static void tell_address(const struct config *config, uint16_t port)
 
 	log_write(LOG_NOTICE, NULL, "serving http://%s%s%s:%u and %s", v6 ? "[" : "",
 		  config->listen_address, v6 ? "]" : "", port, config->socket);
+}
+
+/* From any thread. */
+static void tell_journal(void *context, bool trouble, const char *text)
+{
+	if (trouble)
+		log_event(LOG_JOURNAL_DEGRADED, NULL, NULL, "%s", text);
+	else
+		log_write(LOG_NOTICE, NULL, "%s", text);
+}
+
+static int open_journal(struct umbrad *umbrad)
+{
+	const struct journal_config config = {
+		.directory = umbrad->config->state_directory,
+		.days = umbrad->config->journal_days,
+		.bytes = umbrad->config->journal_size,
+		.report = tell_journal,
+	};
+
+	return journal_create(&config, &umbrad->journal, &umbrad->journal_fd);
 }
 
 static int add_guests(struct umbrad *umbrad)
@@ -212,8 +245,10 @@ int umbrad_run(struct config *config)
 		return STATUS_FAULT;
 	}
 	umbrad.socket_is_ours = true;
-	registry_init(&umbrad.registry);
-	code = open_sources(&umbrad);
+	code = open_journal(&umbrad);
+	registry_init(&umbrad.registry, umbrad.journal);
+	if (!code)
+		code = open_sources(&umbrad);
 	if (!code)
 		code = add_guests(&umbrad);
 	if (code) {

@@ -28,10 +28,11 @@ struct umbrad {
 	struct registry registry;
 	struct board *board;
 	struct wishes *wishes;
+	struct journal *journal;
 	struct web *web;
 	struct notify notify;
-	int loop, signals, timer, wishes_fd;
-	struct source signals_source, timer_source, wishes_source;
+	int loop, signals, timer, wishes_fd, journal_fd;
+	struct source signals_source, timer_source, wishes_source, journal_source;
 	bool socket_is_ours; /* to be removed */
 	bool stopping;
 	unsigned int stop_signals;

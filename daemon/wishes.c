@@ -13,13 +13,17 @@
 
 #include "daemon/wishes.h"
 
-enum { ANSWER_SECONDS = 5 };
+enum {
+	ANSWER_SECONDS = 5, /* that a worker has */
+	SETTLE_SECONDS = 5, /* that the journal has then */
+};
 
 struct guest_wish {
 	struct web_wish *asked;
 	struct guest_wish *next;
 	uint64_t request; /* 0: not sent to the worker yet */
 	time_t deadline;  /* monotonic */
+	uint64_t ticket;  /* of the journal: not answered before; 0: none */
 };
 
 struct wishes {
@@ -28,6 +32,7 @@ struct wishes {
 	bool closed;
 	int event;
 	struct guest_wish *done; /* answered by the worker, not yet to the operator */
+	uint64_t settled;        /* the journal's latest ticket */
 };
 
 static time_t monotonic_seconds(void)
@@ -119,11 +124,16 @@ static void ask_mode(const struct web_wish *asked, struct message *message)
 }
 
 /* Whether or not anybody still waits for it: it has happened. */
-static void take_mode(struct guest *guest, const struct message *message)
+static int take_mode(struct guest *guest, const struct message *message, uint64_t *ret_ticket)
 {
-	guest->policy = message->changed.policy;
-	if (message->changed.switched)
-		registry_take_switch(guest, &message->changed.made);
+	const struct message_changed *changed = &message->changed;
+
+	guest->policy = changed->policy;
+	if (changed->switched && registry_take_switch(guest, &changed->made))
+		return -EBADMSG;
+	if (!changed->error)
+		*ret_ticket = registry_keep(guest);
+	return 0;
 }
 
 static void answer_mode(struct web_wish *asked, const struct message *message)
@@ -141,7 +151,7 @@ static void answer_mode(struct web_wish *asked, const struct message *message)
 static const struct {
 	enum message_type ask, answer;
 	void (*fill)(const struct web_wish *asked, struct message *message);
-	void (*take)(struct guest *guest, const struct message *message);
+	int (*take)(struct guest *guest, const struct message *message, uint64_t *ret_ticket);
 	void (*reply)(struct web_wish *asked, const struct message *message);
 } kinds[WISH_KIND_COUNT] = {
 	[WISH_MODE] = {MESSAGE_CHANGE, MESSAGE_CHANGED, ask_mode, take_mode, answer_mode},
@@ -203,22 +213,39 @@ int wishes_answered(struct wishes *wishes, struct guest *guest, const struct mes
 {
 	struct guest_wish *wish = guest->wishes;
 	enum web_wish_kind kind = 0;
+	uint64_t ticket = 0;
 
 	while (kind < WISH_KIND_COUNT && kinds[kind].answer != message->header.type)
 		kind++;
 	/* An answer whose time was over already is no fault of the worker's. */
 	if (kind == WISH_KIND_COUNT || !message->request || message->request >= guest->next_request)
 		return -EBADMSG;
-	kinds[kind].take(guest, message);
+	if (kinds[kind].take(guest, message, &ticket))
+		return -EBADMSG;
 	if (!wish || wish->request != message->request)
 		return 0;
 	if (wish->asked->kind != kind)
 		return -EBADMSG;
 	kinds[kind].reply(wish->asked, message);
 	guest->wishes = wish->next;
+	wish->ticket = ticket;
+	wish->deadline = monotonic_seconds() + SETTLE_SECONDS;
 	append(&wishes->done, wish);
 	send_first(guest);
 	return 0;
+}
+
+/* The disk is too slow: it has happened, but whether it will be remembered nobody knows. */
+static void give_up_settling(struct wishes *wishes, time_t now)
+{
+	for (struct guest_wish *wish = wishes->done; wish; wish = wish->next) {
+		if (wish->ticket <= wishes->settled || wish->deadline > now)
+			continue;
+		wish->ticket = 0;
+		wish->asked->error = -ETIMEDOUT;
+		snprintf(wish->asked->detail, sizeof(wish->asked->detail),
+			 "done, but the journal has not kept it yet");
+	}
 }
 
 void wishes_check(struct wishes *wishes, struct registry *registry)
@@ -242,6 +269,12 @@ void wishes_check(struct wishes *wishes, struct registry *registry)
 		if (guest->wishes)
 			send_first(guest);
 	}
+	give_up_settling(wishes, now);
+}
+
+void wishes_settled(struct wishes *wishes, uint64_t ticket)
+{
+	wishes->settled = ticket;
 }
 
 void wishes_drop(struct guest *guest)
@@ -256,16 +289,26 @@ void wishes_drop(struct guest *guest)
 
 bool wishes_finished(const struct wishes *wishes)
 {
-	return wishes->done != NULL;
+	const struct guest_wish *wish = wishes->done;
+
+	while (wish && wish->ticket > wishes->settled)
+		wish = wish->next;
+	return wish != NULL;
 }
 
 void wishes_finish(struct wishes *wishes)
 {
-	while (wishes->done) {
-		struct guest_wish *wish = wishes->done;
+	struct guest_wish **link = &wishes->done;
+
+	while (*link) {
+		struct guest_wish *wish = *link;
 		struct web_wish *asked = wish->asked;
 
-		wishes->done = wish->next;
+		if (wish->ticket > wishes->settled) {
+			link = &wish->next;
+			continue;
+		}
+		*link = wish->next;
 		free(wish);
 		asked->done(asked);
 	}
@@ -290,6 +333,8 @@ void wishes_close(struct wishes *wishes, struct registry *registry)
 	new = wishes->new;
 	wishes->new = NULL;
 	pthread_mutex_unlock(&wishes->lock);
+	/* The journal writes what it has before umbrad ends. */
+	wishes_settled(wishes, UINT64_MAX);
 	wishes_finish(wishes);
 	refuse_all(new);
 	for (size_t i = 0; i < registry->nr_guests; i++) {

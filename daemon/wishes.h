@@ -27,13 +27,16 @@ void wishes_begin(struct wishes *wishes, struct registry *registry);
 
 /*
  * A worker answered. The answer to whoever asked waits until the caller has published a snapshot
- * that shows it: it then calls wishes_finish(). -EBADMSG: nobody asked for that.
+ * that shows it: it then calls wishes_finish(). What an operator set waits for the journal too.
+ * -EBADMSG: nobody asked for that.
  */
 int wishes_answered(struct wishes *wishes, struct guest *guest, const struct message *message);
 /* Answers those whose time is over and all of guests that are gone. */
 void wishes_check(struct wishes *wishes, struct registry *registry);
 /* Answers all of a guest that is about to be removed. */
 void wishes_drop(struct guest *guest);
+/* What has this ticket of the journal's, or an earlier one, is on the disk. */
+void wishes_settled(struct wishes *wishes, uint64_t ticket);
 bool wishes_finished(const struct wishes *wishes);
 void wishes_finish(struct wishes *wishes);
 /* Answers everything that is asked for, now and later, with "stopping". */

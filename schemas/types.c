@@ -10,6 +10,12 @@ static const char *const states[GUEST_STATE_COUNT] = {
 	[GUEST_ENDED] = "ended",       [GUEST_FAILED] = "failed",
 };
 
+static const char *const policy_sources[POLICY_SOURCE_COUNT] = {
+	[POLICY_SOURCE_CONFIGURATION] = "configuration",
+	[POLICY_SOURCE_WORKLOAD] = "workload",
+	[POLICY_SOURCE_OPERATOR] = "operator",
+};
+
 static const char *const gprs[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
 				   "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 static const char *const selectors[] = {"es", "cs", "ss", "ds", "fs", "gs"};
@@ -29,6 +35,11 @@ const char *selector_name(int i)
 	return selectors[i];
 }
 
+const char *policy_source_name(enum policy_source source)
+{
+	return policy_sources[source];
+}
+
 static const char *state_at(int i)
 {
 	return states[i];
@@ -42,6 +53,11 @@ static const char *mode_at(int i)
 static const char *policy_at(int i)
 {
 	return policy_kind_name(i);
+}
+
+static const char *policy_source_at(int i)
+{
+	return policy_sources[i];
 }
 
 static const char *clock_at(int i)
@@ -78,6 +94,7 @@ static const char *engine_at(int i)
 const struct name_list state_names = {GUEST_STATE_COUNT, state_at};
 const struct name_list mode_names = {UMBRA_MODE_COUNT, mode_at};
 const struct name_list policy_names = {POLICY_KIND_COUNT, policy_at};
+static const struct name_list policy_source_names = {POLICY_SOURCE_COUNT, policy_source_at};
 static const struct name_list clock_names = {UMBRA_CLOCK_COUNT, clock_at};
 static const struct name_list end_reason_names = {UMBRA_END_REASON_COUNT - 1, end_reason_at};
 static const struct name_list action_names = {POLICY_ACTION_COUNT, action_at};
@@ -129,6 +146,8 @@ static const struct field end_fields[] = {
 
 static const struct field switch_fields[] = {
 	SWITCH_FIELDS(true),
+	FIELD("number", COUNT, false, "1, 2, ... of this guest; not in a run"),
+	FIELD("at", STRING, false, "When it happened (RFC 3339, UTC); not in a run"),
 	{.key = NULL},
 };
 
@@ -174,6 +193,12 @@ static const struct field after_fields[] = {
 
 static const struct field decision_fields[] = {
 	FIELD("id", COUNT, true, "1, 2, ... of this guest"),
+	FIELD("first_id", COUNT, false,
+	      "The first of the stays for the same reason that this row stands for, with what the "
+	      "last of them said; not in a run"),
+	FIELD("count", COUNT, false, "How many these are; not in a run"),
+	FIELD("first_at", STRING, false, "When the first was made (RFC 3339, UTC); not in a run"),
+	FIELD("at", STRING, false, "When the last was made (RFC 3339, UTC); not in a run"),
 	FIELD("time", COUNT, true, "Guest time, in units of time"),
 	FIELD("instruction", COUNT, true, "Instructions retired then"),
 	FIELD("mode", ENUM, true, "Mode that was on", .names = &mode_names),
@@ -252,6 +277,10 @@ static const struct field guest_fields[] = {
 	FIELD("engine", ENUM, true, "What executes it", .names = &engine_names),
 	FIELD("mode", ENUM, true, "Paging mode that is on", .names = &mode_names),
 	FIELD("policy", ENUM, true, "Who decides the mode", .names = &policy_names),
+	FIELD("policy_source", ENUM, false,
+	      "Who said so: the configuration, a rule of it for workloads, or an operator since; "
+	      "not in a run",
+	      .names = &policy_source_names),
 	FIELD("clock", ENUM, true, "What guest time counts", .names = &clock_names),
 	FIELD("processor", STRING, true, "Processor whose TLB and costs are modelled"),
 	FIELD("costs", OBJECT, false, "What events cost; the default's figures are left out",

@@ -59,6 +59,15 @@ enum guest_state {
 };
 const char *guest_state_name(enum guest_state state);
 
+/* Who said which policy a guest has. */
+enum policy_source {
+	POLICY_SOURCE_CONFIGURATION,
+	POLICY_SOURCE_WORKLOAD,
+	POLICY_SOURCE_OPERATOR,
+	POLICY_SOURCE_COUNT
+};
+const char *policy_source_name(enum policy_source source);
+
 const char *register_name(int i); /* of the general-purpose registers, in umbra_registers' order */
 const char *selector_name(int i); /* of the segment registers, in umbra_registers' order */
 

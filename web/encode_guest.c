@@ -272,18 +272,36 @@ static void write_metrics(struct text *out, const struct umbra_counters *counter
 	}
 }
 
-static void write_lists(struct text *out, const struct guest_view *view)
+static void write_switches(struct text *out, const struct guest_view *view)
 {
 	json_write_key(out, "switches");
+	if (view->switches_json) {
+		json_write_raw(out, view->switches_json);
+		return;
+	}
 	json_write_open(out, '[');
 	for (size_t i = 0; i < view->nr_switches; i++)
 		web_write_switch(out, &view->switches[i]);
 	json_write_close(out, ']');
+}
+
+static void write_decisions(struct text *out, const struct guest_view *view)
+{
 	json_write_key(out, "decisions");
+	if (view->decisions_json) {
+		json_write_raw(out, view->decisions_json);
+		return;
+	}
 	json_write_open(out, '[');
 	for (size_t i = 0; i < view->nr_decisions; i++)
 		web_write_decision(out, &view->decisions[i]);
 	json_write_close(out, ']');
+}
+
+static void write_lists(struct text *out, const struct guest_view *view)
+{
+	write_switches(out, view);
+	write_decisions(out, view);
 	if (!view->registers)
 		return;
 	json_write_key(out, "registers");
@@ -306,6 +324,8 @@ void web_write_guest(struct text *out, const struct guest_view *view, bool lists
 	write_word(out, "engine", view->engine);
 	write_word(out, "mode", umbra_mode_name(view->mode));
 	write_word(out, "policy", policy_kind_name(view->policy));
+	if (view->policy_source)
+		write_word(out, "policy_source", view->policy_source);
 	write_word(out, "clock", umbra_clock_name(view->clock));
 	write_word(out, "processor", view->processor);
 	if (view->costs) {

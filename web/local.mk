@@ -15,6 +15,7 @@ libweb_a_SOURCES = \
 	web/encode_metrics.h \
 	web/guard.c \
 	web/guard.h \
+	web/history.h \
 	web/problem.c \
 	web/problem.h \
 	web/routes.c \

@@ -10,6 +10,7 @@
 #include "web/encode_host.h"
 #include "web/encode_metrics.h"
 #include "web/routes.h"
+#include "web/text.h"
 
 static void fail(struct reply *reply, unsigned int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -76,55 +77,99 @@ static void get_guests(const struct request *request, struct reply *reply)
 	answer_json(reply, "application/json", json_pack("{s:o}", "guests", list));
 }
 
-static void get_guest(const struct request *request, struct reply *reply)
+static void answer_written(struct reply *reply, struct text *out)
 {
-	const struct guest_view *guest = find_guest(request, reply);
+	size_t len = 0;
+	char *body = text_take(out, &len);
 
-	if (guest)
-		answer_json(reply, "application/json", web_encode_guest(guest, true));
+	answer_text(reply, "application/json", body, len);
 }
 
-/* 0 and *ret_limit, or -EINVAL. No limit given: all. */
-static int parse_limit(const char *text, size_t *ret_limit)
+/* What was written as a string; NULL: it could not be read, and the reply says so. */
+static char *take_history(struct reply *reply, struct text *out, int code)
 {
-	unsigned long long limit;
+	size_t len;
+	char *text = code ? NULL : text_take(out, &len);
+
+	text_free(out);
+	if (code)
+		fail(reply, 503, "the journal cannot be read at the moment");
+	else if (!text)
+		fail(reply, 500, "out of memory");
+	return text;
+}
+
+static void get_guest(const struct request *request, struct reply *reply)
+{
+	const struct web_history *history = &request->web->history;
+	const struct guest_view *guest = find_guest(request, reply);
+	char *switches = NULL, *decisions = NULL;
+	struct text out = {0};
+	struct guest_view view;
+	int code;
+
+	if (!guest)
+		return;
+	view = *guest;
+	code = history->switches(history->context, &out, guest->id, HISTORY_IN_GUEST);
+	view.switches_json = switches = take_history(reply, &out, code);
+	if (switches) {
+		code = history->decisions(history->context, &out, guest->id, HISTORY_IN_GUEST, 0);
+		view.decisions_json = decisions = take_history(reply, &out, code);
+	}
+	if (decisions) {
+		web_write_guest(&out, &view, true);
+		answer_written(reply, &out);
+	}
+	free(switches);
+	free(decisions);
+}
+
+/* A whole number of the query. 0 or -EINVAL, and the reply says so; not given: @ret is as it was.
+ */
+static int parse_number(const struct request *request, const char *name, uint64_t *ret,
+			struct reply *reply)
+{
+	const char *text = request->query(request->context, name);
+	unsigned long long number;
 	char *end;
 
-	*ret_limit = SIZE_MAX;
 	if (!text)
 		return 0;
-	if (!*text || strspn(text, "0123456789") != strlen(text))
-		return -EINVAL;
 	errno = 0;
-	limit = strtoull(text, &end, 10);
-	if (errno)
+	number = strtoull(text, &end, 10);
+	if (!*text || strspn(text, "0123456789") != strlen(text) || errno) {
+		fail(reply, 400, "%s: a whole number, 0 or more, was expected", name);
 		return -EINVAL;
-	*ret_limit = limit;
+	}
+	*ret = number;
 	return 0;
 }
 
 static void get_decisions(const struct request *request, struct reply *reply)
 {
+	const struct web_history *history = &request->web->history;
 	const struct guest_view *guest = find_guest(request, reply);
-	json_t *list;
-	size_t limit, first;
+	uint64_t limit = HISTORY_DEFAULT, before = 0;
+	struct text out = {0};
+	char *decisions;
+	int code;
 
-	if (!guest)
+	if (!guest || parse_number(request, "limit", &limit, reply) ||
+	    parse_number(request, "before", &before, reply))
 		return;
-	if (parse_limit(request->query(request->context, "limit"), &limit)) {
-		fail(reply, 400, "limit: a whole number, 0 or more, was expected");
+	if (limit > HISTORY_MAX)
+		limit = HISTORY_MAX;
+	code = history->decisions(history->context, &out, guest->id, limit, before);
+	decisions = take_history(reply, &out, code);
+	if (!decisions)
 		return;
-	}
-	list = json_array();
-	first = guest->nr_decisions > limit ? guest->nr_decisions - limit : 0;
-	for (size_t i = first; i < guest->nr_decisions; i++) {
-		if (json_array_append_new(list, web_encode_decision(&guest->decisions[i]))) {
-			json_decref(list);
-			fail(reply, 500, "out of memory");
-			return;
-		}
-	}
-	answer_json(reply, "application/json", json_pack("{s:o}", "decisions", list));
+	json_write_open(&out, '{');
+	json_write_key(&out, "decisions");
+	json_write_raw(&out, decisions);
+	json_write_close(&out, '}');
+	answer_written(reply, &out);
+	free(decisions);
 }
 
 static void get_mode(const struct request *request, struct reply *reply)

@@ -10,12 +10,14 @@
 #include <time.h>
 
 #include "web/wish.h"
+#include "web/history.h"
 #include "web/snapshot.h"
 
 struct web;
 
 struct web_config {
 	struct board *board;
+	struct web_history history;
 	time_t started;
 	/* For the Host check: the address that TCP listens on, without brackets. */
 	const char *listen_address;

@@ -27,6 +27,7 @@ struct guest_view {
 	const char *engine;
 	enum umbra_mode mode;
 	enum policy_kind policy;
+	const char *policy_source; /* NULL in a run */
 	enum umbra_clock clock;
 	const char *processor;
 	const struct umbra_cost_table *costs; /* NULL: not known */
@@ -37,6 +38,8 @@ struct guest_view {
 	size_t nr_switches;
 	const struct policy_decision *decisions; /* oldest first */
 	size_t nr_decisions;
+	/* Instead of these lists: JSON of them; NULL: the lists it is. */
+	const char *switches_json, *decisions_json;
 	const char *memory_hash;                 /* NULL: not computed */
 	const struct umbra_registers *registers; /* of each vCPU; NULL: not read */
 };

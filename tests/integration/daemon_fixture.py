@@ -81,12 +81,14 @@ class Umbrad:
         self.binary = binary
         self.directory = tempfile.mkdtemp(prefix="umbra-test-")
         self.socket = os.path.join(self.directory, "umbra.sock")
+        self.state = os.path.join(self.directory, "state")
         self.config = os.path.join(self.directory, "umbra.conf")
         for name, data in (files or {}).items():
             with open(os.path.join(self.directory, name), "wb") as file:
                 file.write(data)
         with open(self.config, "w", encoding="utf-8") as file:
-            file.write(f"[umbrad]\nlisten = 127.0.0.1:0\nsocket = {self.socket}\n{policy}\n")
+            file.write(f"[umbrad]\nlisten = 127.0.0.1:0\nsocket = {self.socket}\n"
+                       f"state = {self.state}\n{policy}\n")
             for name, keys in guests.items():
                 file.write(f"[guest {name}]\n")
                 file.writelines(f"{key} = {self.at_hand(value)}\n" for key, value in keys.items())

@@ -117,15 +117,24 @@ def metrics_are_prometheus_text():
     assert ("umbra_guest_state", '{guest="ends",state="ended"}') in samples
 
 
-def limit_gives_the_last_decisions():
-    every = umbrad.ask("/api/v1/guests/gups/decisions").json()["decisions"]
-    wait_for(lambda: len(umbrad.ask("/api/v1/guests/gups/decisions").json()["decisions"]) > 2, 30)
-    last = umbrad.ask("/api/v1/guests/gups/decisions?limit=2").json()["decisions"]
-    assert len(last) == 2 and last[0]["id"] + 1 == last[1]["id"]
+def limit_and_before_choose_the_decisions():
+    def decisions(query=""):
+        answer = umbrad.ask("/api/v1/guests/gups/decisions" + query)
+        assert answer.status == 200, answer.body
+        return answer.json()["decisions"]
+    every = wait_for(lambda: decisions() if len(decisions()) > 2 else None, 30)
+    for one, next_one in zip(every, every[1:]):
+        assert one["id"] + 1 == next_one["first_id"] and one["at"] <= next_one["first_at"]
+        assert one["count"] == one["id"] - one["first_id"] + 1
+    last = decisions("?limit=2")
+    assert len(last) == 2 and last[0]["id"] + 1 == last[1]["first_id"]
     assert last[1]["id"] >= every[-1]["id"]
-    assert not umbrad.ask("/api/v1/guests/gups/decisions?limit=0").json()["decisions"]
-    assert umbrad.ask("/api/v1/guests/gups/decisions?limit=-1").status == 400
-    assert umbrad.ask("/api/v1/guests/gups/decisions?limit=two").status == 400
+    before = decisions(f"?limit=2&before={every[2]['first_id']}")
+    assert [one["first_id"] for one in before] == [one["first_id"] for one in every[:2]]
+    assert not decisions("?limit=0") and decisions("?limit=1000000")
+    for query in ("limit=-1", "limit=two", "limit=", "before=x", "before=-1",
+                  "limit=99999999999999999999"):
+        assert umbrad.ask("/api/v1/guests/gups/decisions?" + query).status == 400, query
 
 
 def operator_switches_and_pins():
@@ -257,7 +266,7 @@ if __name__ == "__main__":
             costs_of_a_guest_are_those_of_its_processor_and_the_file,
             counters_grow_from_one_snapshot_to_the_next,
             metrics_are_prometheus_text,
-            limit_gives_the_last_decisions,
+            limit_and_before_choose_the_decisions,
             operator_switches_and_pins,
             many_changes_at_once_are_all_answered,
             what_cannot_be_is_refused_by_status,

@@ -4,13 +4,19 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <errno.h>
+#include <jansson.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "daemon/configuration_guest.h"
 #include "daemon/registry.h"
 #include "daemon/sampler.h"
+#include "web/text.h"
 
 static struct registry registry;
+static struct journal *journal;
 
 static int add_guest(const char *name, enum umbra_mode mode, enum policy_kind policy)
 {
@@ -30,7 +36,12 @@ static int add_guest(const char *name, enum umbra_mode mode, enum policy_kind po
 
 static int set_up(void **state)
 {
-	registry_init(&registry);
+	const struct journal_config in_memory = {.commit_ms = 1};
+	int event;
+
+	if (journal_create(&in_memory, &journal, &event))
+		return -1;
+	registry_init(&registry, journal);
 	return add_guest("one", UMBRA_MODE_EPT, POLICY_AUTO) ||
 	       add_guest("two", UMBRA_MODE_SHADOW, POLICY_PINNED);
 }
@@ -38,21 +49,21 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	registry_free(&registry);
+	journal_destroy(journal);
 	return 0;
 }
 
-static void decide(struct guest *guest, uint64_t id, double advantage)
+static int decide(struct guest *guest, uint64_t id)
 {
 	struct message message = {.header.type = MESSAGE_DECISION};
 
 	message.decision.record.id = id;
-	message.decision.record.advantage = advantage;
 	strcpy(message.decision.reason, "cheaper");
 	assert_int_equal(message_check(&message), 0);
-	registry_take(guest, &message);
+	return registry_take(guest, &message);
 }
 
-static void make_switch(struct guest *guest, uint64_t number, enum umbra_mode to, uint64_t refills)
+static int make_switch(struct guest *guest, uint64_t number, enum umbra_mode to, uint64_t refills)
 {
 	struct message message = {.header.type = MESSAGE_SWITCH};
 
@@ -60,36 +71,60 @@ static void make_switch(struct guest *guest, uint64_t number, enum umbra_mode to
 	message.switched.record.to = to;
 	message.switched.record.refill_fills = refills;
 	strcpy(message.switched.reason, "operator");
-	registry_take(guest, &message);
+	return registry_take(guest, &message);
 }
 
-static void last_1000_decisions_are_kept(void **state)
+/* How many rows of the guest the journal shows, once it has @rows in all. */
+static size_t nr_shown(int (*read)(struct text *out), uint64_t rows)
 {
-	struct guest *guest = registry.guests[0];
-	struct snapshot *snapshot;
+	time_t deadline = time(NULL) + 20;
+	struct journal_status status;
+	struct text out = {0};
+	json_t *list;
+	size_t nr;
 
-	for (uint64_t id = 1; id <= 2500; id++)
-		decide(guest, id, 0);
-	snapshot = sampler_take(&registry);
-	assert_int_equal(snapshot->guests[0].nr_decisions, 1000);
-	assert_int_equal(snapshot->guests[0].decisions[0].id, 1501);
-	assert_int_equal(snapshot->guests[0].decisions[999].id, 2500);
-	snapshot_unref(snapshot);
+	do {
+		usleep(1000);
+		journal_status(journal, &status);
+		assert_true(time(NULL) < deadline);
+	} while (status.rows < rows);
+	assert_int_equal(read(&out), 0);
+	list = json_loadb(out.data, out.len, 0, NULL);
+	nr = json_array_size(list);
+	json_decref(list);
+	text_free(&out);
+	return nr;
 }
 
-static void amended_decision_replaces_its_first_version(void **state)
+static int read_decisions(struct text *out)
+{
+	return journal_read_decisions(journal, out, "one", 100, 0);
+}
+
+static int read_switches(struct text *out)
+{
+	return journal_read_switches(journal, out, "one", 100);
+}
+
+static void records_go_to_the_journal(void **state)
 {
 	struct guest *guest = registry.guests[0];
 
-	for (uint64_t id = 1; id <= 1200; id++)
-		decide(guest, id, 0);
-	decide(guest, 1100, 7);
-	assert_int_equal(guest->nr_decisions, 1200);
-	assert_true(registry_decision(guest, 899)->advantage == 7);
-	/* What was dropped stays dropped. */
-	decide(guest, 100, 7);
-	assert_int_equal(guest->nr_decisions, 1200);
-	assert_int_equal(registry_decision(guest, 0)->id, 201);
+	assert_int_equal(decide(guest, 1), 0);
+	assert_int_equal(make_switch(guest, 1, UMBRA_MODE_SHADOW, 0), 0);
+	assert_int_equal(make_switch(guest, 2, UMBRA_MODE_EPT, 0), 0);
+	assert_int_equal(nr_shown(read_decisions, 3), 1);
+	assert_int_equal(nr_shown(read_switches, 3), 2);
+}
+
+static void numbers_that_no_worker_of_ours_gives_are_refused(void **state)
+{
+	struct guest *guest = registry.guests[0];
+
+	assert_int_equal(decide(guest, 2), -EBADMSG);
+	assert_int_equal(make_switch(guest, 7, UMBRA_MODE_SHADOW, 0), -EBADMSG);
+	assert_int_equal(guest->nr_switches, 0);
+	assert_int_equal(guest->mode, UMBRA_MODE_EPT);
 }
 
 static void last_switch_says_which_mode_is_on(void **state)
@@ -102,8 +137,8 @@ static void last_switch_says_which_mode_is_on(void **state)
 	make_switch(guest, 1, UMBRA_MODE_SHADOW, 99);
 	assert_int_equal(guest->mode, UMBRA_MODE_EPT);
 	assert_int_equal(guest->nr_switches, 2);
-	assert_int_equal(registry_switch(guest, 0)->record.record.refill_fills, 99);
-	assert_string_equal(registry_switch(guest, 0)->record.reason, "operator");
+	assert_int_equal(guest->last_switch.record.to, UMBRA_MODE_EPT);
+	assert_string_equal(guest->last_switch.reason, "operator");
 }
 
 static void snapshot_does_not_change_with_the_registry(void **state)
@@ -111,16 +146,12 @@ static void snapshot_does_not_change_with_the_registry(void **state)
 	struct guest *guest = registry.guests[0];
 	struct snapshot *snapshot;
 
-	decide(guest, 1, 3);
 	make_switch(guest, 1, UMBRA_MODE_SHADOW, 0);
 	snapshot = sampler_take(&registry);
-	decide(guest, 1, 9);
 	make_switch(guest, 2, UMBRA_MODE_EPT, 0);
 	registry_fail(guest, "gone");
 	assert_string_equal(snapshot->guests[0].state, "starting");
 	assert_int_equal(snapshot->guests[0].mode, UMBRA_MODE_SHADOW);
-	assert_true(snapshot->guests[0].decisions[0].advantage == 3);
-	assert_int_equal(snapshot->guests[0].nr_switches, 1);
 	assert_null(snapshot->guests[0].end);
 	snapshot_unref(snapshot);
 }
@@ -177,9 +208,9 @@ static void removed_guest_is_not_found_and_stays_until_the_sweep(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(last_1000_decisions_are_kept, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(amended_decision_replaces_its_first_version, set_up,
-						tear_down),
+		cmocka_unit_test_setup_teardown(records_go_to_the_journal, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(numbers_that_no_worker_of_ours_gives_are_refused,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(last_switch_says_which_mode_is_on, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(snapshot_does_not_change_with_the_registry, set_up,
