@@ -70,6 +70,7 @@ static void on_timer(void *context)
 		return;
 	wishes_check(umbrad->wishes, &umbrad->registry);
 	publish(umbrad);
+	web_sweep(umbrad->web);
 }
 
 static void on_wish(void *context)
@@ -179,6 +180,7 @@ static void close_all(struct umbrad *umbrad)
 {
 	wishes_close(umbrad->wishes, &umbrad->registry);
 	web_destroy(umbrad->web);
+	umbrad->web = NULL;
 	stop_guests(umbrad);
 	if (umbrad->socket_is_ours)
 		unlink(umbrad->config->socket);

@@ -9,6 +9,14 @@ libwebview_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 WEBVIEW_LIBS = libwebview.a $(SCHEMAS_LIBS)
 
 libweb_a_SOURCES = \
+	web/accept.c \
+	web/accept.h \
+	web/answer.c \
+	web/answer.h \
+	web/body.c \
+	web/body.h \
+	web/connections.c \
+	web/connections.h \
 	web/encode_host.c \
 	web/encode_host.h \
 	web/encode_metrics.c \
@@ -24,22 +32,35 @@ libweb_a_SOURCES = \
 	web/server.h \
 	web/snapshot.c \
 	web/snapshot.h \
+	web/target.c \
+	web/target.h \
 	web/wish.h
-libweb_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(MICROHTTPD_CFLAGS)
-WEB_LIBS = libweb.a $(WEBVIEW_LIBS) $(MICROHTTPD_LIBS)
+libweb_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(MICROHTTPD_CFLAGS) $(XXHASH_CFLAGS) $(ZLIB_CFLAGS)
+WEB_LIBS = libweb.a $(WEBVIEW_LIBS) $(MICROHTTPD_LIBS) $(XXHASH_LIBS) $(ZLIB_LIBS)
 
 WEB_TESTS = \
+	tests/unit/test_web_body \
+	tests/unit/test_web_connections \
 	tests/unit/test_web_encode \
 	tests/unit/test_web_guard \
+	tests/unit/test_web_request \
 	tests/unit/test_web_snapshot \
 	tests/unit/test_web_text
 check_PROGRAMS += $(WEB_TESTS)
 TESTS += $(WEB_TESTS)
+tests_unit_test_web_body_SOURCES = tests/unit/test_web_body.c
+tests_unit_test_web_body_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(ZLIB_CFLAGS)
+tests_unit_test_web_body_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS) -lpthread
+tests_unit_test_web_connections_SOURCES = tests/unit/test_web_connections.c
+tests_unit_test_web_connections_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_web_encode_SOURCES = tests/unit/test_web_encode.c
 tests_unit_test_web_encode_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_web_encode_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_web_guard_SOURCES = tests/unit/test_web_guard.c
 tests_unit_test_web_guard_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_web_request_SOURCES = tests/unit/test_web_request.c
+tests_unit_test_web_request_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_web_request_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_web_snapshot_SOURCES = tests/unit/test_web_snapshot.c
 tests_unit_test_web_snapshot_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_web_snapshot_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)

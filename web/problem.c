@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <jansson.h>
 #include <stddef.h>
 
 #include "web/problem.h"
+#include "web/text.h"
 
 static const struct {
 	unsigned int status;
@@ -12,8 +12,11 @@ static const struct {
 	{403, "Forbidden"},
 	{404, "Not Found"},
 	{405, "Method Not Allowed"},
+	{406, "Not Acceptable"},
 	{409, "Conflict"},
 	{413, "Content Too Large"},
+	{414, "URI Too Long"},
+	{415, "Unsupported Media Type"},
 	{421, "Misdirected Request"},
 	{422, "Unprocessable Content"},
 	{500, "Internal Server Error"},
@@ -34,16 +37,24 @@ const char *web_status_title(unsigned int status)
  */
 char *web_problem(unsigned int status, const char *instance, const char *detail)
 {
-	json_t *problem = json_pack("{s:s,s:s,s:i,s:s*,s:s*}", "type", "about:blank", "title",
-				    web_status_title(status), "status", (int)status, "detail",
-				    detail, "instance", instance);
-	char *text;
+	struct text out = {0};
+	size_t len;
 
-	/* The path may be no UTF-8; the problem is worth telling without it. */
-	if (!problem)
-		problem = json_pack("{s:s,s:s,s:i}", "type", "about:blank", "title",
-				    web_status_title(status), "status", (int)status);
-	text = json_dumps(problem, JSON_COMPACT);
-	json_decref(problem);
-	return text;
+	json_write_open(&out, '{');
+	json_write_key(&out, "type");
+	json_write_text(&out, "about:blank");
+	json_write_key(&out, "title");
+	json_write_text(&out, web_status_title(status));
+	json_write_key(&out, "status");
+	json_write_unsigned(&out, status);
+	if (detail) {
+		json_write_key(&out, "detail");
+		json_write_text(&out, detail);
+	}
+	if (instance && *instance) {
+		json_write_key(&out, "instance");
+		json_write_text(&out, instance);
+	}
+	json_write_close(&out, '}');
+	return text_take(&out, &len);
 }

@@ -62,27 +62,27 @@ static void get_host(const struct request *request, struct reply *reply)
 		    web_encode_host(request->snapshot, request->web->started));
 }
 
-static void get_guests(const struct request *request, struct reply *reply)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < request->snapshot->nr_guests; i++) {
-		if (json_array_append_new(list,
-					  web_encode_guest(&request->snapshot->guests[i], false))) {
-			json_decref(list);
-			fail(reply, 500, "out of memory");
-			return;
-		}
-	}
-	answer_json(reply, "application/json", json_pack("{s:o}", "guests", list));
-}
-
+/* Takes over what was written. */
 static void answer_written(struct reply *reply, struct text *out)
 {
 	size_t len = 0;
 	char *body = text_take(out, &len);
 
 	answer_text(reply, "application/json", body, len);
+}
+
+static void get_guests(const struct request *request, struct reply *reply)
+{
+	struct text out = {0};
+
+	json_write_open(&out, '{');
+	json_write_key(&out, "guests");
+	json_write_open(&out, '[');
+	for (size_t i = 0; i < request->snapshot->nr_guests; i++)
+		web_write_guest(&out, &request->snapshot->guests[i], false);
+	json_write_close(&out, ']');
+	json_write_close(&out, '}');
+	answer_written(reply, &out);
 }
 
 /* What was written as a string; NULL: it could not be read, and the reply says so. */
@@ -130,7 +130,7 @@ static void get_guest(const struct request *request, struct reply *reply)
 static int parse_number(const struct request *request, const char *name, uint64_t *ret,
 			struct reply *reply)
 {
-	const char *text = request->query(request->context, name);
+	const char *text = target_parameter(request->target, name);
 	unsigned long long number;
 	char *end;
 
@@ -304,49 +304,80 @@ static void get_schema(const struct request *request, struct reply *reply)
 		answer_json(reply, "application/schema+json", schema);
 }
 
-/* What DESIGN reserves for later (events, history, openapi.json, ...) has no row: 404. */
-static const struct route routes[] = {
-	{"/api/v1/host", get_host, NULL},
-	{"/api/v1/guests", get_guests, NULL},
-	{"/api/v1/guests/{id}", get_guest, NULL},
-	{"/api/v1/guests/{id}/decisions", get_decisions, NULL},
-	{"/api/v1/guests/{id}/mode", get_mode, put_mode},
-	{"/metrics", get_metrics, NULL},
-	{"/healthz", get_health, NULL},
-	{"/readyz", get_ready, NULL},
-	{"/schemas/{id}", get_schema, NULL},
-	{NULL, NULL, NULL},
+static const struct media metrics_offers[] = {
+	{"text/plain", "0.0.4", "text/plain; version=0.0.4; charset=utf-8"},
 };
 
-/* Whether @path is @pattern, whose "{id}" stands for one segment that is not empty. */
-static bool match(const char *pattern, const char *path, char *ret_id, size_t size)
+static const struct parameter decisions_parameters[] = {
+	{"limit", "The latest so many rows, a whole number up to 1000; not given: 100"},
+	{"before", "Only rows whose id is below this one; not given: all"},
+	{NULL, NULL},
+};
+
+/* What DESIGN reserves for later (events, history, openapi.json, ...) has no row: 404. */
+const struct route routes[] = {
+	{.pattern = "/api/v1/host", .get = get_host, .keep = KEEP_ALL, .answer = "host"},
+	{.pattern = "/api/v1/guests", .get = get_guests, .keep = KEEP_ALL, .answer = "guests"},
+	{.pattern = "/api/v1/guests/{id}", .get = get_guest, .keep = KEEP_ONE, .answer = "guest"},
+	{.pattern = "/api/v1/guests/{id}/decisions",
+	 .get = get_decisions,
+	 .keep = KEEP_ONE,
+	 .answer = "decisions",
+	 .parameters = decisions_parameters},
+	{.pattern = "/api/v1/guests/{id}/mode",
+	 .get = get_mode,
+	 .put = put_mode,
+	 .keep = KEEP_ONE,
+	 .answer = "mode",
+	 .wish = "mode_request",
+	 .put_answer = "mode"},
+	{.pattern = "/metrics",
+	 .get = get_metrics,
+	 .keep = KEEP_ALL,
+	 .offers = metrics_offers,
+	 .nr_offers = sizeof(metrics_offers) / sizeof(metrics_offers[0])},
+	{.pattern = "/healthz", .get = get_health, .keep = KEEP_FOREVER},
+	{.pattern = "/readyz", .get = get_ready, .keep = KEEP_ALL},
+	{.pattern = "/schemas/{id}", .get = get_schema, .keep = KEEP_FOREVER},
+	{.pattern = NULL},
+};
+
+/* Whether the segment at *@pattern, which it then passes, is @segment, or stands for any. */
+static bool match_segment(const char **pattern, const char *segment, char *ret_id, size_t size)
 {
-	static const char place[] = "{id}";
+	size_t len = strcspn(*pattern, "/"), segment_len = strlen(segment);
+	const char *expected = *pattern;
 
-	while (*pattern) {
-		size_t len;
-
-		if (strncmp(pattern, place, strlen(place))) {
-			if (*pattern++ != *path++)
-				return false;
-			continue;
-		}
-		len = strcspn(path, "/");
-		if (!len || len >= size)
-			return false;
-		memcpy(ret_id, path, len);
-		ret_id[len] = '\0';
-		path += len;
-		pattern += strlen(place);
-	}
-	return !*path;
+	*pattern += len + (expected[len] == '/');
+	if (len != strlen("{id}") || strncmp(expected, "{id}", len))
+		return segment_len == len && !memcmp(segment, expected, len);
+	if (!segment_len || segment_len >= size)
+		return false;
+	memcpy(ret_id, segment, segment_len + 1);
+	return true;
 }
 
-const struct route *route_find(const char *path, char *ret_id, size_t size)
+static bool match(const char *pattern, const struct target *target, char *ret_id, size_t size)
+{
+	unsigned int nr_segments = 0;
+
+	for (const char *p = pattern; *p; p++)
+		nr_segments += *p == '/';
+	if (nr_segments != target->nr_segments)
+		return false;
+	pattern++;
+	for (unsigned int i = 0; i < nr_segments; i++) {
+		if (!match_segment(&pattern, target->segments[i], ret_id, size))
+			return false;
+	}
+	return true;
+}
+
+const struct route *route_find(const struct target *target, char *ret_id, size_t size)
 {
 	for (const struct route *route = routes; route->pattern; route++) {
 		ret_id[0] = '\0';
-		if (match(route->pattern, path, ret_id, size))
+		if (match(route->pattern, target, ret_id, size))
 			return route;
 	}
 	return NULL;

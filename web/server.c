@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config.h"
+
 #include <errno.h>
 #include <microhttpd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "web/answer.h"
+#include "web/connections.h"
 #include "web/guard.h"
 #include "web/problem.h"
 #include "web/routes.h"
@@ -12,20 +18,25 @@
 
 enum {
 	BODY_MAX = 4096,
-	CONNECTIONS_MAX = 64,
+	TCP_MAX = 128, /* open connections */
+	LOCAL_MAX = 64,
+	CLOSING_MAX = 32, /* more, that were shut down and have not ended yet */
 	CONNECTION_MEMORY = 32 * 1024,
-	IDLE_SECONDS = 30,
+	REQUEST_SECONDS = 30,
+	HEADER_MAX = 1024, /* of a list that came in several lines */
 };
 
 struct listener {
 	struct web *web;
 	struct MHD_Daemon *daemon;
+	struct connections *connections;
 	bool local;
 	struct listener *next;
 };
 
 struct web {
 	struct web_config config;
+	struct bodies forever;
 	struct listener *listeners;
 };
 
@@ -33,11 +44,31 @@ struct web {
 struct exchange {
 	struct web_wish wish; /* first: wish_done() gets from it to here */
 	struct MHD_Connection *connection;
+	struct target target;
+	unsigned int refused; /* by target_parse() */
+	const char *why;
+	bool begun; /* its headers are there */
 	bool too_large;
 	bool waiting; /* suspended until the wish is done */
 	size_t len;
 	char body[BODY_MAX + 1];
 };
+
+static time_t monotonic(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+static struct connection *connection_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
 
 static void wish_done(struct web_wish *wish)
 {
@@ -46,15 +77,78 @@ static void wish_done(struct web_wish *wish)
 	MHD_resume_connection(exchange->connection);
 }
 
-static enum MHD_Result send_reply(struct MHD_Connection *connection, const char *path,
-				  struct reply *reply, const char *allow)
+static void refuse(struct reply *reply, unsigned int status, const char *detail)
+{
+	reply->status = status;
+	snprintf(reply->detail, sizeof(reply->detail), "%s", detail);
+}
+
+/* The lines of one header, as one. */
+struct lines {
+	const char *name;
+	unsigned int count;
+	const char *only; /* the value of the only one */
+	char joined[HEADER_MAX];
+};
+
+static enum MHD_Result add_line(void *context, enum MHD_ValueKind kind, const char *name,
+				const char *value)
+{
+	struct lines *lines = context;
+	size_t len = strlen(lines->joined);
+
+	if (strcasecmp(name, lines->name) || !value)
+		return MHD_YES;
+	lines->count++;
+	lines->only = value;
+	snprintf(lines->joined + len, sizeof(lines->joined) - len, "%s%s", len ? "," : "", value);
+	return MHD_YES;
+}
+
+/* The value of a header that is a list; @lines holds it. NULL: it was not sent. */
+static const char *list_header(struct MHD_Connection *connection, const char *name,
+			       struct lines *lines)
+{
+	lines->name = name;
+	lines->count = 0;
+	lines->joined[0] = '\0';
+	MHD_get_connection_values(connection, MHD_HEADER_KIND, add_line, lines);
+	return lines->count > 1 ? lines->joined : lines->count ? lines->only : NULL;
+}
+
+static const char *header(struct MHD_Connection *connection, const char *name)
+{
+	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+/* Headers of every answer. */
+static void add_headers(struct MHD_Response *response, const char *content_type,
+			const char *cache_control)
+{
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control);
+	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+}
+
+static enum MHD_Result queue(struct MHD_Connection *connection, unsigned int status,
+			     struct MHD_Response *response)
+{
+	enum MHD_Result result = MHD_queue_response(connection, status, response);
+
+	MHD_destroy_response(response);
+	return result;
+}
+
+/* A problem, or the answer to a wish: nobody keeps it. */
+static enum MHD_Result send_reply(struct exchange *exchange, struct reply *reply, const char *allow)
 {
 	struct MHD_Response *response;
-	enum MHD_Result result;
 
 	if (reply->status >= 400) {
-		reply->body =
-			web_problem(reply->status, path, reply->detail[0] ? reply->detail : NULL);
+		free(reply->body);
+		reply->body = web_problem(reply->status, exchange->target.path,
+					  reply->detail[0] ? reply->detail : NULL);
 		reply->len = reply->body ? strlen(reply->body) : 0;
 		reply->content_type = PROBLEM_CONTENT_TYPE;
 	}
@@ -63,44 +157,76 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, const char 
 		free(reply->body);
 		return MHD_NO;
 	}
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	add_headers(response, reply->content_type, "no-store");
 	if (allow)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allow);
-	result = MHD_queue_response(connection, reply->status, response);
-	MHD_destroy_response(response);
-	return result;
+	return queue(exchange->connection, reply->status, response);
 }
 
-static void refuse(struct reply *reply, unsigned int status, const char *detail)
+static void free_body(void *body)
 {
-	reply->status = status;
-	strncpy(reply->detail, detail, sizeof(reply->detail) - 1);
+	body_unref(body);
+}
+
+/* Takes over @body's reference. */
+static enum MHD_Result send_body(struct exchange *exchange, const struct route *route,
+				 struct body *body)
+{
+	struct MHD_Connection *connection = exchange->connection;
+	struct lines lines;
+	unsigned int status = MHD_HTTP_OK;
+	struct MHD_Response *response;
+
+	if (accept_has(list_header(connection, MHD_HTTP_HEADER_IF_NONE_MATCH, &lines), body->etag))
+		status = MHD_HTTP_NOT_MODIFIED;
+	/* A 304 has the length of the body that it does not bring. */
+	response = MHD_create_response_from_buffer_with_free_callback_cls(body->len, body->data,
+									  free_body, body);
+	if (!response) {
+		body_unref(body);
+		return MHD_NO;
+	}
+	add_headers(response, body->content_type, "no-cache");
+	MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, body->etag);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_VARY,
+				route->nr_offers ? "Accept, Accept-Encoding" : "Accept-Encoding");
+	if (body->gzip)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+	return queue(connection, status, response);
 }
 
 /* What the headers say about where the request comes from and whom it is for. */
-static void check_headers(const struct listener *listener, struct MHD_Connection *connection,
+static void check_headers(const struct listener *listener, struct exchange *exchange,
 			  struct reply *reply)
 {
 	const char *address = listener->web->config.listen_address;
+	const char *authority = exchange->target.authority;
 	const char *host, *origin;
+	struct lines lines;
 
-	if (listener->local)
+	host = list_header(exchange->connection, MHD_HTTP_HEADER_HOST, &lines);
+	if (host && lines.count > 1) {
+		refuse(reply, 400, "there is more than one Host header");
 		return;
-	host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
-	origin = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ORIGIN);
-	if (!host || !guard_host(host, address))
-		refuse(reply, 421, "the Host header names another host than this one");
-	else if (origin && !guard_origin(origin, address))
+	}
+	origin = header(exchange->connection, MHD_HTTP_HEADER_ORIGIN);
+	if (origin && !guard_origin(origin, address))
 		refuse(reply, 403, "the Origin header names another site than this one");
+	/* Only who is on this machine, and no browser, gets to the unix socket. */
+	else if (listener->local)
+		return;
+	else if (!host || !guard_host(host, address))
+		refuse(reply, 421, "the Host header names another host than this one");
+	else if (authority && !guard_host(authority, address))
+		refuse(reply, 421, "the request's target names another host than this one");
 }
 
-static void check_writer(const struct listener *listener, struct MHD_Connection *connection,
-			 const struct exchange *exchange, struct reply *reply)
+static void check_writer(const struct listener *listener, struct exchange *exchange,
+			 struct reply *reply)
 {
 	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+		MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const char *type = header(exchange->connection, MHD_HTTP_HEADER_CONTENT_TYPE);
 
 	if (!listener->local)
 		refuse(reply, 403,
@@ -108,55 +234,117 @@ static void check_writer(const struct listener *listener, struct MHD_Connection 
 	else if (!info || !guard_peer(info->connect_fd))
 		refuse(reply, 403,
 		       "only root, the daemon's own user and the group umbra may do this");
-	else if (exchange->too_large)
-		refuse(reply, 413, "the body is larger than 4096 bytes");
+	else if (type && !accept_json(type))
+		refuse(reply, 415, "the body must be application/json");
 }
 
-/* The whole request is there. Fills @reply, or says that its answer must wait. */
-static void dispatch(const struct listener *listener, struct exchange *exchange, const char *method,
-		     struct request *request, struct reply *reply, const char **ret_allow)
+static void check_parameters(const struct route *route, const struct target *target,
+			     struct reply *reply)
+{
+	for (unsigned int i = 0; i < target->nr_parameters; i++) {
+		const char *name = target->parameters[i].name;
+		const struct parameter *known = route->parameters;
+
+		while (known && known->name && strcmp(known->name, name))
+			known++;
+		if (!known || !known->name) {
+			reply->status = 400;
+			snprintf(reply->detail, sizeof(reply->detail),
+				 "%.64s: this path has no such parameter", name);
+		} else if (target_parameter(target, name) != target->parameters[i].value) {
+			reply->status = 400;
+			snprintf(reply->detail, sizeof(reply->detail), "%.64s: given twice", name);
+		}
+	}
+}
+
+/*
+ * What can be said as soon as the headers are there. The route, if one is to answer; else @reply
+ * says why not.
+ */
+static const struct route *examine(const struct listener *listener, struct exchange *exchange,
+				   const char *method, struct request *request, struct reply *reply,
+				   const char **ret_allow)
 {
 	bool read = !strcmp(method, MHD_HTTP_METHOD_GET) || !strcmp(method, MHD_HTTP_METHOD_HEAD);
 	const struct route *route;
 
-	check_headers(listener, exchange->connection, reply);
+	if (exchange->refused) {
+		refuse(reply, exchange->refused, exchange->why);
+		return NULL;
+	}
+	check_headers(listener, exchange, reply);
 	if (reply->status)
-		return;
-	route = route_find(request->path, request->id, sizeof(request->id));
+		return NULL;
+	route = route_find(&exchange->target, request->id, sizeof(request->id));
 	if (!route) {
 		refuse(reply, 404, "nothing is served under this path");
-	} else if (read) {
-		route->get(request, reply);
-	} else if (route->put && !strcmp(method, MHD_HTTP_METHOD_PUT)) {
-		check_writer(listener, exchange->connection, exchange, reply);
-		if (!reply->status)
-			route->put(request, reply);
-	} else {
+		return NULL;
+	}
+	if (!read && (!route->put || strcmp(method, MHD_HTTP_METHOD_PUT))) {
 		refuse(reply, 405, "this path does not have that method");
 		*ret_allow = route->put ? "GET, HEAD, PUT" : "GET, HEAD";
+		return NULL;
 	}
+	check_parameters(route, &exchange->target, reply);
+	if (!read && !reply->status)
+		check_writer(listener, exchange, reply);
+	return reply->status ? NULL : route;
 }
 
-static const char *lookup_query(void *connection, const char *name)
+/* Hands the exchange's wish on; its answer comes when it is done. */
+static enum MHD_Result wait_for_wish(struct web *web, struct exchange *exchange)
 {
-	return MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
+	exchange->waiting = true;
+	exchange->wish.done = wish_done;
+	MHD_suspend_connection(exchange->connection);
+	web->config.ask(web->config.context, &exchange->wish);
+	return MHD_YES;
 }
 
+static enum MHD_Result answer_route(struct web *web, struct exchange *exchange,
+				    const struct route *route, bool put, struct request *request)
+{
+	struct MHD_Connection *connection = exchange->connection;
+	struct lines accept, coding;
+	struct reply reply = {0};
+	struct body *body = NULL;
+	enum coding wanted;
+
+	if (put) {
+		route->put(request, &reply);
+	} else {
+		wanted = accept_coding(
+			list_header(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING, &coding));
+		if (wanted == CODING_NONE)
+			refuse(&reply, 406, "Accept-Encoding refuses gzip and identity");
+		else
+			body = answer_get(route, request, &web->forever,
+					  list_header(connection, MHD_HTTP_HEADER_ACCEPT, &accept),
+					  wanted, &reply);
+	}
+	if (body)
+		return send_body(exchange, route, body);
+	if (reply.wait)
+		return wait_for_wish(web, exchange);
+	return send_reply(exchange, &reply, NULL);
+}
+
+/* The whole request is there, or a wish was answered. */
 static enum MHD_Result answer(struct listener *listener, struct exchange *exchange,
-			      const char *path, const char *method)
+			      const char *method)
 {
 	struct web *web = listener->web;
 	struct request request = {
 		.web = &web->config,
-		.path = path,
+		.target = &exchange->target,
 		.body = exchange->body,
 		.body_len = exchange->len,
 		.wish = &exchange->wish,
-		.query = lookup_query,
-		.context = exchange->connection,
 	};
 	struct reply reply = {0};
 	const char *allow = NULL;
+	const struct route *route = NULL;
 	enum MHD_Result result;
 
 	request.snapshot = board_acquire(web->config.board);
@@ -165,20 +353,51 @@ static enum MHD_Result answer(struct listener *listener, struct exchange *exchan
 	} else if (exchange->waiting) {
 		strcpy(request.id, exchange->wish.id);
 		web_wish_reply(&request, &reply);
+	} else if (exchange->too_large) {
+		refuse(&reply, 413, "the body is larger than 4096 bytes");
 	} else {
-		dispatch(listener, exchange, method, &request, &reply, &allow);
+		route = examine(listener, exchange, method, &request, &reply, &allow);
 	}
-	if (reply.wait) {
-		exchange->waiting = true;
-		exchange->wish.done = wish_done;
-		MHD_suspend_connection(exchange->connection);
-		web->config.ask(web->config.context, &exchange->wish);
-		result = MHD_YES;
-	} else {
-		result = send_reply(exchange->connection, path, &reply, allow);
-	}
+	if (route)
+		result = answer_route(web, exchange, route, !strcmp(method, MHD_HTTP_METHOD_PUT),
+				      &request);
+	else
+		result = send_reply(exchange, &reply, allow);
 	snapshot_unref(request.snapshot);
 	return result;
+}
+
+/* The headers are there. A request that is refused already need not send its body. */
+static enum MHD_Result begin(struct listener *listener, struct exchange *exchange,
+			     const char *method)
+{
+	const char *length = header(exchange->connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	struct request request = {.target = &exchange->target};
+	struct reply reply = {0};
+	const char *allow = NULL;
+
+	exchange->begun = true;
+	examine(listener, exchange, method, &request, &reply, &allow);
+	if (!reply.status && length && strtoull(length, NULL, 10) > BODY_MAX)
+		refuse(&reply, 413, "the body is larger than 4096 bytes");
+	return reply.status ? send_reply(exchange, &reply, allow) : MHD_YES;
+}
+
+static void *on_target(void *context, const char *text, struct MHD_Connection *connection)
+{
+	struct exchange *exchange = calloc(1, sizeof(*exchange));
+
+	if (!exchange)
+		return NULL;
+	exchange->connection = connection;
+	exchange->refused = target_parse(text, &exchange->target, &exchange->why);
+	return exchange;
+}
+
+/* target_parse() decodes, after it has split. */
+static size_t leave_encoded(void *context, struct MHD_Connection *connection, char *text)
+{
+	return strlen(text);
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
@@ -187,14 +406,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 {
 	struct exchange *exchange = *ret_exchange;
 
-	if (!exchange) {
-		exchange = calloc(1, sizeof(*exchange));
-		if (!exchange)
-			return MHD_NO;
-		exchange->connection = connection;
-		*ret_exchange = exchange;
-		return MHD_YES;
-	}
+	if (!exchange)
+		return MHD_NO;
+	if (!exchange->begun)
+		return begin(context, exchange, method);
 	if (*upload_len) {
 		if (*upload_len > BODY_MAX - exchange->len) {
 			exchange->too_large = true;
@@ -205,14 +420,33 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		*upload_len = 0;
 		return MHD_YES;
 	}
-	return answer(context, exchange, path, method);
+	connection_request(connection_of(connection));
+	return answer(context, exchange, method);
 }
 
 static void on_completed(void *context, struct MHD_Connection *connection, void **exchange,
 			 enum MHD_RequestTerminationCode code)
 {
+	connection_answered(connection_of(connection), monotonic());
 	free(*exchange);
 	*exchange = NULL;
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **ret_connection,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	struct listener *listener = context;
+	const union MHD_ConnectionInfo *fd =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const union MHD_ConnectionInfo *address =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED && fd)
+		*ret_connection = connection_begin(
+			listener->connections, fd->connect_fd,
+			listener->local || !address ? NULL : address->client_addr, monotonic());
+	else
+		connection_end(*ret_connection);
 }
 
 int web_create(const struct web_config *config, struct web **ret_web)
@@ -229,24 +463,39 @@ int web_create(const struct web_config *config, struct web **ret_web)
 int web_listen(struct web *web, int fd, bool local)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
+	unsigned int most = local ? LOCAL_MAX : TCP_MAX;
 
 	if (!listener)
 		return -ENOMEM;
 	listener->web = web;
 	listener->local = local;
-	listener->daemon = MHD_start_daemon(
-		MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request,
-		listener, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-		NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS_MAX,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_SECONDS, MHD_OPTION_END);
+	listener->connections = connections_create(most);
+	if (listener->connections)
+		listener->daemon = MHD_start_daemon(
+			MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+			on_request, listener, MHD_OPTION_LISTEN_SOCKET, fd,
+			MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+			MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener,
+			MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
+			leave_encoded, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+			MHD_OPTION_CONNECTION_LIMIT, most + CLOSING_MAX,
+			MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+			MHD_OPTION_END);
 	if (!listener->daemon) {
+		connections_destroy(listener->connections);
 		free(listener);
 		return -EIO;
 	}
 	listener->next = web->listeners;
 	web->listeners = listener;
 	return 0;
+}
+
+void web_sweep(struct web *web)
+{
+	for (struct listener *listener = web ? web->listeners : NULL; listener;
+	     listener = listener->next)
+		connections_sweep(listener->connections, monotonic(), REQUEST_SECONDS);
 }
 
 void web_destroy(struct web *web)
@@ -258,7 +507,9 @@ void web_destroy(struct web *web)
 
 		web->listeners = listener->next;
 		MHD_stop_daemon(listener->daemon);
+		connections_destroy(listener->connections);
 		free(listener);
 	}
+	bodies_clear(&web->forever);
 	free(web);
 }

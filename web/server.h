@@ -36,6 +36,8 @@ int web_create(const struct web_config *config, struct web **ret_web);
  * credentials; TCP is read-only and checks Host and Origin.
  */
 int web_listen(struct web *web, int fd, bool local);
+/* To be called once a second: ends connections that take too long. @web may be NULL. */
+void web_sweep(struct web *web);
 void web_destroy(struct web *web);
 
 #endif

@@ -77,6 +77,7 @@ void snapshot_unref(struct snapshot *snapshot)
 	/* Release: what this reader did comes before; acquire: the last one frees after all. */
 	if (atomic_fetch_sub_explicit(&owner->references, 1, memory_order_acq_rel) != 1)
 		return;
+	bodies_clear(&owner->snapshot.bodies);
 	while (owner->pieces) {
 		struct piece *piece = owner->pieces;
 

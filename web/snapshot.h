@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <time.h>
 
+#include "web/body.h"
 #include "web/view.h"
 
 struct snapshot {
@@ -16,6 +17,8 @@ struct snapshot {
 	struct guest_view *guests;
 	size_t nr_guests;
 	size_t nr_unready; /* guests that have neither reported nor failed yet */
+
+	struct bodies bodies; /* what readers have made of it so far */
 };
 
 /* A new snapshot with one reference and room for @nr_guests zeroed views; NULL: out of memory. */

@@ -219,7 +219,7 @@ def methods_paths_and_headers_are_checked():
     assert head.status == 200 and not head.body
     for path in ("/", "/api/v1", "/api/v1/events", "/api/v1/history", "/api/v1/openapi.json",
                  "/openapi.json", "/api/v1/guests/", "/api/v1/guests/gups/", "/schemas/x.json",
-                 "/schemas/registers.json", "/api/v1/guests/..%2f..", "/api/v1/guests/%00"):
+                 "/schemas/registers.json", "/api/v1/guests/..%2f.."):
         assert umbrad.ask(path).status == 404, path
     for host in ("evil.example", "evil.example:80", "localhost.evil.example", "127.0.0.2"):
         assert umbrad.ask("/healthz", headers={"Host": host}).status == 421, host
