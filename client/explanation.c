@@ -6,10 +6,6 @@
 
 #include "client/explanation.h"
 
-static const char *const level_names[] = {
-	[1] = "PT", [2] = "PD", [3] = "PDPT", [4] = "PML4", [5] = "PML5",
-};
-
 static const char *const kind_names[] = {
 	[UMBRA_STEP_REFERENCE] = "reference",     [UMBRA_STEP_AD] = "accessed_dirty",
 	[UMBRA_STEP_WALK_FAILED] = "walk_failed", [UMBRA_STEP_EXIT] = "exit",
@@ -31,51 +27,6 @@ static const char *const state_names[] = {
 	[UMBRA_READ_BACK_DONE] = "done",
 };
 
-/* Whose tables: those between GVA and HPA have the name of the mode. */
-static const char *table_name(enum umbra_mode mode, enum umbra_table table)
-{
-	switch (table) {
-	case UMBRA_TABLE_GUEST: return "guest";
-	case UMBRA_TABLE_EPT: return "EPT";
-	case UMBRA_TABLE_SHADOW: break;
-	}
-	return umbra_mode_name(mode);
-}
-
-/* Bits of an entry, by the names that the manuals give them. */
-struct flag {
-	uint64_t bit;
-	const char *name;
-	bool large; /* only in an entry of a large page, above level 1 */
-};
-
-static const struct flag paging_flags[] = {
-	{1ull << 0, "P", false},   {1ull << 1, "W", false},   {1ull << 2, "U", false},
-	{1ull << 3, "PWT", false}, {1ull << 4, "PCD", false}, {1ull << 5, "A", false},
-	{1ull << 6, "D", false},   {1ull << 7, "PS", true},   {1ull << 8, "G", false},
-	{1ull << 63, "NX", false}, {0, NULL, false},
-};
-
-static const struct flag ept_flags[] = {
-	{1ull << 0, "R", false}, {1ull << 1, "W", false}, {1ull << 2, "X", false},
-	{1ull << 7, "PS", true}, {1ull << 8, "A", false}, {1ull << 9, "D", false},
-	{0, NULL, false},
-};
-
-/* The next flag that is set, from *@flag on; NULL: no more. */
-static const char *next_flag(const struct umbra_step *step, const struct flag **flag)
-{
-	for (; (*flag)->bit; (*flag)++)
-		if ((step->entry & (*flag)->bit) && !((*flag)->large && step->level == 1))
-			return (*flag)++->name;
-	return NULL;
-}
-
-static const struct flag *flags_of(const struct umbra_step *step)
-{
-	return step->table == UMBRA_TABLE_EPT ? ept_flags : paging_flags;
-}
-
 /* --- text --------------------------------------------------------------------------------- */
 
 /* In bare the guest's tables are the hardware's, and so are their addresses. */
@@ -83,8 +34,8 @@ static void print_entry(enum umbra_mode mode, const struct umbra_step *step, con
 {
 	char table[32], at[64];
 
-	snprintf(table, sizeof(table), "%s %s", table_name(mode, step->table),
-		 level_names[step->level]);
+	snprintf(table, sizeof(table), "%s %s", umbra_table_name(mode, step->table),
+		 umbra_level_name(step->level));
 	if (step->table == UMBRA_TABLE_GUEST)
 		snprintf(at, sizeof(at), "GPA 0x%-6" PRIx64 "  HPA 0x%" PRIx64, step->gpa,
 			 step->hpa);
@@ -101,17 +52,15 @@ static void print_entry(enum umbra_mode mode, const struct umbra_step *step, con
 
 static void print_error_code(uint32_t code)
 {
-	static const char *const bits[] = {"P", "W", "U", "RSVD", "I", "PK"};
-	bool any = false;
+	const char *name, *before = " (";
+	unsigned int position = 0;
 
 	printf(" error code 0x%" PRIx32, code);
-	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
-		if (code >> i & 1) {
-			printf("%s%s", any ? " " : " (", bits[i]);
-			any = true;
-		}
+	while ((name = umbra_error_code_flag(code, &position))) {
+		printf("%s%s", before, name);
+		before = " ";
 	}
-	if (any)
+	if (code)
 		putchar(')');
 }
 
@@ -165,21 +114,22 @@ static void print_leaf(enum umbra_mode mode, const struct umbra_leaf *leaf, cons
 		       const char *role)
 {
 	const struct umbra_step *step = &leaf->step;
-	const struct flag *flag = flags_of(step);
 	bool guest = step->table == UMBRA_TABLE_GUEST;
 	char maps[32] = "no page", names[48] = "";
+	unsigned int position = 0;
 	const char *name;
 
 	if (leaf->maps != UINT64_MAX)
 		snprintf(maps, sizeof(maps), "%s 0x%" PRIx64, guest ? "GPA" : "HPA", leaf->maps);
-	while ((name = next_flag(step, &flag))) {
+	while ((name = umbra_entry_flag(step, &position))) {
 		size_t used = strlen(names);
 
 		snprintf(names + used, sizeof(names) - used, "%s%s", used ? " " : "", name);
 	}
 	printf("    %s  0x%016" PRIx64 "  %-14s  %-11s  %s %s at %s 0x%" PRIx64 ": %s\n", letter,
-	       step->entry, maps, names, table_name(mode, step->table), level_names[step->level],
-	       guest ? "GPA" : "HPA", guest ? step->gpa : step->hpa, role);
+	       step->entry, maps, names, umbra_table_name(mode, step->table),
+	       umbra_level_name(step->level), guest ? "GPA" : "HPA", guest ? step->gpa : step->hpa,
+	       role);
 }
 
 static void print_read_back(enum umbra_mode mode, const struct umbra_explanation *e)
@@ -248,7 +198,7 @@ static json_t *hex(uint64_t value)
 
 static void set_entry(json_t *object, enum umbra_mode mode, const struct umbra_step *step)
 {
-	json_object_set_new(object, "table", json_string(table_name(mode, step->table)));
+	json_object_set_new(object, "table", json_string(umbra_table_name(mode, step->table)));
 	json_object_set_new(object, "level", json_integer(step->level));
 	json_object_set_new(object, "index", json_integer(step->index));
 	json_object_set_new(object, "entry", hex(step->entry));
@@ -295,14 +245,14 @@ static void set_steps(json_t *object, enum umbra_mode mode, const struct umbra_s
 
 static json_t *leaf_json(enum umbra_mode mode, const struct umbra_leaf *leaf)
 {
-	const struct flag *flag = flags_of(&leaf->step);
 	json_t *object = json_object(), *flags = json_array();
+	unsigned int position = 0;
 	const char *name;
 
 	set_entry(object, mode, &leaf->step);
 	if (leaf->maps != UINT64_MAX)
 		json_object_set_new(object, "maps", hex(leaf->maps));
-	while ((name = next_flag(&leaf->step, &flag)))
+	while ((name = umbra_entry_flag(&leaf->step, &position)))
 		json_array_append_new(flags, json_string(name));
 	json_object_set_new(object, "flags", flags);
 	return object;

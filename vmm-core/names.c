@@ -83,6 +83,32 @@ static const char *const unknown_names[UMBRA_UNKNOWN_COUNT] = {
 	[UMBRA_UNKNOWN_BARE] = "bare",
 };
 
+static const char *const level_names[UMBRA_TABLE_LEVELS + 1] = {
+	[1] = "PT", [2] = "PD", [3] = "PDPT", [4] = "PML4", [5] = "PML5",
+};
+
+/* Bits of an entry, by the names that the manuals give them. */
+struct flag {
+	uint64_t bit;
+	const char *name;
+	bool large; /* only in an entry of a large page, above level 1 */
+};
+
+static const struct flag paging_flags[] = {
+	{1ull << 0, "P", false},   {1ull << 1, "W", false},   {1ull << 2, "U", false},
+	{1ull << 3, "PWT", false}, {1ull << 4, "PCD", false}, {1ull << 5, "A", false},
+	{1ull << 6, "D", false},   {1ull << 7, "PS", true},   {1ull << 8, "G", false},
+	{1ull << 63, "NX", false}, {0, NULL, false},
+};
+
+static const struct flag ept_flags[] = {
+	{1ull << 0, "R", false}, {1ull << 1, "W", false}, {1ull << 2, "X", false},
+	{1ull << 7, "PS", true}, {1ull << 8, "A", false}, {1ull << 9, "D", false},
+	{0, NULL, false},
+};
+
+static const char *const error_bits[] = {"P", "W", "U", "RSVD", "I", "PK"};
+
 static int find_name(const char *const *names, int count, const char *name)
 {
 	for (int i = 0; i < count; i++) {
@@ -135,6 +161,42 @@ const char *umbra_walk_end_name(enum umbra_walk_end end)
 const char *umbra_unknown_name(enum umbra_unknown unknown)
 {
 	return unknown_names[unknown];
+}
+
+const char *umbra_table_name(enum umbra_mode mode, enum umbra_table table)
+{
+	return table == UMBRA_TABLE_GUEST ? "guest"
+	       : table == UMBRA_TABLE_EPT ? "EPT"
+					  : umbra_mode_name(mode);
+}
+
+const char *umbra_level_name(unsigned level)
+{
+	return level_names[level];
+}
+
+const char *umbra_entry_flag(const struct umbra_step *step, unsigned *position)
+{
+	const struct flag *flags = step->table == UMBRA_TABLE_EPT ? ept_flags : paging_flags;
+
+	while (flags[*position].bit) {
+		const struct flag *flag = &flags[(*position)++];
+
+		if ((step->entry & flag->bit) && !(flag->large && step->level == 1))
+			return flag->name;
+	}
+	return NULL;
+}
+
+const char *umbra_error_code_flag(uint32_t code, unsigned *position)
+{
+	while (*position < sizeof(error_bits) / sizeof(error_bits[0])) {
+		unsigned bit = (*position)++;
+
+		if (code >> bit & 1)
+			return error_bits[bit];
+	}
+	return NULL;
 }
 
 int umbra_mode_parse(const char *name, enum umbra_mode *ret_mode)

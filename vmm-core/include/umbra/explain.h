@@ -9,6 +9,7 @@
 
 #include "umbra/counters.h"
 #include "umbra/error.h"
+#include "umbra/mode.h"
 
 struct umbra_guest;
 
@@ -117,5 +118,16 @@ int umbra_guest_explain_tables(struct umbra_guest *guest, uint64_t gva, enum umb
 			       unsigned levels, struct umbra_error *ret_error);
 /* @explanation may be NULL. */
 void umbra_explanation_free(struct umbra_explanation *explanation);
+
+/* --- names, static strings, for all that shows steps ------------------------------------------ */
+
+/* Whose tables: "guest", "EPT"; those between GVA and HPA have the name of the mode. */
+const char *umbra_table_name(enum umbra_mode mode, enum umbra_table table);
+/* "PT" ... "PML5", of levels 1 ... 5. */
+const char *umbra_level_name(unsigned level);
+/* The next bit that is set in the step's entry, from *@position (0 at first) on; NULL: no more. */
+const char *umbra_entry_flag(const struct umbra_step *step, unsigned *position);
+/* The same of a page fault's error code. */
+const char *umbra_error_code_flag(uint32_t code, unsigned *position);
 
 #endif
