@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/explanation.h"
+#include "schemas/types.h"
 
 static const char *const kind_names[] = {
 	[UMBRA_STEP_REFERENCE] = "reference",     [UMBRA_STEP_AD] = "accessed_dirty",
@@ -14,13 +15,7 @@ static const char *const kind_names[] = {
 	[UMBRA_STEP_NOBODY] = "nobody",
 };
 
-static const char *const access_names[] = {
-	[UMBRA_EXPLAIN_READ] = "read",
-	[UMBRA_EXPLAIN_WRITE] = "write",
-	[UMBRA_EXPLAIN_EXECUTE] = "execute",
-};
-
-static const char *const state_names[] = {
+static const char *const read_back_names[] = {
 	[UMBRA_READ_BACK_NO_TABLES] = "no_tables",
 	[UMBRA_READ_BACK_UNMAPPED] = "unmapped",
 	[UMBRA_READ_BACK_FAULT] = "fault",
@@ -175,7 +170,7 @@ void explanation_print(const struct options *options, enum umbra_mode mode,
 	const struct umbra_explanation *e = explanation;
 
 	printf("%s: %s of GVA 0x%" PRIx64 "%s\n", umbra_mode_name(mode),
-	       access_names[options->access], options->gva,
+	       access_name(options->access), options->gva,
 	       options->first_touch ? ", first touch" : "");
 	print_steps(mode, &e->steps, "");
 	print_read_back(mode, e);
@@ -260,7 +255,7 @@ static json_t *leaf_json(enum umbra_mode mode, const struct umbra_leaf *leaf)
 
 static json_t *read_back_json(enum umbra_mode mode, const struct umbra_read_back *back)
 {
-	json_t *object = json_pack("{s:s}", "state", state_names[back->state]);
+	json_t *object = json_pack("{s:s}", "state", read_back_names[back->state]);
 
 	if (back->state == UMBRA_READ_BACK_DONE || back->state == UMBRA_READ_BACK_FAULT) {
 		json_object_set_new(object, "gva", hex(back->gva));
@@ -277,7 +272,7 @@ json_t *explanation_json(const struct options *options, enum umbra_mode mode,
 	const struct umbra_explanation *e = explanation;
 	json_t *hardware = json_array();
 	json_t *object = json_pack("{s:s, s:o, s:s, s:b}", "mode", umbra_mode_name(mode), "gva",
-				   hex(options->gva), "access", access_names[options->access],
+				   hex(options->gva), "access", access_name(options->access),
 				   "first_touch", options->first_touch);
 
 	if (!object) {

@@ -92,6 +92,7 @@ DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_hostile.py \
 	tests/integration/test_daemon_sandbox.py \
 	tests/integration/test_daemon_service.py \
+	tests/integration/test_daemon_translate.py \
 	tests/integration/test_quickstart.py
 TESTS += $(DAEMON_INTEGRATION_TESTS)
 EXTRA_DIST += $(DAEMON_INTEGRATION_TESTS) tests/integration/configurations tests/integration/daemon_fixture.py docs/daemon.md \

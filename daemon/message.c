@@ -12,11 +12,13 @@
 static const size_t body_sizes[MESSAGE_TYPE_COUNT] = {
 	[MESSAGE_START] = sizeof(struct message_start),
 	[MESSAGE_CHANGE] = sizeof(struct message_change),
+	[MESSAGE_TRANSLATE] = sizeof(struct message_translate),
 	[MESSAGE_STOP] = 0,
 	[MESSAGE_PING] = 0,
 	[MESSAGE_RUNNING] = 0,
 	[MESSAGE_FAILED] = sizeof(struct message_failed),
 	[MESSAGE_CHANGED] = sizeof(struct message_changed),
+	[MESSAGE_TRANSLATED] = sizeof(struct message_translated),
 	[MESSAGE_SWITCH] = sizeof(struct message_switch),
 	[MESSAGE_DECISION] = sizeof(struct message_decision),
 	[MESSAGE_ENDED] = sizeof(struct message_ended),
@@ -181,6 +183,54 @@ static int check_decision(struct message_decision *message)
 	return good && decision->reason ? 0 : -EBADMSG;
 }
 
+static bool is_step(const struct umbra_step *step)
+{
+	return (unsigned int)step->kind <= UMBRA_STEP_NOBODY &&
+	       (unsigned int)step->table <= UMBRA_TABLE_EPT && step->level >= 1 &&
+	       step->level <= UMBRA_TABLE_LEVELS && is_bool(&step->write) &&
+	       (unsigned int)step->reason < UMBRA_EXIT_REASON_COUNT;
+}
+
+static bool are_steps(const struct umbra_step *steps, unsigned int count, unsigned int max)
+{
+	if (count > max)
+		return false;
+	for (unsigned int i = 0; i < count; i++) {
+		if (!is_step(&steps[i]))
+			return false;
+	}
+	return true;
+}
+
+static int check_translated(struct message_translated *message)
+{
+	const struct umbra_translation *t = &message->translation;
+	bool good = (unsigned int)t->access <= UMBRA_EXPLAIN_EXECUTE && t->cpu < UMBRA_MAX_CPUS &&
+		    (unsigned int)t->privilege < UMBRA_PRIVILEGE_COUNT &&
+		    (unsigned int)t->paging < UMBRA_PAGING_COUNT &&
+		    (unsigned int)t->outcome < UMBRA_OUTCOME_COUNT &&
+		    t->instructions <= INT64_MAX && t->time <= INT64_MAX &&
+		    t->page_bytes <= INT64_MAX && t->key < 16 && is_bool(&t->write) &&
+		    is_bool(&t->user) && is_bool(&t->execute) &&
+		    are_steps(t->entry, t->nr_entries, UMBRA_TABLE_LEVELS);
+
+	check_text(message->text, sizeof(message->text));
+	if (message->error)
+		return message->error < 0 ? 0 : -EBADMSG;
+	for (int i = 0; i < UMBRA_MODE_COUNT; i++) {
+		const struct umbra_mode_walk *walk = &t->walk[i];
+
+		good = good && walk->mode == (enum umbra_mode)i && is_bool(&walk->on) &&
+		       (unsigned int)walk->end < UMBRA_WALK_END_COUNT &&
+		       (unsigned int)walk->reason < UMBRA_EXIT_REASON_COUNT &&
+		       (unsigned int)walk->walk_unknown < UMBRA_UNKNOWN_COUNT &&
+		       (unsigned int)walk->hpa_unknown < UMBRA_UNKNOWN_COUNT &&
+		       walk->page_bytes <= INT64_MAX &&
+		       are_steps(walk->step, walk->nr_steps, UMBRA_WALK_REFERENCES);
+	}
+	return good ? 0 : -EBADMSG;
+}
+
 static int check_ended(struct message_ended *message)
 {
 	check_text(message->cpu_mode, sizeof(message->cpu_mode));
@@ -207,6 +257,7 @@ int message_check(struct message *message)
 		if (message->changed.error > 0 || message->changed.policy >= POLICY_KIND_COUNT)
 			return -EBADMSG;
 		return message->changed.switched ? check_switch(&message->changed.made) : 0;
+	case MESSAGE_TRANSLATED: return check_translated(&message->translated);
 	case MESSAGE_SWITCH: return check_switch(&message->switched);
 	case MESSAGE_DECISION: return check_decision(&message->decision);
 	case MESSAGE_ENDED: return check_ended(&message->ended);

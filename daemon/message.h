@@ -15,6 +15,7 @@
 #include "policy/record.h"
 #include "umbra/end.h"
 #include "umbra/guest.h"
+#include "umbra/translate.h"
 
 enum {
 	MESSAGE_MAGIC = 0x41524255, /* "UBRA" */
@@ -29,12 +30,14 @@ enum message_type {
 	/* umbrad to worker */
 	MESSAGE_START, /* with descriptors: the shared counters, the image, the initrd if any */
 	MESSAGE_CHANGE,
+	MESSAGE_TRANSLATE,
 	MESSAGE_STOP,
 	MESSAGE_PING, /* the worker's guest is to come to an event, which its state shows */
 	/* worker to umbrad */
 	MESSAGE_RUNNING,
 	MESSAGE_FAILED,
 	MESSAGE_CHANGED,
+	MESSAGE_TRANSLATED,
 	MESSAGE_SWITCH,   /* new, or amended: the number says which */
 	MESSAGE_DECISION, /* new, or amended: the id says which */
 	MESSAGE_ENDED,
@@ -69,6 +72,12 @@ struct message_change {
 	uint32_t reserved;
 };
 
+struct message_translate {
+	uint64_t gva;
+	uint32_t cpu;
+	uint32_t access; /* enum umbra_explain_access */
+};
+
 struct message_failed {
 	char text[MESSAGE_TEXT_MAX];
 };
@@ -86,6 +95,13 @@ struct message_changed {
 	uint32_t reserved;
 	struct message_switch made; /* valid if switched */
 	char text[MESSAGE_TEXT_MAX];
+};
+
+struct message_translated {
+	int32_t error; /* 0 or a negative errno */
+	uint32_t reserved;
+	char text[MESSAGE_TEXT_MAX];
+	struct umbra_translation translation; /* valid without an error */
 };
 
 /* The record's own reason is a pointer, which means nothing on the other side: the text goes along.
@@ -108,8 +124,10 @@ struct message {
 	union {
 		struct message_start start;
 		struct message_change change;
+		struct message_translate translate;
 		struct message_failed failed;
 		struct message_changed changed;
+		struct message_translated translated;
 		struct message_switch switched;
 		struct message_decision decision;
 		struct message_ended ended;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "daemon/configuration.h"
 #include "daemon/journal.h"
@@ -46,6 +47,8 @@ struct guest {
 
 	struct guest_wish *wishes; /* asked for; the first has been sent to the worker */
 	uint64_t next_request;
+	time_t asked_second; /* the last in which it was interrupted for whoever only reads ... */
+	unsigned int asked_often; /* ... and how often then */
 	struct guest *next_removed;
 };
 

@@ -147,15 +147,56 @@ static void answer_mode(struct web_wish *asked, const struct message *message)
 	asked->record.reason = message_switch_reason(changed->made.reason);
 }
 
+static void ask_translate(const struct web_wish *asked, struct message *message)
+{
+	message->translate = (struct message_translate){
+		.gva = asked->gva, .cpu = asked->cpu, .access = asked->access};
+}
+
+static void answer_translate(struct web_wish *asked, const struct message *message)
+{
+	const struct message_translated *translated = &message->translated;
+
+	asked->error = translated->error;
+	snprintf(asked->detail, sizeof(asked->detail), "%s", translated->text);
+	if (asked->error)
+		return;
+	asked->translation = malloc(sizeof(*asked->translation));
+	if (asked->translation) {
+		*asked->translation = translated->translation;
+	} else {
+		asked->error = -ENOMEM;
+		strcpy(asked->detail, "out of memory");
+	}
+}
+
 /* What a worker is asked for and how it answers. */
 static const struct {
 	enum message_type ask, answer;
+	unsigned int per_second; /* that a guest lets itself be interrupted for; 0: all */
 	void (*fill)(const struct web_wish *asked, struct message *message);
+	/* Takes what has changed, which a snapshot is to show first; NULL: nothing. */
 	int (*take)(struct guest *guest, const struct message *message, uint64_t *ret_ticket);
 	void (*reply)(struct web_wish *asked, const struct message *message);
 } kinds[WISH_KIND_COUNT] = {
-	[WISH_MODE] = {MESSAGE_CHANGE, MESSAGE_CHANGED, ask_mode, take_mode, answer_mode},
+	[WISH_MODE] = {MESSAGE_CHANGE, MESSAGE_CHANGED, 0, ask_mode, take_mode, answer_mode},
+	[WISH_TRANSLATE] = {MESSAGE_TRANSLATE, MESSAGE_TRANSLATED, WISHES_TRANSLATE_PER_SECOND,
+			    ask_translate, NULL, answer_translate},
 };
+
+/* Whoever reads must not slow a guest down: false, it has been asked that often this second. */
+static bool is_allowed(struct guest *guest, enum web_wish_kind kind)
+{
+	time_t now = monotonic_seconds();
+
+	if (!kinds[kind].per_second)
+		return true;
+	if (guest->asked_second != now) {
+		guest->asked_second = now;
+		guest->asked_often = 0;
+	}
+	return guest->asked_often++ < kinds[kind].per_second;
+}
 
 /* Sends the guest's first wish to its worker, unless it is there already. */
 static void send_first(struct guest *guest)
@@ -184,6 +225,9 @@ static void begin(struct registry *registry, struct guest_wish *wish)
 		answer(wish, -ENOENT, "there is no guest with this id");
 	} else if (guest->state != GUEST_RUNNING) {
 		answer(wish, -EPERM, "the guest is %s", guest_state_name(guest->state));
+	} else if (!is_allowed(guest, wish->asked->kind)) {
+		answer(wish, -EBUSY, "a guest is asked for this at most %u times a second",
+		       kinds[wish->asked->kind].per_second);
 	} else {
 		wish->deadline = monotonic_seconds() + ANSWER_SECONDS;
 		append(&guest->wishes, wish);
@@ -220,7 +264,7 @@ int wishes_answered(struct wishes *wishes, struct guest *guest, const struct mes
 	/* An answer whose time was over already is no fault of the worker's. */
 	if (kind == WISH_KIND_COUNT || !message->request || message->request >= guest->next_request)
 		return -EBADMSG;
-	if (kinds[kind].take(guest, message, &ticket))
+	if (kinds[kind].take && kinds[kind].take(guest, message, &ticket))
 		return -EBADMSG;
 	if (!wish || wish->request != message->request)
 		return 0;
@@ -228,9 +272,14 @@ int wishes_answered(struct wishes *wishes, struct guest *guest, const struct mes
 		return -EBADMSG;
 	kinds[kind].reply(wish->asked, message);
 	guest->wishes = wish->next;
-	wish->ticket = ticket;
-	wish->deadline = monotonic_seconds() + SETTLE_SECONDS;
-	append(&wishes->done, wish);
+	if (kinds[kind].take) {
+		wish->ticket = ticket;
+		wish->deadline = monotonic_seconds() + SETTLE_SECONDS;
+		append(&wishes->done, wish);
+	} else {
+		wish->asked->done(wish->asked);
+		free(wish);
+	}
 	send_first(guest);
 	return 0;
 }

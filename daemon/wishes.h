@@ -12,6 +12,9 @@
 #include "daemon/registry.h"
 #include "web/wish.h"
 
+/* How often in a second a guest lets itself be interrupted for whoever only reads. */
+enum { WISHES_TRANSLATE_PER_SECOND = 10 };
+
 struct wishes;
 
 /* *ret_fd becomes readable when something was asked for; it belongs to the queue. */
@@ -26,9 +29,9 @@ void wishes_ask(void *wishes, struct web_wish *wish);
 void wishes_begin(struct wishes *wishes, struct registry *registry);
 
 /*
- * A worker answered. The answer to whoever asked waits until the caller has published a snapshot
- * that shows it: it then calls wishes_finish(). What an operator set waits for the journal too.
- * -EBADMSG: nobody asked for that.
+ * A worker answered. Where that changed something, the answer to whoever asked waits until the
+ * caller has published a snapshot that shows it: it then calls wishes_finish(). What an operator
+ * set waits for the journal too. -EBADMSG: nobody asked for that.
  */
 int wishes_answered(struct wishes *wishes, struct guest *guest, const struct message *message);
 /* Answers those whose time is over and all of guests that are gone. */

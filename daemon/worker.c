@@ -181,9 +181,34 @@ static int carry_out(struct worker *worker, const struct message_change *change,
 	return pilot_set_policy(worker->pilot, POLICY_PINNED);
 }
 
+static void send_changed(struct worker *worker, const struct message *wish)
+{
+	struct message message = {.request = wish->request};
+
+	message.changed.error = carry_out(worker, &wish->change, &message.changed);
+	message.changed.policy = pilot_policy(worker->pilot);
+	send_or_die(worker, MESSAGE_CHANGED, &message);
+}
+
+/* Of a guest that stands between two instructions, and will not know. */
+static void send_translated(struct worker *worker, const struct message *wish)
+{
+	const struct message_translate *asked = &wish->translate;
+	struct message message = {.request = wish->request};
+	struct message_translated *translated = &message.translated;
+	struct umbra_error error = {0};
+
+	translated->error = umbra_guest_translate(worker->guest, asked->cpu, asked->gva,
+						  asked->access, &translated->translation, &error);
+	if (translated->error)
+		snprintf(translated->text, sizeof(translated->text), "%.60s: %.180s", error.place,
+			 error.text);
+	send_or_die(worker, MESSAGE_TRANSLATED, &message);
+}
+
 static void empty_mailbox(struct worker *worker)
 {
-	struct message wish, message = {0};
+	struct message wish;
 	bool has_wish;
 
 	pthread_mutex_lock(&worker->lock);
@@ -194,10 +219,10 @@ static void empty_mailbox(struct worker *worker)
 	pthread_mutex_unlock(&worker->lock);
 	if (!has_wish)
 		return;
-	message.request = wish.request;
-	message.changed.error = carry_out(worker, &wish.change, &message.changed);
-	message.changed.policy = pilot_policy(worker->pilot);
-	send_or_die(worker, MESSAGE_CHANGED, &message);
+	if (wish.header.type == MESSAGE_CHANGE)
+		send_changed(worker, &wish);
+	else
+		send_translated(worker, &wish);
 }
 
 static void send_ended(struct worker *worker)

@@ -4,6 +4,7 @@
 #include "schemas/types.h"
 #include "umbra/end.h"
 #include "umbra/mode.h"
+#include "umbra/translate.h"
 
 static const char *const states[GUEST_STATE_COUNT] = {
 	[GUEST_STARTING] = "starting", [GUEST_RUNNING] = "running", [GUEST_PAUSED] = "paused",
@@ -86,6 +87,61 @@ static const char *figure_at(int i)
 	return umbra_cost_rows[i].name;
 }
 
+static const char *const accesses[] = {
+	[UMBRA_EXPLAIN_READ] = "read",
+	[UMBRA_EXPLAIN_WRITE] = "write",
+	[UMBRA_EXPLAIN_EXECUTE] = "execute",
+};
+
+const char *access_name(int i)
+{
+	return accesses[i];
+}
+
+static const char *privilege_at(int i)
+{
+	return umbra_privilege_name(i);
+}
+
+static const char *paging_at(int i)
+{
+	return umbra_paging_name(i);
+}
+
+static const char *outcome_at(int i)
+{
+	return umbra_outcome_name(i);
+}
+
+static const char *walk_end_at(int i)
+{
+	return umbra_walk_end_name(i);
+}
+
+/* UMBRA_KNOWN is never shown: what is known has its value. */
+static const char *unknown_at(int i)
+{
+	return umbra_unknown_name(i + 1);
+}
+
+static const char *level_at(int i)
+{
+	return umbra_level_name(i + 1);
+}
+
+/* The guest's, EPT's, and those that have the name of their mode. */
+static const char *table_at(int i)
+{
+	static const char *const tables[] = {"guest", "brute", "shadow", "EPT"};
+
+	return tables[i];
+}
+
+static const char *exit_reason_at(int i)
+{
+	return umbra_exit_reason_name(i);
+}
+
 static const char *engine_at(int i)
 {
 	return i ? NULL : "soft";
@@ -101,6 +157,15 @@ static const struct name_list action_names = {POLICY_ACTION_COUNT, action_at};
 static const struct name_list input_names = {POLICY_INPUT_COUNT, input_at};
 static const struct name_list figure_names = {UMBRA_COST_COUNT, figure_at};
 static const struct name_list engine_names = {1, engine_at};
+static const struct name_list access_names = {UMBRA_EXPLAIN_EXECUTE + 1, access_name};
+static const struct name_list privilege_names = {UMBRA_PRIVILEGE_COUNT, privilege_at};
+static const struct name_list paging_names = {UMBRA_PAGING_COUNT, paging_at};
+static const struct name_list outcome_names = {UMBRA_OUTCOME_COUNT, outcome_at};
+static const struct name_list walk_end_names = {UMBRA_WALK_END_COUNT, walk_end_at};
+static const struct name_list unknown_names = {UMBRA_UNKNOWN_COUNT - 1, unknown_at};
+static const struct name_list level_names = {UMBRA_TABLE_LEVELS, level_at};
+static const struct name_list table_names = {4, table_at};
+static const struct name_list exit_reason_names = {UMBRA_EXIT_REASON_COUNT, exit_reason_at};
 
 /* Rows; what is not given is NULL or false. */
 #define FIELD(field_key, field_kind, is_required, field_help, ...)                                 \
@@ -320,6 +385,81 @@ static const struct field mode_fields[] = {
 	{.key = NULL},
 };
 
+/* An entry of a table, and what its bits say. */
+static const struct field table_entry_fields[] = {
+	FIELD("table", ENUM, true, "Whose table it is in", .names = &table_names),
+	FIELD("level", COUNT, true, "Level of that table, 1 to 5"),
+	FIELD("name", ENUM, true, "Name of that level", .names = &level_names),
+	FIELD("index", COUNT, true, "Number of the entry in its table"),
+	FIELD("gpa", HEX, false, "Guest-physical address of the entry, where it has one"),
+	FIELD("hpa", HEX, false,
+	      "Host-physical address of the entry; absent: its page has no frame, and reads as 0"),
+	FIELD("translates", HEX, false,
+	      "Of EPT: the guest-physical address that is being translated"),
+	FIELD("entry", HEX, true, "Its value"),
+	FIELD("flags", STRINGS, true, "Bits that are set in it, by their names in the manual"),
+	{.key = NULL},
+};
+
+static const struct field guest_walk_fields[] = {
+	FIELD("paging", ENUM, true, "How the vCPU pages", .names = &paging_names),
+	FIELD("cr3", HEX, true, "Its CR3"),
+	FIELD("pdpte", HEX, false, "PAE: the PDPTE register that the walk begins with"),
+	FIELD("entries", LIST, true, "Entries of the guest's tables on the way, the first first",
+	      .type = "table_entry"),
+	FIELD("outcome", ENUM, true, "What the access comes to, whatever the mode",
+	      .names = &outcome_names),
+	FIELD("error_code", COUNT, false, "Of the page fault that the guest gets"),
+	FIELD("error_flags", STRINGS, false, "Its bits that are set, by their names"),
+	FIELD("gpa", HEX, false, "Guest-physical address that the tables lead to"),
+	FIELD("page_bytes", COUNT, false,
+	      "Size of the guest's page, in bytes; absent: it does not "
+	      "page"),
+	FIELD("write", BOOLEAN, false, "All entries on the way allow writing"),
+	FIELD("user", BOOLEAN, false, "All entries on the way allow it to the user"),
+	FIELD("execute", BOOLEAN, false, "No entry on the way forbids execution"),
+	FIELD("key", COUNT, false, "Protection key of the page, 0 to 15"),
+	{.key = NULL},
+};
+
+static const struct field mode_walk_fields[] = {
+	FIELD("mode", ENUM, true, "Paging mode", .names = &mode_names),
+	FIELD("on", BOOLEAN, true, "It is the one that is on"),
+	FIELD("end", ENUM, true,
+	      "How the hardware's walk over the mode's tables ends as they are now, with empty TLB "
+	      "and walk caches; exit_...: what the VMM does then; no_tables: it has none",
+	      .names = &walk_end_names),
+	FIELD("steps", LIST, true, "References of that walk, the first first",
+	      .type = "table_entry"),
+	FIELD("exit_reason", ENUM, false, "Of the VM exit that ends it",
+	      .names = &exit_reason_names),
+	FIELD("exit_gpa", HEX, false, "Guest-physical address that EPT could not translate"),
+	FIELD("error_code", COUNT, false, "Of the page fault that ends it, as the hardware has it"),
+	FIELD("error_flags", STRINGS, false, "Its bits that are set, by their names"),
+	FIELD("references", COUNT, false,
+	      "Hardware references of a walk that finds all in place and may map the page"),
+	FIELD("page_bytes", COUNT, false, "Bytes that one entry of the TLB translates then"),
+	FIELD("walk_unknown", ENUM, false, "Why these two are not known", .names = &unknown_names),
+	FIELD("hpa", HEX, false, "Host-physical address of the byte"),
+	FIELD("hpa_unknown", ENUM, false, "Why it is not known", .names = &unknown_names),
+	{.key = NULL},
+};
+
+static const struct field translation_fields[] = {
+	FIELD("id", STRING, true, "The guest"),
+	FIELD("gva", HEX, true, "Guest-virtual address"),
+	FIELD("access", ENUM, true, "Access that is asked about", .names = &access_names),
+	FIELD("cpu", COUNT, true, "Number of the vCPU whose registers it goes by"),
+	FIELD("privilege", ENUM, true, "Privilege that this vCPU has now",
+	      .names = &privilege_names),
+	FIELD("instructions", COUNT, true, "Instructions retired when this was so"),
+	FIELD("time", COUNT, true, "Guest time then, in units of time"),
+	FIELD("guest", OBJECT, true, "The guest's own tables", .type = "guest_walk"),
+	FIELD("walks", LIST, true, "The walk of each mode, or of the one asked for",
+	      .type = "mode_walk"),
+	{.key = NULL},
+};
+
 static const struct field host_fields[] = {
 	FIELD("version", STRING, true, "Of umbrad"),
 	FIELD("hostname", STRING, true, "Of this host"),
@@ -362,6 +502,8 @@ const struct object_type object_types[] = {
 		    "Answer of PUT /api/v1/guests/{id}/mode, with the switch that it made if it "
 		    "made one",
 		    mode_fields, false),
+	OBJECT_TYPE("translation", "Where an address leads",
+		    "Answer of /api/v1/guests/{id}/translate", translation_fields, false),
 	OBJECT_TYPE("host", "This host", "Answer of /api/v1/host", host_fields, false),
 	OBJECT_TYPE("problem", "A problem", "Problem details (RFC 9457)", problem_fields, false),
 	OBJECT_TYPE("end", NULL, "How a guest ended", end_fields, false),
@@ -371,5 +513,9 @@ const struct object_type object_types[] = {
 	OBJECT_TYPE("input", NULL, "One input of a decision", input_fields, false),
 	OBJECT_TYPE("after", NULL, "What came of a decision", after_fields, false),
 	OBJECT_TYPE("registers", NULL, "Registers of a vCPU", registers_fields, false),
+	OBJECT_TYPE("table_entry", NULL, "An entry of a table", table_entry_fields, false),
+	OBJECT_TYPE("guest_walk", NULL, "A walk of the guest's own tables", guest_walk_fields,
+		    false),
+	OBJECT_TYPE("mode_walk", NULL, "A walk of one mode", mode_walk_fields, false),
 	{.name = NULL},
 };

@@ -68,6 +68,7 @@ enum policy_source {
 };
 const char *policy_source_name(enum policy_source source);
 
+const char *access_name(int i);   /* of enum umbra_explain_access */
 const char *register_name(int i); /* of the general-purpose registers, in umbra_registers' order */
 const char *selector_name(int i); /* of the segment registers, in umbra_registers' order */
 

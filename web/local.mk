@@ -21,6 +21,8 @@ libweb_a_SOURCES = \
 	web/encode_host.h \
 	web/encode_metrics.c \
 	web/encode_metrics.h \
+	web/encode_translate.c \
+	web/encode_translate.h \
 	web/guard.c \
 	web/guard.h \
 	web/history.h \

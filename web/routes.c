@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "schemas/schema.h"
 #include "web/encode_host.h"
 #include "web/encode_metrics.h"
+#include "web/encode_translate.h"
 #include "web/routes.h"
 #include "web/text.h"
 
@@ -246,10 +248,92 @@ static void reply_mode(const struct request *request, struct reply *reply)
 	answer_json(reply, "application/json", json);
 }
 
+/* An address, 0x and hexadecimal digits or decimal ones; a vCPU likewise. 0 or -EINVAL. */
+static int parse_address(const char *text, uint64_t *ret_address)
+{
+	bool hex = !strncmp(text, "0x", 2);
+	const char *digits = hex ? "0123456789abcdefABCDEF" : "0123456789";
+
+	text += hex ? 2 : 0;
+	if (!*text || strspn(text, digits) != strlen(text))
+		return -EINVAL;
+	errno = 0;
+	*ret_address = strtoull(text, NULL, hex ? 16 : 10);
+	return errno ? -EINVAL : 0;
+}
+
+/* The mode that is asked for; UMBRA_MODE_COUNT: all. -EINVAL: there is none of that name. */
+static int parse_only_mode(const struct request *request, enum umbra_mode *ret_mode)
+{
+	const char *mode = target_parameter(request->target, "mode");
+
+	*ret_mode = UMBRA_MODE_COUNT;
+	return mode ? umbra_mode_parse(mode, ret_mode) : 0;
+}
+
+/* 0 or -EINVAL. */
+static int parse_access(const char *text, enum umbra_explain_access *ret_access)
+{
+	static const char letters[] = {[UMBRA_EXPLAIN_READ] = 'r',
+				       [UMBRA_EXPLAIN_WRITE] = 'w',
+				       [UMBRA_EXPLAIN_EXECUTE] = 'x'};
+
+	*ret_access = UMBRA_EXPLAIN_READ;
+	if (!text)
+		return 0;
+	for (size_t i = 0; i < sizeof(letters); i++) {
+		if (text[0] == letters[i] && !text[1]) {
+			*ret_access = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static void get_translate(const struct request *request, struct reply *reply)
+{
+	const char *gva = target_parameter(request->target, "gva");
+	const char *cpu = target_parameter(request->target, "cpu");
+	const char *access = target_parameter(request->target, "access");
+	struct web_wish *wish = request->wish;
+	enum umbra_mode only;
+	uint64_t number = 0;
+
+	if (!find_guest(request, reply))
+		return;
+	if (!gva || parse_address(gva, &wish->gva))
+		fail(reply, 400,
+		     "gva: an address of at most 64 bits, 0x and hexadecimal digits, "
+		     "was expected");
+	else if (cpu && parse_address(cpu, &number))
+		fail(reply, 400, "cpu: the number of a vCPU, 0 or more, was expected");
+	else if (parse_access(access, &wish->access))
+		fail(reply, 422, "access: r, w or x was expected, not %.64s", access);
+	else if (parse_only_mode(request, &only))
+		fail(reply, 422, "mode: bare, brute, shadow or ept was expected, not %.64s",
+		     target_parameter(request->target, "mode"));
+	if (reply->status)
+		return;
+	wish->cpu = number < UINT_MAX ? (unsigned int)number : UINT_MAX;
+	wish->kind = WISH_TRANSLATE;
+	snprintf(wish->id, sizeof(wish->id), "%s", request->id);
+	reply->wait = true;
+}
+
+static void reply_translate(const struct request *request, struct reply *reply)
+{
+	enum umbra_mode only = UMBRA_MODE_COUNT;
+
+	parse_only_mode(request, &only); /* the query is the same as before */
+	answer_json(reply, "application/json",
+		    web_encode_translation(request->id, request->wish->translation, only));
+}
+
 void web_wish_reply(const struct request *request, struct reply *reply)
 {
 	static void (*const replies[WISH_KIND_COUNT])(const struct request *, struct reply *) = {
 		[WISH_MODE] = reply_mode,
+		[WISH_TRANSLATE] = reply_translate,
 	};
 	const struct web_wish *wish = request->wish;
 
@@ -257,6 +341,8 @@ void web_wish_reply(const struct request *request, struct reply *reply)
 	case 0: replies[wish->kind](request, reply); return;
 	case -ENOENT: fail(reply, 404, "%s", wish->detail); return;
 	case -EPERM: fail(reply, 409, "%s", wish->detail); return;
+	case -EINVAL: fail(reply, 422, "%s", wish->detail); return;
+	case -EBUSY: fail(reply, 429, "%s", wish->detail); return;
 	case -ETIMEDOUT: fail(reply, 504, "%s", wish->detail); return;
 	case -ESHUTDOWN: fail(reply, 503, "%s", wish->detail); return;
 	default: fail(reply, 500, "%s", wish->detail); return;
@@ -308,6 +394,14 @@ static const struct media metrics_offers[] = {
 	{"text/plain", "0.0.4", "text/plain; version=0.0.4; charset=utf-8"},
 };
 
+static const struct parameter translate_parameters[] = {
+	{"gva", "The guest-virtual address, 0x and hexadecimal digits; must be given"},
+	{"cpu", "The vCPU whose registers count, a whole number; not given: 0"},
+	{"access", "r, w or x: reads, writes or fetches an instruction; not given: r"},
+	{"mode", "The one mode that is asked for; not given: all"},
+	{NULL, NULL},
+};
+
 static const struct parameter decisions_parameters[] = {
 	{"limit", "The latest so many rows, a whole number up to 1000; not given: 100"},
 	{"before", "Only rows whose id is below this one; not given: all"},
@@ -331,6 +425,11 @@ const struct route routes[] = {
 	 .answer = "mode",
 	 .wish = "mode_request",
 	 .put_answer = "mode"},
+	{.pattern = "/api/v1/guests/{id}/translate",
+	 .get = get_translate,
+	 .keep = KEEP_NOT,
+	 .answer = "translation",
+	 .parameters = translate_parameters},
 	{.pattern = "/metrics",
 	 .get = get_metrics,
 	 .keep = KEEP_ALL,

@@ -427,8 +427,12 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 static void on_completed(void *context, struct MHD_Connection *connection, void **exchange,
 			 enum MHD_RequestTerminationCode code)
 {
+	struct exchange *done = *exchange;
+
 	connection_answered(connection_of(connection), monotonic());
-	free(*exchange);
+	if (done)
+		free(done->wish.translation);
+	free(done);
 	*exchange = NULL;
 }
 

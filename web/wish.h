@@ -10,9 +10,11 @@
 
 #include "policy/policy.h"
 #include "policy/record.h"
+#include "umbra/translate.h"
 
 enum web_wish_kind {
-	WISH_MODE, /* a guest's mode or policy is to change */
+	WISH_MODE,      /* a guest's mode or policy is to change */
+	WISH_TRANSLATE, /* where does an address of a guest lead? */
 	WISH_KIND_COUNT,
 };
 
@@ -25,11 +27,20 @@ struct web_wish {
 	enum umbra_mode mode;
 	enum policy_kind policy;
 
-	/* The answer, filled before done(). */
-	int error;        /* 0, -ENOENT, -EPERM (the guest cannot), -ETIMEDOUT, -ESHUTDOWN, ... */
-	char detail[256]; /* why not */
-	bool switched;    /* WISH_MODE */
-	struct switch_record record; /* if switched; its reason is a static string */
+	/* WISH_TRANSLATE */
+	uint64_t gva;
+	unsigned int cpu;
+	enum umbra_explain_access access;
+
+	/*
+	 * The answer, filled before done(): 0, -ENOENT, -EPERM (the guest cannot), -EINVAL (it has
+	 * no such thing), -EBUSY (asked for too often), -ETIMEDOUT, -ESHUTDOWN, ...
+	 */
+	int error;
+	char detail[256];                      /* why not */
+	bool switched;                         /* WISH_MODE */
+	struct switch_record record;           /* if switched; its reason is a static string */
+	struct umbra_translation *translation; /* WISH_TRANSLATE: whoever asked frees it */
 
 	/* It was carried out, or was not. Called once, from any thread. */
 	void (*done)(struct web_wish *wish);

@@ -11,14 +11,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-from daemon_fixture import Umbrad, endless, wait_for  # noqa: E402
-from images import multiboot  # noqa: E402
+from daemon_fixture import HALTED, Umbrad, endless, wait_for  # noqa: E402
 
-# mov edi, 0xfee00000; SVR: on; divide by 128; LVT timer: vector 32; initial count: the largest;
-# sti; hlt; jmp hlt. The timer ends in nine minutes: longer than a measurement.
-HALTED = multiboot(bytes.fromhex(
-    "bf0000e0fe" "c787f0000000ff010000" "c787e00300000a000000" "c7872003000020000000"
-    "c78780030000ffffffff" "fb" "f4" "ebfd"))
 GUEST_KIB = 2048
 
 

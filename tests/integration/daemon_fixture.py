@@ -26,6 +26,11 @@ GUESTS = os.path.abspath("guests")
 SPIN = multiboot(b"\xeb\xfe")
 # lidt [address of six zero bytes]; int3: neither #BP nor #GP nor #DF has a gate
 TRIPLE_FAULT = multiboot(b"\x0f\x01\x1d" + struct.pack("<I", 0x100068) + b"\xcc" + bytes(6))
+# mov edi, 0xfee00000; SVR: on; divide by 128; LVT timer: vector 32; initial count: the largest;
+# sti; hlt; jmp hlt. The timer ends in nine minutes: longer than any test.
+HALTED = multiboot(bytes.fromhex(
+    "bf0000e0fe" "c787f0000000ff010000" "c787e00300000a000000" "c7872003000020000000"
+    "c78780030000ffffffff" "fb" "f4" "ebfd"))
 
 
 def daemon_user():

@@ -169,12 +169,76 @@ static void workers_end_is_checked(void **state)
 	assert_int_equal(message_check(&message), -EBADMSG);
 }
 
+static struct message make_translated(void)
+{
+	struct message message = {.header.type = MESSAGE_TRANSLATED};
+	struct umbra_translation *t = &message.translated.translation;
+
+	for (int i = 0; i < UMBRA_MODE_COUNT; i++)
+		t->walk[i].mode = i;
+	t->nr_entries = 1;
+	t->entry[0].level = 4;
+	t->walk[UMBRA_MODE_EPT].nr_steps = 1;
+	t->walk[UMBRA_MODE_EPT].step[0].level = 1;
+	return message;
+}
+
+static void workers_translation_is_checked(void **state)
+{
+	struct message message = make_translated();
+	struct umbra_translation *t = &message.translated.translation;
+	struct umbra_mode_walk *walk = &t->walk[UMBRA_MODE_EPT];
+
+	(void)state;
+	assert_int_equal(message_check(&message), 0);
+#define REFUSED(change)                                                                            \
+	message = make_translated();                                                               \
+	change;                                                                                    \
+	assert_int_equal(message_check(&message), -EBADMSG)
+	REFUSED(t->access = 3);
+	REFUSED(t->cpu = UMBRA_MAX_CPUS);
+	REFUSED(t->privilege = UMBRA_PRIVILEGE_COUNT);
+	REFUSED(t->paging = -1);
+	REFUSED(t->outcome = UMBRA_OUTCOME_COUNT);
+	REFUSED(t->instructions = UINT64_MAX);
+	REFUSED(t->time = UINT64_MAX);
+	REFUSED(t->page_bytes = UINT64_MAX);
+	REFUSED(t->key = 16);
+	REFUSED(memset(&t->user, 2, 1));
+	REFUSED(t->nr_entries = UMBRA_TABLE_LEVELS + 1);
+	REFUSED(t->entry[0].level = 0);
+	REFUSED(t->entry[0].level = UMBRA_TABLE_LEVELS + 1);
+	REFUSED(walk->mode = UMBRA_MODE_BARE);
+	REFUSED(memset(&walk->on, 2, 1));
+	REFUSED(walk->end = UMBRA_WALK_END_COUNT);
+	REFUSED(walk->reason = UMBRA_EXIT_REASON_COUNT);
+	REFUSED(walk->walk_unknown = UMBRA_UNKNOWN_COUNT);
+	REFUSED(walk->hpa_unknown = -1);
+	REFUSED(walk->page_bytes = UINT64_MAX);
+	REFUSED(walk->nr_steps = UMBRA_WALK_REFERENCES + 1);
+	REFUSED(walk->step[0].kind = UMBRA_STEP_NOBODY + 1);
+	REFUSED(walk->step[0].table = UMBRA_TABLE_EPT + 1);
+	REFUSED(memset(&walk->step[0].write, 2, 1));
+	REFUSED(walk->step[0].reason = -1);
+	REFUSED(message.translated.error = 1);
+#undef REFUSED
+	/* Of a refusal nothing but its text is looked at. */
+	message = make_translated();
+	message.translated.error = -EINVAL;
+	t->nr_entries = 100;
+	message.translated.text[0] = '\n';
+	assert_int_equal(message_check(&message), 0);
+	assert_int_equal(message.translated.text[0], '?');
+}
+
 static void commands_of_umbrad_are_not_taken_from_a_worker(void **state)
 {
 	struct message message = {.header.type = MESSAGE_STOP};
 
 	assert_int_equal(message_check(&message), -EBADMSG);
 	message.header.type = MESSAGE_START;
+	assert_int_equal(message_check(&message), -EBADMSG);
+	message.header.type = MESSAGE_TRANSLATE;
 	assert_int_equal(message_check(&message), -EBADMSG);
 }
 
@@ -190,6 +254,7 @@ int main(void)
 		cmocka_unit_test(workers_decision_is_checked),
 		cmocka_unit_test(workers_text_is_ended_and_printable),
 		cmocka_unit_test(workers_end_is_checked),
+		cmocka_unit_test(workers_translation_is_checked),
 		cmocka_unit_test(commands_of_umbrad_are_not_taken_from_a_worker),
 	};
 
