@@ -51,9 +51,16 @@ uninstall-hook:
 		rmdir "$(DESTDIR)$$directory" 2>/dev/null || true; \
 	done
 
+# Where this build would install, for tests.
+print-places:
+	@echo 'sysconfdir = $(sysconfdir)'
+	@echo 'pkgdatadir = $(pkgdatadir)'
+.PHONY: print-places
+
 PACKAGING_TESTS = \
 	tests/integration/test_install.py \
 	tests/integration/test_manual.py \
+	tests/integration/test_service_boot.py \
 	tests/integration/test_unit.py
 TESTS += $(PACKAGING_TESTS)
-EXTRA_DIST += $(PACKAGING_TESTS)
+EXTRA_DIST += $(PACKAGING_TESTS) tests/integration/service_boot.sh
