@@ -11,8 +11,8 @@
 #include "policy/policy.h"
 #include "umbra/mode.h"
 
-#define CONFIG_DEFAULT_FILE      "/etc/umbra/umbra.conf"
-#define CONFIG_DEFAULT_DIRECTORY "/etc/umbra/umbra.conf.d"
+#define CONFIG_DEFAULT_FILE      SYSCONFDIR "/umbra/umbra.conf"
+#define CONFIG_DEFAULT_DIRECTORY SYSCONFDIR "/umbra/umbra.conf.d"
 #define CONFIG_DEFAULT_SOCKET    "/run/umbra/umbra.sock"
 #define CONFIG_DEFAULT_STATE     "/var/lib/umbra"
 

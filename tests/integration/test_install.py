@@ -89,6 +89,13 @@ def installed_files_name_installed_places():
     assert images and all(os.path.exists(root + image) for image in images), images
 
 
+def umbrad_looks_for_its_configuration_where_it_was_installed():
+    usage = subprocess.run([os.path.join(directory("sbindir"), "umbrad"), "--help"],
+                           capture_output=True, text=True, check=True).stdout
+    path = os.path.join(directory("sysconfdir"), "umbra/umbra.conf")
+    assert path.removeprefix(root) in usage, usage
+
+
 def example_configuration_runs_on_the_installed_programs():
     with open(os.path.join(directory("sysconfdir"), "umbra/umbra.conf"),
               encoding="utf-8") as file:
@@ -163,6 +170,7 @@ if __name__ == "__main__":
         run_tests((
             install_puts_each_file_where_it_belongs,
             installed_files_name_installed_places,
+            umbrad_looks_for_its_configuration_where_it_was_installed,
             example_configuration_runs_on_the_installed_programs,
             operators_configuration_outlives_install_and_uninstall,
             uninstall_leaves_nothing,
