@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-from daemon_fixture import run_tests, wait_for
+from daemon_fixture import HALTED, run_tests, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Inside, the results are written here; outside, it is a directory that is thrown away.
@@ -22,6 +22,7 @@ INSIDE_UNIT = "umbra-test.service"
 UNITS = {
     INSIDE_UNIT: f"""[Service]
 Type=oneshot
+Environment=UMBRA_FULL={os.environ.get("UMBRA_FULL", "")}
 ExecStart=/usr/bin/python3 {OUT}/{os.path.basename(__file__)} --inside
 StandardOutput=file:{OUT}/tap
 StandardError=file:{OUT}/errors
@@ -150,6 +151,29 @@ def stop_leaves_nothing_running():
     assert not os.path.exists("/run/umbra")
 
 
+def limits_are_enough_for_a_thousand_guests():
+    """Counted with fewer, unless there is time for all of them."""
+    count = 1000 if os.environ["UMBRA_FULL"] else 50
+    with open("/var/lib/umbra/halted.elf", "wb") as file:
+        file.write(HALTED)
+    os.makedirs("/etc/umbra/umbra.conf.d")
+    with open("/etc/umbra/umbra.conf.d/many.conf", "w", encoding="utf-8") as file:
+        for number in range(count):
+            file.write(f"[guest halted-{number}]\nimage = /var/lib/umbra/halted.elf\n"
+                       "memory = 2M\n")
+    run("systemctl", "start", "umbrad")
+    found = wait_for(all_run, 120)
+    assert len(found) == count + 2
+    descriptors = len(os.listdir(f"/proc/{main_pid()}/fd"))
+    threads = sum(len(os.listdir(f"/proc/{pid}/task")) for pid in processes_of_umbra())
+    print(f"# {count + 2} guests: {descriptors} descriptors of umbrad, {threads} threads of all")
+    for used, limit in ((descriptors, "LimitNOFILE"), (threads, "TasksMax")):
+        assert used * 1000 / count < int(show(limit)) / 1.5, (limit, used)
+    run("systemctl", "stop", "umbrad")
+    assert not processes_of_umbra()
+    shutil.rmtree("/etc/umbra/umbra.conf.d")
+
+
 def wrong_configuration_is_told_and_not_tried_again():
     with open("/etc/umbra/umbra.conf", "a", encoding="utf-8") as file:
         file.write("speed = 9\n")
@@ -172,6 +196,7 @@ def inside():
         hung_umbrad_is_restarted_and_its_workers_go,
         killed_umbrad_is_restarted_and_its_workers_go,
         stop_leaves_nothing_running,
+        limits_are_enough_for_a_thousand_guests,
         wrong_configuration_is_told_and_not_tried_again,
     ))
 
