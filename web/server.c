@@ -367,7 +367,11 @@ static enum MHD_Result answer(struct listener *listener, struct exchange *exchan
 	return result;
 }
 
-/* The headers are there. A request that is refused already need not send its body. */
+/*
+ * The headers are there. A request that is refused already need not send its body, unless that is
+ * so small that it is on its way: closing then would break the connection before the answer is
+ * read.
+ */
 static enum MHD_Result begin(struct listener *listener, struct exchange *exchange,
 			     const char *method)
 {
@@ -377,8 +381,10 @@ static enum MHD_Result begin(struct listener *listener, struct exchange *exchang
 	const char *allow = NULL;
 
 	exchange->begun = true;
+	if (length && strtoull(length, NULL, 10) <= BODY_MAX)
+		return MHD_YES;
 	examine(listener, exchange, method, &request, &reply, &allow);
-	if (!reply.status && length && strtoull(length, NULL, 10) > BODY_MAX)
+	if (!reply.status && length)
 		refuse(&reply, 413, "the body is larger than 4096 bytes");
 	return reply.status ? send_reply(exchange, &reply, allow) : MHD_YES;
 }
