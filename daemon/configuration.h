@@ -53,6 +53,7 @@ struct guest_config {
 	unsigned int cpus;
 	unsigned int processor; /* number, see umbra_processor_name() */
 	uint64_t interval;      /* units of guest time; 0 until config_finish(): that of [policy] */
+	bool restart;           /* when it has ended or failed, whatever the reason */
 	bool console;           /* its output goes to umbrad's standard error */
 	struct config_costs *costs; /* of the processor; NULL until config_finish() */
 };

@@ -315,9 +315,10 @@ static int parse_processor(const struct config_target *target, const char *value
 static int parse_restart(const struct config_target *target, const char *value, char *why,
 			 size_t size)
 {
-	if (!strcmp(value, "always"))
-		snprintf(why, size, "restarting guests is not in this build; no was expected");
-	return strcmp(value, "no") ? -EINVAL : 0;
+	if (strcmp(value, "no") && strcmp(value, "always"))
+		return -EINVAL;
+	target->guest->restart = !strcmp(value, "always");
+	return 0;
 }
 
 static int parse_clock(const struct config_target *target, const char *value, char *why,
@@ -430,7 +431,7 @@ const struct config_key config_guest_keys[] = {
 	{"append", parse_append, "a command line was expected"},
 	{"initrd", parse_initrd, "the path of an initrd was expected"},
 	{"processor", parse_processor, "a processor's name was expected"},
-	{"restart", parse_restart, "no was expected"},
+	{"restart", parse_restart, "no or always was expected"},
 	{"clock", parse_clock, "cycles or instructions was expected"},
 	INTERVAL,
 	{"console", parse_console, "discard or stderr was expected"},

@@ -3,15 +3,31 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/guests.h"
 #include "daemon/log.h"
 #include "daemon/spawn.h"
 
-enum { MESSAGES_AT_ONCE = 256 }; /* of one worker, before others have their turn */
+enum {
+	MESSAGES_AT_ONCE = 256,   /* of one worker, before others have their turn */
+	MESSAGES_A_SECOND = 4096, /* of one worker; it waits with what is more */
+	LAST_WORDS = 256 * 64,    /* that a dead worker may have left in its socket */
+};
+
+static const uint64_t ns_per_second = 1000000000;
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * ns_per_second + now.tv_nsec;
+}
 
 /* The socket has nothing more to say; the process is reaped when it dies. */
 static void hang_up(struct guest *guest)
@@ -73,8 +89,16 @@ static void listen_to(struct guest *guest, int at_most)
 	struct message message;
 
 	while (guest->fd >= 0 && at_most--) {
-		int r = message_receive(guest->fd, &message, NULL);
+		int r;
 
+		if (!guest->allowance--) {
+			/* A worker that floods us fills its socket and waits for guests_tick(). */
+			guest->allowance = 0;
+			guest->muted = true;
+			loop_remove(guest->umbrad->loop, &guest->source);
+			break;
+		}
+		r = message_receive(guest->fd, &message, NULL);
 		if (r == -EAGAIN)
 			break;
 		if (r == -EBADMSG)
@@ -91,6 +115,15 @@ static void on_message(void *context)
 	listen_to(context, MESSAGES_AT_ONCE);
 }
 
+/* The guest has ended or failed, and its worker is gone. */
+static void plan_restart(struct guest *guest)
+{
+	if (!guest->config->restart)
+		return;
+	backoff_fall(&guest->backoff, monotonic_ns() / ns_per_second);
+	log_write(LOG_NOTICE, guest->config->name, "starts anew in %u s", guest->backoff.seconds);
+}
+
 void guests_start(struct umbrad *umbrad, struct guest *guest)
 {
 	struct umbra_error error = {0};
@@ -99,6 +132,12 @@ void guests_start(struct umbrad *umbrad, struct guest *guest)
 	guest->umbrad = umbrad;
 	guest->state = GUEST_STARTING;
 	guest->nr_switches = 0;
+	guest->starts++;
+	guest->watch = (struct watch){0};
+	guest->allowance = MESSAGES_A_SECOND;
+	guest->muted = false;
+	guest->backoff.due = 0;
+	backoff_start(&guest->backoff, monotonic_ns() / ns_per_second);
 	registry_choose(guest);
 	journal_begin(guest->journal, guest->recorded);
 	code = spawn_worker(guest, umbrad->config->interval, &error);
@@ -108,22 +147,93 @@ void guests_start(struct umbrad *umbrad, struct guest *guest)
 		return;
 	registry_fail(guest, "%s: %s", error.subject, error.text);
 	log_event(LOG_GUEST_FAILED, guest->config->name, NULL, "%s", guest->end.text);
+	if (guest->pid > 0)
+		guests_kill(guest);
+	else
+		plan_restart(guest);
+}
+
+static void fail_of(struct guest *guest, int status)
+{
+	char last[200];
+
+	watch_describe(guest->shared, last, sizeof(last));
+	if (!WIFSIGNALED(status))
+		registry_fail(guest, "its worker exited with status %d, %s", WEXITSTATUS(status),
+			      last);
+	else
+		registry_fail(guest, "its worker was killed by signal %d (%s%s), %s",
+			      WTERMSIG(status), strsignal(WTERMSIG(status)),
+			      WTERMSIG(status) == SIGSYS ? ", as its sandbox does" : "", last);
+	log_event(LOG_GUEST_FAILED, guest->config->name, NULL, "%s", guest->end.text);
 }
 
 static void bury(struct guest *guest, int status)
 {
 	/* Its last words are still in the socket. */
-	listen_to(guest, MESSAGES_AT_ONCE * 64);
+	guest->allowance = LAST_WORDS;
+	listen_to(guest, LAST_WORDS);
 	hang_up(guest);
 	guest->pid = 0;
-	if (guest->state == GUEST_ENDED || guest->state == GUEST_FAILED || guest->umbrad->stopping)
+	if (guest->umbrad->stopping)
 		return;
-	if (WIFSIGNALED(status))
-		registry_fail(guest, "its worker was killed by signal %d (%s)", WTERMSIG(status),
-			      strsignal(WTERMSIG(status)));
-	else
-		registry_fail(guest, "its worker exited with status %d", WEXITSTATUS(status));
-	log_event(LOG_GUEST_FAILED, guest->config->name, NULL, "%s", guest->end.text);
+	if (guest->state != GUEST_ENDED && guest->state != GUEST_FAILED)
+		fail_of(guest, status);
+	plan_restart(guest);
+}
+
+/* A worker that closed its socket but lives is of no use any more. */
+static void watch(struct guest *guest, unsigned int hang_timeout)
+{
+	struct message ping = {0};
+	struct worker_state state;
+	char last[200];
+
+	if (guest->fd < 0) {
+		guests_kill(guest);
+		return;
+	}
+	shared_read_state(guest->shared, &state);
+	switch (watch_tick(&guest->watch, &state, monotonic_ns(), hang_timeout)) {
+	case WATCH_LIVES: break;
+	case WATCH_SILENT:
+		/* If it cannot be sent the worker has enough to read. */
+		if (guest->state == GUEST_RUNNING)
+			(void)message_send(guest->fd, MESSAGE_PING, &ping);
+		break;
+	case WATCH_HUNG:
+		watch_describe(guest->shared, last, sizeof(last));
+		registry_fail(guest, "its worker hung for %u s and was killed, %s",
+			      guest->watch.silent_ticks, last);
+		log_event(LOG_GUEST_FAILED, guest->config->name, NULL, "%s", guest->end.text);
+		guests_kill(guest);
+		break;
+	}
+}
+
+static void restart(struct umbrad *umbrad, struct guest *guest)
+{
+	registry_renew(guest, NULL);
+	guests_start(umbrad, guest);
+	log_event(LOG_GUEST_RESTARTED, guest->config->name, NULL, "starts for the %u. time",
+		  guest->starts);
+}
+
+void guests_tick(struct umbrad *umbrad)
+{
+	for (size_t i = 0; i < umbrad->registry.nr_guests; i++) {
+		struct guest *guest = umbrad->registry.guests[i];
+
+		guest->allowance = MESSAGES_A_SECOND;
+		if (guest->muted && guest->fd >= 0)
+			loop_add(umbrad->loop, &guest->source, guest->fd, on_message, guest);
+		guest->muted = false;
+		if (guest->pid > 0)
+			watch(guest, umbrad->config->hang_timeout);
+		else if (guest->config->restart && guest->backoff.due &&
+			 guest->backoff.due <= monotonic_ns() / ns_per_second)
+			restart(umbrad, guest);
+	}
 }
 
 void guests_reap(struct umbrad *umbrad)

@@ -10,6 +10,8 @@
 
 /* Starts a worker for a guest that has none; what fails is the guest's end, and told. */
 void guests_start(struct umbrad *umbrad, struct guest *guest);
+/* A second has passed: hung workers are killed, guests that fell start anew when it is time. */
+void guests_tick(struct umbrad *umbrad);
 /* Children have died: takes their last words and says what became of their guests. */
 void guests_reap(struct umbrad *umbrad);
 /* Tells the guest's worker to stop, or kills it. */

@@ -48,6 +48,8 @@ libdaemon_a_SOURCES = \
 	daemon/spawn.h \
 	daemon/umbrad.c \
 	daemon/umbrad.h \
+	daemon/watch.c \
+	daemon/watch.h \
 	daemon/wishes.c \
 	daemon/wishes.h \
 	daemon/worker.c \
@@ -65,7 +67,8 @@ DAEMON_TESTS = \
 	tests/unit/test_daemon_message \
 	tests/unit/test_daemon_registry \
 	tests/unit/test_daemon_sandbox \
-	tests/unit/test_daemon_shared
+	tests/unit/test_daemon_shared \
+	tests/unit/test_daemon_watch
 check_PROGRAMS += $(DAEMON_TESTS)
 TESTS += $(DAEMON_TESTS)
 tests_unit_test_daemon_configuration_SOURCES = tests/unit/test_daemon_configuration.c
@@ -84,6 +87,8 @@ tests_unit_test_daemon_sandbox_SOURCES = tests/unit/test_daemon_sandbox.c
 tests_unit_test_daemon_sandbox_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_shared_SOURCES = tests/unit/test_daemon_shared.c
 tests_unit_test_daemon_shared_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_daemon_watch_SOURCES = tests/unit/test_daemon_watch.c
+tests_unit_test_daemon_watch_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_api.py \

@@ -66,6 +66,22 @@ uint64_t registry_keep(struct guest *guest)
 	return journal_set(guest->journal, guest->recorded, &set);
 }
 
+void registry_renew(struct guest *guest, struct guest_config *config)
+{
+	shared_unmap(guest->shared);
+	guest->shared = NULL;
+	guest->state = GUEST_STARTING;
+	guest->has_end = false;
+	guest->end = (struct umbra_end){0};
+	guest->cpu_mode[0] = '\0';
+	guest->has_registers = false;
+	guest->memory_hash[0] = '\0';
+	if (!config)
+		return;
+	config_guest_free(guest->config);
+	guest->config = config;
+}
+
 static struct guest *create(struct journal *journal, const struct guest_config *config)
 {
 	struct guest *guest = calloc(1, sizeof(*guest));

@@ -14,6 +14,7 @@
 #include "daemon/loop.h"
 #include "daemon/message.h"
 #include "daemon/shared.h"
+#include "daemon/watch.h"
 #include "schemas/types.h"
 
 struct guest_wish; /* daemon/wishes.h */
@@ -27,6 +28,12 @@ struct guest {
 	enum umbra_mode mode;
 	enum policy_kind policy;
 	enum policy_source policy_source;
+
+	unsigned int starts; /* of a worker, ever */
+	struct watch watch;  /* of the present one */
+	struct backoff backoff;
+	int allowance; /* messages that are still taken from its worker in this second */
+	bool muted;    /* there are none left: its socket is not in the loop */
 
 	pid_t pid; /* of its worker; 0: there is none */
 	int fd;    /* to the worker; -1: there is none */
@@ -75,6 +82,12 @@ void registry_sweep(struct registry *registry);
 
 struct guest *registry_find(struct registry *registry, const char *id);
 struct guest *registry_find_pid(struct registry *registry, pid_t pid);
+
+/*
+ * The guest, which has no worker, is as new: starting, without an end or counters. @config, if not
+ * NULL, becomes its own instead of the one before; it has the same name.
+ */
+void registry_renew(struct guest *guest, struct guest_config *config);
 
 /*
  * Sets mode and policy with which the guest is to start: what an operator set last, unless its

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "daemon/configuration_guest.h"
 #include "daemon/sampler.h"
@@ -73,6 +74,19 @@ static int copy_costs(struct snapshot *snapshot, const struct registry *registry
 	return 0;
 }
 
+/* Seconds until the guest starts anew; -1: it does not. */
+static int restart_in(const struct guest *guest)
+{
+	struct timespec now;
+
+	if (!guest->config->restart || !guest->backoff.due || guest->pid > 0)
+		return -1;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (guest->backoff.due <= (uint64_t)now.tv_sec)
+		return 0;
+	return (int)(guest->backoff.due - (uint64_t)now.tv_sec);
+}
+
 static int copy_guest(struct snapshot *snapshot, const struct guest *guest, struct guest_view *view)
 {
 	view->id = snapshot_strdup(snapshot, guest->config->name);
@@ -81,6 +95,8 @@ static int copy_guest(struct snapshot *snapshot, const struct guest *guest, stru
 	view->guest = view->id;
 	view->state = guest_state_name(guest->state);
 	view->pid = guest->pid;
+	view->starts = guest->starts;
+	view->restart_in = restart_in(guest);
 	view->engine = "soft";
 	view->processor = umbra_processor_name(guest->config->processor);
 	view->cpus = guest->config->cpus;

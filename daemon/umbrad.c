@@ -68,6 +68,8 @@ static void on_timer(void *context)
 
 	if (read(umbrad->timer, &expirations, sizeof(expirations)) < 0)
 		return;
+	if (!umbrad->stopping)
+		guests_tick(umbrad);
 	wishes_check(umbrad->wishes, &umbrad->registry);
 	publish(umbrad);
 	web_sweep(umbrad->web);

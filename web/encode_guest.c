@@ -319,6 +319,9 @@ void web_write_guest(struct text *out, const struct guest_view *view, bool lists
 		write_word(out, "state", view->state);
 		if (view->pid > 0)
 			write_count(out, "pid", view->pid);
+		write_count(out, "starts", view->starts);
+		if (view->restart_in >= 0)
+			write_count(out, "restart_in_seconds", view->restart_in);
 	}
 	write_word(out, "guest", view->guest);
 	write_word(out, "engine", view->engine);

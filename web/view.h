@@ -23,6 +23,8 @@ struct guest_view {
 	const char *id;    /* NULL in a run: id, state, pid are left out */
 	const char *state; /* starting, running, paused, ended, failed */
 	long pid;
+	unsigned int starts;
+	int restart_in;    /* seconds until it starts anew; -1: it does not */
 	const char *guest; /* its name */
 	const char *engine;
 	enum umbra_mode mode;

@@ -4,11 +4,13 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 
-from daemon_fixture import (GUESTS, UMBRAD, Umbrad, daemon_user, endless, process_status,
-                            run_tests, wait_for)
+from daemon_fixture import (GUESTS, HALTED, UMBRAD, Umbrad, daemon_user, endless, is_alive,
+                            process_status, run_tests, shipped, wait_for)
 
 ROOT = os.geteuid() == 0
 
@@ -120,6 +122,114 @@ def worker_has_limits():
             assert found["Max stack size"] == [str(1 << 20)] * 2
 
 
+def instructions(umbrad, name):
+    return umbrad.guest(name).get("instructions", 0)
+
+
+def others_undisturbed(umbrad, before):
+    """Whoever was there before still is, in the same process, and goes on."""
+    now = {name: umbrad.guest(name) for name in before}
+    for name, guest in before.items():
+        assert now[name]["state"] == "running" and now[name]["pid"] == guest["pid"], now[name]
+    wait_for(lambda: all(instructions(umbrad, name) > now[name]["instructions"] for name in now), 10)
+
+
+def worker_that_hangs_is_killed_and_told():
+    with Umbrad({"stuck": endless(), "other": endless()}, policy="hang_timeout = 2") as umbrad:
+        pid = umbrad.wait_state("stuck", "running")["pid"]
+        wait_for(lambda: instructions(umbrad, "stuck"), 10)
+        other = {"other": umbrad.wait_state("other", "running")}
+        os.kill(pid, signal.SIGSTOP)
+        text = umbrad.wait_state("stuck", "failed")["end"]["text"]
+        assert re.match(r"its worker hung for \d+ s and was killed, while running, after \d+ "
+                        r"instructions, its vCPU 0 last seen at 0x[0-9a-f]+ in \w+ mode$", text), text
+        wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 10)
+        others_undisturbed(umbrad, other)
+
+
+def worker_whose_guest_comes_to_no_event_by_itself_does_not_hang():
+    """An interval of years: only umbrad's asking brings events about."""
+    keys = {"interval": 10**18, "mode": "ept"}
+    with Umbrad({"long": endless(**keys)}, policy="hang_timeout = 1") as umbrad:
+        pid = umbrad.wait_state("long", "running")["pid"]
+        time.sleep(6)
+        guest = umbrad.guest("long")
+        assert guest["state"] == "running" and guest["pid"] == pid, guest
+
+
+def idle_worker_does_not_hang():
+    with Umbrad({"idle": {"image": "idle.elf", "memory": "2M"}}, {"idle.elf": HALTED},
+                policy="hang_timeout = 1") as umbrad:
+        pid = umbrad.wait_state("idle", "running")["pid"]
+        time.sleep(5)
+        guest = umbrad.guest("idle")
+        assert guest["state"] == "running" and guest["pid"] == pid, guest
+
+
+def crash_of_a_worker_is_told_with_its_last_state():
+    with Umbrad({"one": endless(), "other": endless()}) as umbrad:
+        pid = umbrad.wait_state("one", "running")["pid"]
+        wait_for(lambda: instructions(umbrad, "one"), 10)
+        other = {"other": umbrad.wait_state("other", "running")}
+        os.kill(pid, signal.SIGSEGV)
+        text = umbrad.wait_state("one", "failed")["end"]["text"]
+        assert "while running, after " in text and "it noted signal 11 at host address 0x" in text, text
+        others_undisturbed(umbrad, other)
+
+
+def fallen_guest_starts_anew_with_back_off():
+    guests = {"falls": endless(restart="always"), "ends": shipped("hello", "", restart="always"),
+              "once": shipped("hello", ""), "other": endless()}
+    with Umbrad(guests) as umbrad:
+        other = {"other": umbrad.wait_state("other", "running")}
+        pids = []
+        for start in (1, 2, 3):
+            guest = umbrad.wait_state("falls", "running", 30)
+            assert guest["starts"] == start and guest["pid"] not in pids, guest
+            wait_for(lambda: instructions(umbrad, "falls"), 10)
+            pids.append(guest["pid"])
+            os.kill(guest["pid"], signal.SIGKILL)
+            waiting = umbrad.wait_state("falls", "failed")
+            assert waiting["restart_in_seconds"] <= 2 ** (start - 1), waiting
+            assert waiting["end"]["reason"] == "error", waiting
+        assert re.findall(r"guest falls: starts anew in (\d+) s", umbrad.log()) == ["1", "2", "4"]
+        # What ends in order does too, and the counters are those of the present run.
+        wait_for(lambda: umbrad.guest("ends")["starts"] >= 3, 30)
+        once = umbrad.wait_state("once", "ended")
+        assert once["starts"] == 1 and "restart_in_seconds" not in once
+        assert once["instructions"] == umbrad.wait_state("ends", "ended")["instructions"]
+        others_undisturbed(umbrad, other)
+        # Restarts come to an end with umbrad.
+        umbrad.process.send_signal(signal.SIGTERM)
+        assert umbrad.process.wait(10) == 0
+
+
+def image_that_comes_late_is_found_at_a_restart():
+    with Umbrad({"late": {"image": "late.elf", "restart": "always", "memory": "64M"}}) as umbrad:
+        umbrad.wait_state("late", "failed")
+        shutil.copy(f"{GUESTS}/hello.elf", os.path.join(umbrad.directory, "late.elf"))
+        assert umbrad.wait_state("late", "ended", 30)["starts"] > 1
+
+
+def pinned_mode_of_an_operator_outlives_a_restart():
+    with Umbrad({"one": endless(restart="always", mode="ept")}) as umbrad:
+        guest = umbrad.wait_state("one", "running")
+        assert umbrad.put_mode("one", mode="shadow").status == 200
+        os.kill(guest["pid"], signal.SIGKILL)
+        wait_for(lambda: umbrad.guest("one")["starts"] == 2, 20)
+        guest = umbrad.wait_state("one", "running")
+        assert guest["mode"] == "shadow" and guest["policy"] == "pinned", guest
+
+
+def workers_end_with_umbrad_even_when_stopped():
+    with Umbrad({"stopped": endless(), "busy": endless()}) as umbrad:
+        pids = {name: umbrad.wait_state(name, "running")["pid"] for name in ("stopped", "busy")}
+        os.kill(pids["stopped"], signal.SIGSTOP)
+        umbrad.process.kill()
+        umbrad.process.wait()
+        wait_for(lambda: not any(is_alive(pid) for pid in pids.values()), 1)
+
+
 if __name__ == "__main__":
     run_tests((
         started_by_root_neither_umbrad_nor_a_worker_is_root,
@@ -128,4 +238,12 @@ if __name__ == "__main__":
         worker_is_filtered_in_all_its_threads,
         worker_inherits_nothing_but_what_it_needs,
         worker_has_limits,
+        worker_that_hangs_is_killed_and_told,
+        worker_whose_guest_comes_to_no_event_by_itself_does_not_hang,
+        idle_worker_does_not_hang,
+        crash_of_a_worker_is_told_with_its_last_state,
+        fallen_guest_starts_anew_with_back_off,
+        image_that_comes_late_is_found_at_a_restart,
+        pinned_mode_of_an_operator_outlives_a_restart,
+        workers_end_with_umbrad_even_when_stopped,
     ))

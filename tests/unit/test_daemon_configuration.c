@@ -74,7 +74,7 @@ static void every_key_reaches_its_place(void **state)
 		  "[collector soft]\nenabled = no\n"
 		  "[guest a]\n  image = /i.elf\n\tmode = shadow\nmemory = 16M\n"
 		  "append = pages=8 seed=1\nclock = instructions\nengine = soft\n"
-		  "cpus = 2\nprocessor = zen2\nrestart = no\ninterval=50000\n"
+		  "cpus = 2\nprocessor = zen2\nrestart = always\ninterval=50000\n"
 		  "console = stderr\ninitrd = /initrd\n"
 		  "[guest b]\nimage = other.elf\nmode = auto\nmemory = 8192K\n"
 		  "[guest c]\nimage = x\nmemory = 1048576\n",
