@@ -11,6 +11,8 @@ libdaemon_a_SOURCES = \
 	daemon/configuration_values.h \
 	daemon/console.c \
 	daemon/console.h \
+	daemon/control.c \
+	daemon/control.h \
 	daemon/crash.c \
 	daemon/crash.h \
 	daemon/guests.c \
@@ -62,6 +64,7 @@ umbrad_LDADD = $(DAEMON_LIBS)
 
 DAEMON_TESTS = \
 	tests/unit/test_daemon_configuration \
+	tests/unit/test_daemon_control \
 	tests/unit/test_daemon_journal \
 	tests/unit/test_daemon_log \
 	tests/unit/test_daemon_message \
@@ -73,6 +76,8 @@ check_PROGRAMS += $(DAEMON_TESTS)
 TESTS += $(DAEMON_TESTS)
 tests_unit_test_daemon_configuration_SOURCES = tests/unit/test_daemon_configuration.c
 tests_unit_test_daemon_configuration_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_daemon_control_SOURCES = tests/unit/test_daemon_control.c
+tests_unit_test_daemon_control_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_journal_SOURCES = tests/unit/test_daemon_journal.c
 tests_unit_test_daemon_journal_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SQLITE_CFLAGS)
 tests_unit_test_daemon_journal_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)

@@ -19,7 +19,7 @@
 
 enum {
 	MESSAGE_MAGIC = 0x41524255, /* "UBRA" */
-	MESSAGE_VERSION = 5,
+	MESSAGE_VERSION = 6,
 	MESSAGE_NAME_MAX = 128,
 	MESSAGE_APPEND_MAX = 2048,
 	MESSAGE_REASON_MAX = 32,
@@ -28,7 +28,7 @@ enum {
 
 enum message_type {
 	/* umbrad to worker */
-	MESSAGE_START, /* with descriptors: the shared counters, the image, the initrd if any */
+	MESSAGE_START, /* with descriptors: enum message_start_fd */
 	MESSAGE_CHANGE,
 	MESSAGE_TRANSLATE,
 	MESSAGE_STOP,
@@ -134,7 +134,14 @@ struct message {
 	};
 };
 
-enum { MESSAGE_FDS_MAX = 3 };
+/* What comes along with MESSAGE_START, in this order; the last one only if there is one. */
+enum message_start_fd {
+	START_FD_COUNTERS,
+	START_FD_CONTROL,
+	START_FD_IMAGE,
+	START_FD_INITRD,
+	MESSAGE_FDS_MAX,
+};
 
 /* The size of a message of this type, or 0: there is no such type. */
 size_t message_size(unsigned int type);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/configuration_guest.h"
 #include "daemon/registry.h"
@@ -28,6 +29,10 @@ void registry_free(struct registry *registry)
 	for (size_t i = 0; i < registry->nr_guests; i++)
 		destroy(registry->guests[i]);
 	free(registry->guests);
+	if (registry->control) {
+		control_unmap(registry->control);
+		close(registry->control_fd);
+	}
 	registry_init(registry, NULL);
 }
 
@@ -80,6 +85,13 @@ void registry_renew(struct guest *guest, struct guest_config *config)
 		return;
 	config_guest_free(guest->config);
 	guest->config = config;
+}
+
+uint64_t registry_freeze(struct registry *registry, bool frozen)
+{
+	if (registry->control)
+		control_set_frozen(registry->control, frozen);
+	return journal_set_frozen(registry->journal, frozen);
 }
 
 static struct guest *create(struct journal *journal, const struct guest_config *config)

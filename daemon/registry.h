@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "daemon/configuration.h"
+#include "daemon/control.h"
 #include "daemon/journal.h"
 #include "daemon/loop.h"
 #include "daemon/message.h"
@@ -61,6 +62,8 @@ struct guest {
 
 struct registry {
 	struct journal *journal;
+	struct control *control; /* what workers look at; NULL: there are none */
+	int control_fd;
 	struct guest **guests;
 	size_t nr_guests;
 	struct guest *removed; /* wait for registry_sweep() */
@@ -96,6 +99,12 @@ void registry_renew(struct guest *guest, struct guest_config *config);
 void registry_choose(struct guest *guest);
 /* An operator has set the guest's mode or policy. The journal's ticket of that. */
 uint64_t registry_keep(struct guest *guest);
+
+/*
+ * No guest switches any more until it is thawed, and none of those that start meanwhile. The
+ * journal's ticket of that.
+ */
+uint64_t registry_freeze(struct registry *registry, bool frozen);
 
 /*
  * Takes what a worker's message says, answers to wishes apart. The message must have passed

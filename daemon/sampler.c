@@ -107,6 +107,24 @@ static int copy_guest(struct snapshot *snapshot, const struct guest *guest, stru
 	return copy_counters(snapshot, guest, view) || copy_end(snapshot, guest, view);
 }
 
+static int copy_journal(struct snapshot *snapshot, struct journal *journal)
+{
+	struct journal_view *view = &snapshot->journal;
+	struct journal_status status;
+
+	journal_status(journal, &status);
+	view->up = status.up;
+	view->state = snapshot_strdup(snapshot, status.state);
+	view->rows = status.rows;
+	view->bytes = status.bytes;
+	view->dropped = status.dropped;
+	if (*status.path)
+		view->path = snapshot_strdup(snapshot, status.path);
+	if (*status.aside)
+		view->set_aside = snapshot_strdup(snapshot, status.aside);
+	return view->state ? 0 : -1;
+}
+
 struct snapshot *sampler_take(const struct registry *registry)
 {
 	struct snapshot *snapshot = snapshot_create(registry->nr_guests);
@@ -114,6 +132,11 @@ struct snapshot *sampler_take(const struct registry *registry)
 	if (!snapshot)
 		return NULL;
 	clock_gettime(CLOCK_REALTIME, &snapshot->time);
+	snapshot->frozen = journal_frozen(registry->journal);
+	if (copy_journal(snapshot, registry->journal)) {
+		snapshot_unref(snapshot);
+		return NULL;
+	}
 	for (size_t i = 0; i < registry->nr_guests; i++) {
 		const struct guest *guest = registry->guests[i];
 

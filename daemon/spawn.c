@@ -14,6 +14,7 @@
 #include "daemon/configuration_guest.h"
 #include "daemon/privileges.h"
 #include "daemon/spawn.h"
+#include "daemon/umbrad.h"
 
 /* What a worker keeps of the environment: where the journal reads standard error (daemon/log.c). */
 static void fill_environment(char journal_stream[64], char *ret_environment[2])
@@ -108,11 +109,13 @@ static int start(struct guest *guest, uint64_t default_interval, int image, int 
 	}
 	if (!code) {
 		fill_start(&message, guest, default_interval);
-		fds[0] = memory;
-		fds[1] = image;
-		fds[2] = initrd;
+		fds[START_FD_COUNTERS] = memory;
+		fds[START_FD_CONTROL] = guest->umbrad->registry.control_fd;
+		fds[START_FD_IMAGE] = image;
+		fds[START_FD_INITRD] = initrd;
 		/* It waits in the socket until the worker is there. */
-		code = message_send_fds(pair[0], MESSAGE_START, &message, fds, initrd < 0 ? 2 : 3);
+		code = message_send_fds(pair[0], MESSAGE_START, &message, fds,
+					initrd < 0 ? START_FD_INITRD : MESSAGE_FDS_MAX);
 	}
 	if (!code) {
 		*ret_what = "fork";

@@ -70,6 +70,8 @@ static void on_timer(void *context)
 		return;
 	if (!umbrad->stopping)
 		guests_tick(umbrad);
+	/* A journal that could not be read at the start may say now that all is frozen. */
+	control_set_frozen(umbrad->registry.control, journal_frozen(umbrad->journal));
 	wishes_check(umbrad->wishes, &umbrad->registry);
 	publish(umbrad);
 	web_sweep(umbrad->web);
@@ -225,6 +227,16 @@ static int open_journal(struct umbrad *umbrad)
 	return journal_create(&config, &umbrad->journal, &umbrad->journal_fd);
 }
 
+/* What was frozen when umbrad ended is frozen. */
+static int open_control(struct registry *registry)
+{
+	registry->control = control_create(&registry->control_fd);
+	if (!registry->control)
+		return -errno;
+	control_set_frozen(registry->control, journal_frozen(registry->journal));
+	return 0;
+}
+
 static int add_guests(struct umbrad *umbrad)
 {
 	int code = 0;
@@ -251,6 +263,8 @@ int umbrad_run(struct config *config)
 	umbrad.socket_is_ours = true;
 	code = open_journal(&umbrad);
 	registry_init(&umbrad.registry, umbrad.journal);
+	if (!code)
+		code = open_control(&umbrad.registry);
 	if (!code)
 		code = open_sources(&umbrad);
 	if (!code)

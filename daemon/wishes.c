@@ -217,11 +217,28 @@ static void send_first(struct guest *guest)
 	}
 }
 
-static void begin(struct registry *registry, struct guest_wish *wish)
+/* It has happened; who asked is told when the journal knows. */
+static void settle(struct wishes *wishes, struct guest_wish *wish, uint64_t ticket)
 {
-	struct guest *guest = registry_find(registry, wish->asked->id);
+	wish->ticket = ticket;
+	wish->deadline = monotonic_seconds() + SETTLE_SECONDS;
+	append(&wishes->done, wish);
+}
 
-	if (!guest) {
+static void begin(struct wishes *wishes, struct registry *registry, struct guest_wish *wish)
+{
+	const struct web_wish *asked = wish->asked;
+	struct guest *guest;
+
+	if (asked->kind == WISH_FREEZE) {
+		settle(wishes, wish, registry_freeze(registry, asked->frozen));
+		return;
+	}
+	guest = registry_find(registry, asked->id);
+	if (guest && asked->kind == WISH_MODE && asked->has_mode &&
+	    journal_frozen(registry->journal)) {
+		answer(wish, -EPERM, "all switching is frozen; umbra thaw lets it go on");
+	} else if (!guest) {
 		answer(wish, -ENOENT, "there is no guest with this id");
 	} else if (guest->state != GUEST_RUNNING) {
 		answer(wish, -EPERM, "the guest is %s", guest_state_name(guest->state));
@@ -249,7 +266,7 @@ void wishes_begin(struct wishes *wishes, struct registry *registry)
 		struct guest_wish *wish = new;
 
 		new = wish->next;
-		begin(registry, wish);
+		begin(wishes, registry, wish);
 	}
 }
 
@@ -273,9 +290,7 @@ int wishes_answered(struct wishes *wishes, struct guest *guest, const struct mes
 	kinds[kind].reply(wish->asked, message);
 	guest->wishes = wish->next;
 	if (kinds[kind].take) {
-		wish->ticket = ticket;
-		wish->deadline = monotonic_seconds() + SETTLE_SECONDS;
-		append(&wishes->done, wish);
+		settle(wishes, wish, ticket);
 	} else {
 		wish->asked->done(wish->asked);
 		free(wish);

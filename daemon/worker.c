@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "daemon/console.h"
+#include "daemon/control.h"
 #include "daemon/crash.h"
 #include "daemon/log.h"
 #include "daemon/message.h"
@@ -45,6 +46,7 @@ struct worker {
 	int fd;
 	struct message_start start;
 	struct shared_counters *shared;
+	const struct control *control;
 	struct umbra_guest *guest;
 	struct pilot *pilot;
 	struct console console;
@@ -118,6 +120,13 @@ static void on_decision(void *context, const struct policy_decision *decision)
 	message.decision.record.reason = NULL;
 	snprintf(message.decision.reason, sizeof(message.decision.reason), "%s", decision->reason);
 	send_or_die(context, MESSAGE_DECISION, &message);
+}
+
+static bool is_frozen(void *context)
+{
+	const struct worker *worker = context;
+
+	return control_frozen(worker->control);
 }
 
 static void on_switch(void *context, uint64_t number, const struct switch_record *record)
@@ -378,6 +387,7 @@ static int create_pilot(struct worker *worker, struct umbra_error *ret_error)
 		.cost = &worker->start.cost,
 		.decision = on_decision,
 		.switched = on_switch,
+		.frozen = is_frozen,
 		.context = worker,
 	};
 
@@ -412,10 +422,11 @@ static int prepare(struct worker *worker, const int fds[MESSAGE_FDS_MAX],
 		   struct umbra_error *ret_error)
 {
 	struct files files = {0};
-	int code = map_file(fds[1], worker->start.image, &files.image, ret_error);
+	int code = map_file(fds[START_FD_IMAGE], worker->start.image, &files.image, ret_error);
 
 	if (!code)
-		code = map_file(fds[2], worker->start.initrd, &files.initrd, ret_error);
+		code = map_file(fds[START_FD_INITRD], worker->start.initrd, &files.initrd,
+				ret_error);
 	if (!code)
 		code = create_guest(worker, ret_error);
 	if (!code)
@@ -432,14 +443,19 @@ static int receive_start(struct worker *worker, int ret_fds[MESSAGE_FDS_MAX])
 	struct message message;
 
 	if (message_receive(worker->fd, &message, ret_fds) != 1 ||
-	    message.header.type != MESSAGE_START || ret_fds[0] < 0 || ret_fds[1] < 0)
+	    message.header.type != MESSAGE_START || ret_fds[START_FD_COUNTERS] < 0 ||
+	    ret_fds[START_FD_CONTROL] < 0 || ret_fds[START_FD_IMAGE] < 0)
 		return -EBADMSG;
 	worker->start = message.start;
-	if ((fcntl(ret_fds[0], F_GET_SEALS) & seals) != seals)
+	if ((fcntl(ret_fds[START_FD_COUNTERS], F_GET_SEALS) & seals) != seals)
 		return -EBADMSG;
-	worker->shared = shared_map(ret_fds[0], true);
-	close(ret_fds[0]);
-	return worker->shared ? 0 : -errno;
+	worker->shared = shared_map(ret_fds[START_FD_COUNTERS], true);
+	close(ret_fds[START_FD_COUNTERS]);
+	if (!worker->shared)
+		return -errno;
+	worker->control = control_map(ret_fds[START_FD_CONTROL]);
+	close(ret_fds[START_FD_CONTROL]);
+	return worker->control ? 0 : -errno;
 }
 
 int worker_run(int fd)

@@ -169,6 +169,8 @@ static void interval(struct pilot *pilot)
 	refresh_last_switch(pilot);
 	policy_inputs_fill(&delta, umbra_guest_cpus(pilot->guest), mode, !pilot->config.no_model,
 			   inputs);
+	if (pilot->config.frozen)
+		policy_set_frozen(pilot->policy, pilot->config.frozen(pilot->config.context));
 	decision = policy_decide(pilot->policy, umbra_guest_time(pilot->guest),
 				 now->instructions[0], mode, inputs);
 	records_add(&pilot->decisions, decision);

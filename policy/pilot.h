@@ -34,6 +34,8 @@ struct pilot_config {
 	 */
 	void (*decision)(void *context, const struct policy_decision *decision);
 	void (*switched)(void *context, uint64_t number, const struct switch_record *record);
+	/* Asked before each decision: whether none may switch now. NULL: never. */
+	bool (*frozen)(void *context);
 	void *context;
 };
 

@@ -75,6 +75,7 @@ struct rival {
 
 struct policy {
 	enum policy_kind kind;
+	bool frozen;
 	struct estimator estimator;
 	uint64_t next_id;
 	enum umbra_mode mode; /* in the last interval; UMBRA_MODE_COUNT before the first */
@@ -169,6 +170,11 @@ void policy_set_kind(struct policy *policy, enum policy_kind kind)
 enum policy_kind policy_kind(const struct policy *policy)
 {
 	return policy->kind;
+}
+
+void policy_set_frozen(struct policy *policy, bool frozen)
+{
+	policy->frozen = frozen;
 }
 
 /* --- what came of earlier decisions ------------------------------------------------------- */
@@ -418,6 +424,10 @@ static void decide(struct policy *p, struct policy_decision *d, const struct est
 	d->target = d->rival;
 	if (p->kind == POLICY_ADVISE) {
 		d->reason = "advise";
+		return;
+	}
+	if (p->frozen) {
+		d->reason = "frozen";
 		return;
 	}
 	d->action = verdict.action;

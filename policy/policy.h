@@ -75,6 +75,8 @@ int policy_create(const struct umbra_cost *cost, enum policy_kind kind, struct p
 void policy_destroy(struct policy *policy);
 void policy_set_kind(struct policy *policy, enum policy_kind kind);
 enum policy_kind policy_kind(const struct policy *policy);
+/* While frozen it decides as ever but asks for no switch; "frozen" is the reason then. */
+void policy_set_frozen(struct policy *policy, bool frozen);
 
 /*
  * One interval is over, all of it spent in @mode. Returns the decision (valid until the next call;

@@ -25,6 +25,7 @@ SCHEMAS_JSON = \
 	schemas/mode_request.json \
 	schemas/mode.json \
 	schemas/host.json \
+	schemas/host_request.json \
 	schemas/problem.json
 schemasdir = $(pkgdatadir)/schemas
 nodist_schemas_DATA = $(SCHEMAS_JSON)
@@ -34,4 +35,5 @@ CLEANFILES += $(SCHEMAS_JSON)
 schemas/guest.json: schemas/generate$(EXEEXT)
 	$(AM_V_GEN)schemas/generate$(EXEEXT) schemas
 schemas/guests.json schemas/decisions.json schemas/decision.json schemas/switch.json \
-schemas/mode_request.json schemas/mode.json schemas/host.json schemas/problem.json: schemas/guest.json
+schemas/mode_request.json schemas/mode.json schemas/host.json schemas/host_request.json \
+schemas/problem.json: schemas/guest.json

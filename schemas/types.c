@@ -463,6 +463,22 @@ static const struct field translation_fields[] = {
 	{.key = NULL},
 };
 
+static const struct field journal_fields[] = {
+	FIELD("state", STRING, true, "ok, or why not everything is kept in the file"),
+	FIELD("path", STRING, false, "The file; absent: in memory only"),
+	FIELD("set_aside", STRING, false,
+	      "What a damaged file was renamed to, in this run of umbrad"),
+	FIELD("rows", COUNT, true, "Decisions and switches that are kept"),
+	FIELD("bytes", COUNT, true, "That they take, in bytes"),
+	FIELD("dropped", COUNT, true, "Records lost since umbrad's start"),
+	{.key = NULL},
+};
+
+static const struct field host_request_fields[] = {
+	FIELD("frozen", BOOLEAN, true, "No guest is to switch its mode, or all may again"),
+	{.key = NULL},
+};
+
 static const struct field host_fields[] = {
 	FIELD("version", STRING, true, "Of umbrad"),
 	FIELD("hostname", STRING, true, "Of this host"),
@@ -477,6 +493,9 @@ static const struct field host_fields[] = {
 	FIELD("engines", TEXTS, true, "State of each engine: ok, or why not"),
 	FIELD("modes", STRINGS, true, "Paging modes of this build"),
 	FIELD("processors", STRINGS, true, "Processors that this build models"),
+	FIELD("frozen", BOOLEAN, true, "No guest switches its mode"),
+	FIELD("journal", OBJECT, true, "Where decisions, switches and settings are kept",
+	      .type = "journal"),
 	{.key = NULL},
 };
 
@@ -508,7 +527,10 @@ const struct object_type object_types[] = {
 	OBJECT_TYPE("translation", "Where an address leads",
 		    "Answer of /api/v1/guests/{id}/translate", translation_fields, false),
 	OBJECT_TYPE("host", "This host", "Answer of /api/v1/host", host_fields, false),
+	OBJECT_TYPE("host_request", "A change of the host", "Body of PUT /api/v1/host",
+		    host_request_fields, false),
 	OBJECT_TYPE("problem", "A problem", "Problem details (RFC 9457)", problem_fields, false),
+	OBJECT_TYPE("journal", NULL, "The journal", journal_fields, false),
 	OBJECT_TYPE("end", NULL, "How a guest ended", end_fields, false),
 	OBJECT_TYPE("costs", NULL, "Cost model of a guest", costs_fields, false),
 	OBJECT_TYPE("figure", NULL, "A figure of the cost model", figure_fields, false),

@@ -205,21 +205,26 @@ static void parse_mode(const struct request *request, json_t *body, struct reply
 	}
 }
 
+/* The object that a PUT has as its body; NULL: it has none, and the reply says so. */
+static json_t *load_body(const struct request *request, struct reply *reply)
+{
+	json_error_t error;
+	json_t *body = json_loadb(request->body, request->body_len, JSON_REJECT_DUPLICATES, &error);
+
+	if (json_is_object(body))
+		return body;
+	fail(reply, 400, "the body is no JSON object: %.160s", body ? "another value" : error.text);
+	json_decref(body);
+	return NULL;
+}
+
 static void put_mode(const struct request *request, struct reply *reply)
 {
 	const struct guest_view *guest = find_guest(request, reply);
-	json_error_t error;
-	json_t *body;
+	json_t *body = guest ? load_body(request, reply) : NULL;
 
-	if (!guest)
+	if (!body)
 		return;
-	body = json_loadb(request->body, request->body_len, JSON_REJECT_DUPLICATES, &error);
-	if (!json_is_object(body)) {
-		fail(reply, 400, "the body is no JSON object: %.160s",
-		     body ? "another value" : error.text);
-		json_decref(body);
-		return;
-	}
 	parse_mode(request, body, reply);
 	json_decref(body);
 	if (reply->status)
@@ -227,6 +232,21 @@ static void put_mode(const struct request *request, struct reply *reply)
 	request->wish->kind = WISH_MODE;
 	snprintf(request->wish->id, sizeof(request->wish->id), "%s", request->id);
 	reply->wait = true;
+}
+
+static void put_host(const struct request *request, struct reply *reply)
+{
+	json_t *body = load_body(request, reply), *frozen;
+
+	if (!body)
+		return;
+	frozen = json_object_get(body, "frozen");
+	if (json_object_size(body) != 1 || !json_is_boolean(frozen))
+		fail(reply, 422, "exactly \"frozen\", true or false, was expected");
+	request->wish->kind = WISH_FREEZE;
+	request->wish->frozen = json_is_true(frozen);
+	reply->wait = !reply->status;
+	json_decref(body);
 }
 
 static void reply_mode(const struct request *request, struct reply *reply)
@@ -334,6 +354,7 @@ void web_wish_reply(const struct request *request, struct reply *reply)
 	static void (*const replies[WISH_KIND_COUNT])(const struct request *, struct reply *) = {
 		[WISH_MODE] = reply_mode,
 		[WISH_TRANSLATE] = reply_translate,
+		[WISH_FREEZE] = get_host,
 	};
 	const struct web_wish *wish = request->wish;
 
@@ -410,7 +431,13 @@ static const struct parameter decisions_parameters[] = {
 
 /* What DESIGN reserves for later (events, history, openapi.json, ...) has no row: 404. */
 const struct route routes[] = {
-	{.pattern = "/api/v1/host", .get = get_host, .keep = KEEP_ALL, .answer = "host"},
+	{.pattern = "/api/v1/host",
+	 .get = get_host,
+	 .put = put_host,
+	 .keep = KEEP_ALL,
+	 .answer = "host",
+	 .wish = "host_request",
+	 .put_answer = "host"},
 	{.pattern = "/api/v1/guests", .get = get_guests, .keep = KEEP_ALL, .answer = "guests"},
 	{.pattern = "/api/v1/guests/{id}", .get = get_guest, .keep = KEEP_ONE, .answer = "guest"},
 	{.pattern = "/api/v1/guests/{id}/decisions",

@@ -6,16 +6,29 @@
 #ifndef WEB_SNAPSHOT_H
 #define WEB_SNAPSHOT_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <time.h>
 
 #include "web/body.h"
 #include "web/view.h"
 
+/* Where decisions, switches and settings are kept. */
+struct journal_view {
+	bool up;
+	const char *state;
+	const char *path;      /* NULL: in memory only */
+	const char *set_aside; /* a damaged file in umbrad's way; NULL: there was none */
+	uint64_t rows, bytes, dropped;
+};
+
 struct snapshot {
 	struct timespec time; /* wall time when it was made */
 	struct guest_view *guests;
 	size_t nr_guests;
+	bool frozen; /* no guest switches */
+	struct journal_view journal;
 	size_t nr_unready; /* guests that have neither reported nor failed yet */
 
 	struct bodies bodies; /* what readers have made of it so far */

@@ -15,6 +15,7 @@
 enum web_wish_kind {
 	WISH_MODE,      /* a guest's mode or policy is to change */
 	WISH_TRANSLATE, /* where does an address of a guest lead? */
+	WISH_FREEZE,    /* no guest is to switch, or all may again */
 	WISH_KIND_COUNT,
 };
 
@@ -26,6 +27,9 @@ struct web_wish {
 	bool has_mode; /* switch to mode and pin it; else: policy decides from now on */
 	enum umbra_mode mode;
 	enum policy_kind policy;
+
+	/* WISH_FREEZE */
+	bool frozen;
 
 	/* WISH_TRANSLATE */
 	uint64_t gva;

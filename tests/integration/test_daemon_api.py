@@ -51,7 +51,7 @@ def schemas_refuse_what_is_no_guest():
 
 def installed_schemas_are_the_served_ones():
     for name in ("guest", "guests", "decisions", "decision", "switch", "mode_request", "mode",
-                 "host", "problem"):
+                 "host", "host_request", "problem"):
         with open(f"schemas/{name}.json", encoding="utf-8") as file:
             assert json.load(file) == umbrad.ask(f"/schemas/{name}.json").json()
 

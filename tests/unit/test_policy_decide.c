@@ -17,6 +17,8 @@ struct journal {
 	struct policy_decision records[RECORDS_MAX];
 	unsigned int nr;
 	unsigned int nr_amended;
+	struct policy *frozen; /* to be thawed after so many records; NULL: none */
+	unsigned int thaw_after;
 };
 
 static void keep(void *context, const struct policy_decision *decision, bool amended)
@@ -37,10 +39,14 @@ static void keep(void *context, const struct policy_decision *decision, bool ame
 	assert_non_null(decision->reason);
 	assert_non_null(policy_reason_find(decision->reason));
 	journal->records[journal->nr++] = *decision;
+	if (journal->frozen && journal->nr == journal->thaw_after)
+		policy_set_frozen(journal->frozen, false);
 }
 
-static struct journal *run(const struct sim_work *work, double intervals, bool no_model,
-			   enum policy_kind kind, struct sim_result *ret_result)
+/* @frozen: so many intervals at first. */
+static struct journal *run_frozen(const struct sim_work *work, double intervals, bool no_model,
+				  enum policy_kind kind, unsigned int frozen,
+				  struct sim_result *ret_result)
 {
 	struct sim_phase phase = {work, intervals * SIM_INTERVAL /
 						sim_cpi(&umbra_cost_default, UMBRA_MODE_EPT, work)};
@@ -50,9 +56,18 @@ static struct journal *run(const struct sim_work *work, double intervals, bool n
 
 	assert_non_null(journal);
 	assert_int_equal(policy_create(NULL, kind, &policy), 0);
+	policy_set_frozen(policy, frozen > 0);
+	journal->frozen = policy;
+	journal->thaw_after = frozen;
 	*ret_result = sim_run(&sim, UMBRA_MODE_EPT, policy, keep, journal);
 	policy_destroy(policy);
 	return journal;
+}
+
+static struct journal *run(const struct sim_work *work, double intervals, bool no_model,
+			   enum policy_kind kind, struct sim_result *ret_result)
+{
+	return run_frozen(work, intervals, no_model, kind, 0, ret_result);
 }
 
 static const struct policy_decision *first(const struct journal *journal, enum policy_action action)
@@ -152,6 +167,30 @@ static void pinned_and_advise_never_switch(void **state)
 		}
 	}
 	assert_true(advised);
+	free(journal);
+}
+
+static void frozen_policy_decides_and_never_switches(void **state)
+{
+	struct sim_result result;
+	struct journal *journal = run_frozen(&sim_tlb_bound, 50, false, POLICY_AUTO, 25, &result);
+	bool held_back = false;
+
+	for (unsigned int i = 0; i < 25; i++) {
+		const struct policy_decision *d = &journal->records[i];
+
+		assert_int_equal(d->action, POLICY_STAY);
+		assert_int_equal(d->mode, UMBRA_MODE_EPT);
+		if (d->target == UMBRA_MODE_SHADOW) {
+			assert_string_equal(d->reason, "frozen");
+			held_back = true;
+		}
+	}
+	assert_true(held_back);
+	/* Thawed, it does at once what it would have done. */
+	assert_int_equal(journal->records[25].action, POLICY_SWITCH);
+	assert_int_equal(journal->records[25].target, UMBRA_MODE_SHADOW);
+	assert_string_equal(journal->records[25].reason, "cheaper");
 	free(journal);
 }
 
@@ -523,6 +562,7 @@ int main(void)
 		cmocka_unit_test(every_decision_but_the_last_gets_its_after),
 		cmocka_unit_test(an_advantage_within_the_hysteresis_moves_nothing),
 		cmocka_unit_test(pinned_and_advise_never_switch),
+		cmocka_unit_test(frozen_policy_decides_and_never_switches),
 		cmocka_unit_test(a_switch_that_made_things_dearer_is_rolled_back),
 		cmocka_unit_test(a_mistake_is_not_repeated_over_and_over),
 		cmocka_unit_test(a_switch_is_not_judged_while_most_is_refill_but_not_for_ever),
