@@ -140,6 +140,7 @@ void guests_start(struct umbrad *umbrad, struct guest *guest)
 	backoff_start(&guest->backoff, monotonic_ns() / ns_per_second);
 	registry_choose(guest);
 	journal_begin(guest->journal, guest->recorded);
+	guest->started = time(NULL);
 	code = spawn_worker(guest, umbrad->config->interval, &error);
 	if (!code)
 		code = loop_add(umbrad->loop, &guest->source, guest->fd, on_message, guest);

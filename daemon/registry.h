@@ -31,6 +31,7 @@ struct guest {
 	enum policy_source policy_source;
 
 	unsigned int starts; /* of a worker, ever */
+	time_t started;      /* wall time of the last one; 0: never */
 	struct watch watch;  /* of the present one */
 	struct backoff backoff;
 	int allowance; /* messages that are still taken from its worker in this second */

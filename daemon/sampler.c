@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -95,6 +96,7 @@ static int copy_guest(struct snapshot *snapshot, const struct guest *guest, stru
 	view->guest = view->id;
 	view->state = guest_state_name(guest->state);
 	view->pid = guest->pid;
+	view->started = guest->started;
 	view->starts = guest->starts;
 	view->restart_in = restart_in(guest);
 	view->engine = "soft";
@@ -125,6 +127,38 @@ static int copy_journal(struct snapshot *snapshot, struct journal *journal)
 	return view->state ? 0 : -1;
 }
 
+/* All that Umbra will know; what this build lacks says so. */
+static const struct collector_view collectors[] = {
+	{"soft", "ok", "Counters of the guests of the soft engine, from their workers"},
+	{"kvm", "unsupported: not in this build", "Guests that the host's KVM runs"},
+	{"kvm_exits", "unsupported: not in this build", "VM exits of the host's KVM, by BPF"},
+	{"perf_event", "unsupported: not in this build",
+	 "TLB and page-walk events of the host's processors"},
+};
+
+static int add_collectors(struct snapshot *snapshot)
+{
+	struct collector_view *copies = snapshot_alloc(snapshot, sizeof(collectors));
+	size_t silent = 0;
+	char state[128];
+
+	if (!copies)
+		return -1;
+	memcpy(copies, collectors, sizeof(collectors));
+	for (size_t i = 0; i < snapshot->nr_guests; i++)
+		silent += !snapshot->guests[i].counters && !snapshot->guests[i].end;
+	if (silent) {
+		snprintf(state, sizeof(state), "degraded: %zu of %zu guests have not reported",
+			 silent, snapshot->nr_guests);
+		copies[0].state = snapshot_strdup(snapshot, state);
+		if (!copies[0].state)
+			return -1;
+	}
+	snapshot->collectors = copies;
+	snapshot->nr_collectors = sizeof(collectors) / sizeof(collectors[0]);
+	return 0;
+}
+
 struct snapshot *sampler_take(const struct registry *registry)
 {
 	struct snapshot *snapshot = snapshot_create(registry->nr_guests);
@@ -146,6 +180,10 @@ struct snapshot *sampler_take(const struct registry *registry)
 			snapshot_unref(snapshot);
 			return NULL;
 		}
+	}
+	if (add_collectors(snapshot)) {
+		snapshot_unref(snapshot);
+		return NULL;
 	}
 	return snapshot;
 }

@@ -20,15 +20,26 @@
 
 enum { STOP_SECONDS = 3 }; /* that workers have to stop before they are killed */
 
+static double seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 static void publish(struct umbrad *umbrad)
 {
+	double begun = seconds_now();
 	struct snapshot *snapshot = sampler_take(&umbrad->registry);
 
+	umbrad->sampling.seconds += seconds_now() - begun;
+	umbrad->sampling.count++;
 	/* Without memory readers keep the last one. */
 	if (!snapshot)
 		return;
+	snapshot->sampling = umbrad->sampling;
 	board_publish(umbrad->board, snapshot);
-	notify_published(&umbrad->notify, &umbrad->registry);
 }
 
 static void kill_workers(struct umbrad *umbrad)

@@ -27,6 +27,7 @@ struct umbrad {
 	struct config *config;
 	struct registry registry;
 	struct board *board;
+	struct sampling sampling;
 	struct wishes *wishes;
 	struct journal *journal;
 	struct web *web;

@@ -4,6 +4,8 @@ EXTRA_DIST += \
 	packaging/packages-build \
 	packaging/packages-full \
 	packaging/packages-test \
+	packaging/prometheus/umbra-alerts.yml \
+	packaging/prometheus/umbra.yml \
 	packaging/systemd/umbra.sysusers \
 	packaging/systemd/umbrad.service.in \
 	packaging/umbra.conf.in

@@ -1,6 +1,8 @@
 # schemas: the outward names. The JSON Schemas are made from the tables by a program of the build.
 noinst_LIBRARIES += libschemas.a
 libschemas_a_SOURCES = \
+	schemas/manual.c \
+	schemas/manual.h \
 	schemas/metrics.c \
 	schemas/metrics.def \
 	schemas/metrics.h \
@@ -19,6 +21,7 @@ schemas_generate_LDADD = $(SCHEMAS_LIBS)
 SCHEMAS_JSON = \
 	schemas/guest.json \
 	schemas/guests.json \
+	schemas/collectors.json \
 	schemas/decisions.json \
 	schemas/decision.json \
 	schemas/switch.json \
@@ -33,7 +36,12 @@ CLEANFILES += $(SCHEMAS_JSON)
 
 # One run makes them all: the first file stands for the others.
 schemas/guest.json: schemas/generate$(EXEEXT)
-	$(AM_V_GEN)schemas/generate$(EXEEXT) schemas
-schemas/guests.json schemas/decisions.json schemas/decision.json schemas/switch.json \
-schemas/mode_request.json schemas/mode.json schemas/host.json schemas/host_request.json \
-schemas/problem.json: schemas/guest.json
+	$(AM_V_GEN)schemas/generate$(EXEEXT) --schemas schemas
+schemas/guests.json schemas/collectors.json schemas/decisions.json schemas/decision.json \
+schemas/switch.json schemas/mode_request.json schemas/mode.json schemas/host.json \
+schemas/host_request.json schemas/problem.json: schemas/guest.json
+
+nodist_man_MANS = packaging/man/umbra-metrics.7
+CLEANFILES += $(nodist_man_MANS)
+packaging/man/umbra-metrics.7: schemas/generate$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && schemas/generate$(EXEEXT) --manual $@

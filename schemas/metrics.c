@@ -91,6 +91,12 @@ const struct metric_object metric_states[] = {
 	{NULL, NULL},
 };
 
+const struct metric_family metric_families[FAMILY_COUNT] = {
+#define METRICS_FAMILY(id, name, kind, unit, labels, help)                                         \
+	[FAMILY_##id] = {name, METRIC_##kind, unit, labels, help},
+#include "schemas/metrics.def"
+};
+
 static const struct {
 	const char *metric;
 	const char *object;
@@ -143,16 +149,15 @@ static bool has_word(const char *name, const char *word)
 	return false;
 }
 
-void metric_family(const struct metric *metric, char *ret_name, size_t size)
+void metric_family_name(const struct metric *metric, char *ret_name, size_t size)
 {
 	const char *name = metric->name;
 	bool with_unit = metric->suffix[0] && !has_word(metric->name, metric->suffix);
-	bool with_total = metric->kind == METRIC_COUNTER && !has_word(metric->name, "total");
 
 	if (!strncmp(name, "guest_", strlen("guest_")))
 		name += strlen("guest_");
-	snprintf(ret_name, size, "umbra_guest_%s%s%s%s", name, with_unit ? "_" : "",
-		 with_unit ? metric->suffix : "", with_total ? "_total" : "");
+	snprintf(ret_name, size, "umbra_guest_%s%s%s", name, with_unit ? "_" : "",
+		 with_unit ? metric->suffix : "");
 }
 
 size_t metric_nr_values(const struct metric *metric)

@@ -9,7 +9,7 @@
 
 #include "umbra/counters.h"
 
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_SUMMARY, METRIC_INFO };
 
 struct metric_value {
 	const char *name;
@@ -49,11 +49,31 @@ extern const struct metric_object metric_objects[];
 /* The metrics that say which of several values holds; ends with a row whose name is NULL. */
 extern const struct metric_object metric_states[];
 
+/* METRICS_FAMILY: what no room counts. */
+enum family_id {
+#define METRICS_FAMILY(id, name, kind, unit, labels, help) FAMILY_##id,
+#include "schemas/metrics.def"
+	FAMILY_COUNT,
+};
+
+struct metric_family {
+	const char *name; /* without "_total" and "_info" */
+	enum metric_kind kind;
+	const char *unit;   /* "": none */
+	const char *labels; /* for people; "": none */
+	const char *help;
+};
+
+extern const struct metric_family metric_families[FAMILY_COUNT];
+
 /* Where the metric is in a guest's JSON: *ret_object is "" for the guest object itself. */
 void metric_json_place(const struct metric *metric, const char **ret_object, const char **ret_key);
 
-/* umbra_guest_NAME[_UNIT][_total]; no word doubled. */
-void metric_family(const struct metric *metric, char *ret_name, size_t size);
+/*
+ * umbra_guest_NAME[_UNIT], no word doubled: the family's name. A counter's samples have "_total"
+ * behind it.
+ */
+void metric_family_name(const struct metric *metric, char *ret_name, size_t size);
 
 /* How many numbers the metric has: one, or one for each value of its dimension. */
 size_t metric_nr_values(const struct metric *metric);

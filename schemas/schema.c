@@ -41,7 +41,8 @@ static json_t *enumeration(const struct name_list *names)
 static json_t *field_schema(const struct field *field)
 {
 	switch (field->kind) {
-	case FIELD_STRING: return json_pack("{s:s}", "type", "string");
+	case FIELD_STRING:
+		return json_pack("{s:s,s:s*}", "type", "string", "pattern", field->pattern);
 	case FIELD_HEX:
 		return json_pack("{s:s,s:s}", "type", "string", "pattern", "^0x[0-9a-f]{1,16}$");
 	case FIELD_COUNT: return json_pack("{s:s,s:i}", "type", "integer", "minimum", 0);

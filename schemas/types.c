@@ -338,6 +338,7 @@ static const struct field guest_fields[] = {
 	FIELD("id", STRING, false, "What the API calls it; not in a run of `umbra run`"),
 	FIELD("state", ENUM, false, "What it does now; not in a run", .names = &state_names),
 	FIELD("pid", COUNT, false, "Process that runs it; absent: there is none"),
+	FIELD("started", STRING, false, "When it was started, or started anew (RFC 3339, UTC)"),
 	FIELD("starts", COUNT, false, "How often it was started since umbrad was; not in a run"),
 	FIELD("restart_in_seconds", COUNT, false,
 	      "Of a guest that ended or failed: when it starts anew; absent: it does not"),
@@ -355,11 +356,37 @@ static const struct field guest_fields[] = {
 	      .type = "costs"),
 	FIELD("cpus", COUNT, true, "Its vCPUs; all counts are sums over them"),
 	FIELD("end", OBJECT, false, "How it ended; absent: it lives", .type = "end"),
+	FIELD("collectors", LIST, false, "What measures it, and why something is not measured",
+	      .type = "guest_collector"),
 	FIELD("switches", LIST, false, "Its latest live switches, oldest first", .type = "switch"),
 	FIELD("decisions", LIST, false, "Its latest decisions, oldest first", .type = "decision"),
 	FIELD("memory_hash", STRING, false,
 	      "XXH3-128 over its RAM in guest-physical order, untouched pages as zeros"),
 	FIELD("registers", LIST, false, "Registers of each vCPU at the end", .type = "registers"),
+	{.key = NULL},
+};
+
+#define COLLECTOR_FIELDS                                                                           \
+	FIELD("name", STRING, true, "Of the collector"),                                           \
+		FIELD("state", STRING, true,                                                       \
+		      "ok, or why not all is measured: unsupported, denied or degraded, a colon "  \
+		      "and "                                                                       \
+		      "the reason",                                                                \
+		      .pattern = "^(ok|(unsupported|denied|degraded): .+)$")
+
+static const struct field guest_collector_fields[] = {
+	COLLECTOR_FIELDS,
+	{.key = NULL},
+};
+
+static const struct field collector_fields[] = {
+	COLLECTOR_FIELDS,
+	FIELD("help", STRING, true, "What it measures"),
+	{.key = NULL},
+};
+
+static const struct field collectors_fields[] = {
+	FIELD("collectors", LIST, true, "Every collector that Umbra knows", .type = "collector"),
 	{.key = NULL},
 };
 
@@ -512,6 +539,8 @@ const struct object_type object_types[] = {
 	OBJECT_TYPE("guest", "A guest", "A guest of umbrad, or the result of `umbra run --json`",
 		    guest_fields, true),
 	OBJECT_TYPE("guests", "All guests", "Answer of /api/v1/guests", guests_fields, false),
+	OBJECT_TYPE("collectors", "Collectors", "Answer of /api/v1/collectors", collectors_fields,
+		    false),
 	OBJECT_TYPE("decisions", "Decisions of a guest", "Answer of /api/v1/guests/{id}/decisions",
 		    decisions_fields, false),
 	OBJECT_TYPE("decision", "A decision", "One decision of the policy", decision_fields, false),
@@ -531,6 +560,9 @@ const struct object_type object_types[] = {
 		    host_request_fields, false),
 	OBJECT_TYPE("problem", "A problem", "Problem details (RFC 9457)", problem_fields, false),
 	OBJECT_TYPE("journal", NULL, "The journal", journal_fields, false),
+	OBJECT_TYPE("guest_collector", NULL, "What measures a guest", guest_collector_fields,
+		    false),
+	OBJECT_TYPE("collector", NULL, "A source of what is measured", collector_fields, false),
 	OBJECT_TYPE("end", NULL, "How a guest ended", end_fields, false),
 	OBJECT_TYPE("costs", NULL, "Cost model of a guest", costs_fields, false),
 	OBJECT_TYPE("figure", NULL, "A figure of the cost model", figure_fields, false),

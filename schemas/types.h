@@ -33,6 +33,7 @@ struct field {
 	const char *help;              /* with the unit */
 	const char *type;              /* OBJECT, LIST, MAP */
 	const struct name_list *names; /* ENUM, MAP */
+	const char *pattern;           /* STRING; NULL: any */
 	bool nullable;
 };
 

@@ -43,6 +43,16 @@ static void write_hex(struct text *out, const char *key, uint64_t value)
 	json_write_hex(out, value);
 }
 
+static void write_time(struct text *out, const char *key, time_t time)
+{
+	char digits[32];
+	struct tm utc;
+
+	gmtime_r(&time, &utc);
+	strftime(digits, sizeof(digits), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	write_word(out, key, digits);
+}
+
 static void write_end(struct text *out, const struct umbra_end *end)
 {
 	char bytes[3 * sizeof(end->bytes) + 1] = "";
@@ -272,6 +282,26 @@ static void write_metrics(struct text *out, const struct umbra_counters *counter
 	}
 }
 
+/* What has no metrics says why. */
+static const char *collector_state(const struct guest_view *view)
+{
+	if (view->counters)
+		return "ok";
+	return view->end ? "degraded: the guest ended before its worker reported"
+			 : "degraded: its worker has not reported yet";
+}
+
+static void write_collectors(struct text *out, const struct guest_view *view)
+{
+	json_write_key(out, "collectors");
+	json_write_open(out, '[');
+	json_write_open(out, '{');
+	write_word(out, "name", view->engine);
+	write_word(out, "state", collector_state(view));
+	json_write_close(out, '}');
+	json_write_close(out, ']');
+}
+
 static void write_switches(struct text *out, const struct guest_view *view)
 {
 	json_write_key(out, "switches");
@@ -300,6 +330,8 @@ static void write_decisions(struct text *out, const struct guest_view *view)
 
 static void write_lists(struct text *out, const struct guest_view *view)
 {
+	if (view->id)
+		write_collectors(out, view);
 	write_switches(out, view);
 	write_decisions(out, view);
 	if (!view->registers)
@@ -319,6 +351,8 @@ void web_write_guest(struct text *out, const struct guest_view *view, bool lists
 		write_word(out, "state", view->state);
 		if (view->pid > 0)
 			write_count(out, "pid", view->pid);
+		if (view->started)
+			write_time(out, "started", view->started);
 		write_count(out, "starts", view->starts);
 		if (view->restart_in >= 0)
 			write_count(out, "restart_in_seconds", view->restart_in);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,62 +8,132 @@
 #include "schemas/metrics.h"
 #include "schemas/types.h"
 #include "web/encode_metrics.h"
+#include "web/text.h"
 
-/* A label's value: backslash, line feed and double quote are escaped. */
-static void write_label_value(FILE *out, const char *value)
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+struct writer {
+	const struct metrics_view *view;
+	bool open_metrics;
+	struct text out;
+	/*
+	 * The first label of each guest, guest="ID", escaped once: most of what is written is this
+	 * and numbers. That of guest i ends at label_ends[i], where the next one begins.
+	 */
+	struct text labels;
+	size_t *label_ends;
+};
+
+/* The samples of one family. */
+struct samples {
+	struct writer *writer;
+	char name[128]; /* with the suffix that samples have */
+	size_t len;
+};
+
+static void write_escaped(struct text *out, const char *value, bool quotes)
 {
 	for (; *value; value++) {
 		switch (*value) {
-		case '\\': fputs("\\\\", out); break;
-		case '\n': fputs("\\n", out); break;
-		case '"': fputs("\\\"", out); break;
-		default: fputc(*value, out); break;
+		case '\\': text_append(out, "\\\\", 2); break;
+		case '\n': text_append(out, "\\n", 2); break;
+		case '"': text_string(out, quotes ? "\\\"" : "\""); break;
+		default: text_append(out, value, 1); break;
 		}
 	}
 }
 
-/* A help text: backslash and line feed are escaped, quotes stay. */
-static void write_header(FILE *out, const char *family, const char *help, const char *type)
+static void write_comment(struct text *out, const char *what, const char *family, const char *text)
 {
-	fprintf(out, "# HELP %s ", family);
-	for (; *help; help++) {
-		switch (*help) {
-		case '\\': fputs("\\\\", out); break;
-		case '\n': fputs("\\n", out); break;
-		default: fputc(*help, out); break;
-		}
-	}
-	fprintf(out, "\n# TYPE %s %s\n", family, type);
+	text_append(out, "# ", 2);
+	text_string(out, what);
+	text_append(out, " ", 1);
+	text_string(out, family);
+	text_append(out, " ", 1);
+	text_string(out, text);
+	text_append(out, "\n", 1);
 }
 
-/* @label may be NULL: the guest is the only label. */
-static void write_sample(FILE *out, const char *family, const char *guest, const char *label,
-			 const char *value, uint64_t number)
+/*
+ * Begins a family. The text format knows no "info", and there the family of a counter is called as
+ * its samples are; OpenMetrics has the unit too, and escapes quotes in help.
+ */
+static struct samples begin_family(struct writer *writer, const char *name, enum metric_kind kind,
+				   const char *unit, const char *help)
 {
-	fprintf(out, "%s{guest=\"", family);
-	write_label_value(out, guest);
-	if (label) {
-		fprintf(out, "\",%s=\"", label);
-		write_label_value(out, value);
-	}
-	fprintf(out, "\"} %" PRIu64 "\n", number);
+	static const char *const suffixes[] = {[METRIC_COUNTER] = "_total",
+					       [METRIC_GAUGE] = "",
+					       [METRIC_SUMMARY] = "",
+					       [METRIC_INFO] = "_info"};
+	static const char *const open_types[] = {[METRIC_COUNTER] = "counter",
+						 [METRIC_GAUGE] = "gauge",
+						 [METRIC_SUMMARY] = "summary",
+						 [METRIC_INFO] = "info"};
+	bool open_metrics = writer->open_metrics;
+	struct samples samples = {.writer = writer};
+	struct text *out = &writer->out;
+	const char *family = open_metrics ? name : samples.name;
+	size_t len = strlen(name), unit_len = strlen(unit);
+
+	snprintf(samples.name, sizeof(samples.name), "%s%s", name, suffixes[kind]);
+	samples.len = strlen(samples.name);
+	text_append(out, "# HELP ", 7);
+	text_string(out, family);
+	text_append(out, " ", 1);
+	write_escaped(out, help, open_metrics);
+	text_append(out, "\n", 1);
+	write_comment(out, "TYPE", family,
+		      !open_metrics && kind == METRIC_INFO ? "gauge" : open_types[kind]);
+	/* OpenMetrics: the name ends with the unit. */
+	if (open_metrics && unit_len && len > unit_len && name[len - unit_len - 1] == '_' &&
+	    !strcmp(name + len - unit_len, unit))
+		write_comment(out, "UNIT", family, unit);
+	return samples;
 }
 
-static void write_metric(FILE *out, const struct metric *metric, const struct guest_view *guests,
-			 size_t nr_guests)
+static struct samples begin_row(struct writer *writer, enum family_id id)
+{
+	const struct metric_family *row = &metric_families[id];
+
+	return begin_family(writer, row->name, row->kind, row->unit, row->help);
+}
+
+/* One sample of @guest: its labels are guest and what @more says (",reason=\"cpuid\""). */
+static void write_of_guest(const struct samples *samples, size_t guest, const char *more,
+			   size_t more_len, uint64_t value)
+{
+	struct writer *writer = samples->writer;
+	struct text *out = &writer->out;
+	size_t start = guest ? writer->label_ends[guest - 1] : 0;
+
+	text_append(out, samples->name, samples->len);
+	text_append(out, writer->labels.data + start, writer->label_ends[guest] - start);
+	text_append(out, more, more_len);
+	text_append(out, "} ", 2);
+	text_unsigned(out, value);
+	text_append(out, "\n", 1);
+}
+
+static void write_metric(struct writer *writer, const struct metric *metric)
 {
 	const struct metric_dimension *dimension = metric->dimension;
-	char family[128];
+	const struct snapshot *snapshot = writer->view->snapshot;
+	const size_t nr_values = metric_nr_values(metric);
+	char name[128], more[32][64];
+	size_t more_len[ARRAY_SIZE(more)] = {0};
+	struct samples samples;
 
-	metric_family(metric, family, sizeof(family));
-	write_header(out, family, metric->help, metric->kind == METRIC_GAUGE ? "gauge" : "counter");
-	for (size_t i = 0; i < nr_guests; i++) {
-		if (!guests[i].counters)
+	metric_family_name(metric, name, sizeof(name));
+	samples = begin_family(writer, name, metric->kind, metric->suffix, metric->help);
+	for (size_t i = 0; dimension && i < nr_values; i++)
+		more_len[i] = snprintf(more[i], sizeof(more[i]), ",%s=\"%s\"", dimension->name,
+				       dimension->values[i].name);
+	for (size_t i = 0; i < snapshot->nr_guests; i++) {
+		if (!snapshot->guests[i].counters)
 			continue;
-		for (size_t j = 0; j < metric_nr_values(metric); j++)
-			write_sample(out, family, guests[i].id, dimension ? dimension->name : NULL,
-				     dimension ? dimension->values[j].name : NULL,
-				     metric_read(metric, guests[i].counters, j));
+		for (size_t j = 0; j < nr_values; j++)
+			write_of_guest(&samples, i, more[j], more_len[j],
+				       metric_read(metric, snapshot->guests[i].counters, j));
 	}
 }
 
@@ -85,43 +154,243 @@ static const struct name_list *state_values(const char *name)
 	return strcmp(name, "policy") ? &state_names : &policy_names;
 }
 
-static void write_state(FILE *out, const struct metric_object *state,
-			const struct guest_view *guests, size_t nr_guests)
+static void write_state(struct writer *writer, const struct metric_object *state)
 {
 	const struct name_list *values = state_values(state->name);
-	char family[128];
+	const struct snapshot *snapshot = writer->view->snapshot;
+	struct samples samples;
+	char name[128], more[64];
 
-	snprintf(family, sizeof(family), "umbra_guest_%s", state->name);
-	write_header(out, family, state->help, "gauge");
-	for (size_t i = 0; i < nr_guests; i++) {
-		const char *now = state_value(&guests[i], state->name);
+	snprintf(name, sizeof(name), "umbra_guest_%s", state->name);
+	samples = begin_family(writer, name, METRIC_GAUGE, "", state->help);
+	for (size_t i = 0; i < snapshot->nr_guests; i++) {
+		const char *now = state_value(&snapshot->guests[i], state->name);
 
-		for (int j = 0; j < values->count; j++)
-			write_sample(out, family, guests[i].id, state->name, values->name(j),
-				     !strcmp(values->name(j), now));
+		for (int j = 0; j < values->count; j++) {
+			size_t len = snprintf(more, sizeof(more), ",%s=\"%s\"", state->name,
+					      values->name(j));
+
+			write_of_guest(&samples, i, more, len, !strcmp(values->name(j), now));
+		}
 	}
 }
 
-char *web_encode_metrics(const struct guest_view *guests, size_t nr_guests, size_t *ret_len)
+/* Begins a sample of a family that is not of guests: NAME[SUFFIX]{labels, in pairs, NULL last}. */
+static void write_labels(const struct samples *samples, const char *suffix,
+			 const char *const labels[])
 {
-	char *text = NULL;
-	FILE *out = open_memstream(&text, ret_len);
-	bool failed;
+	struct text *out = &samples->writer->out;
 
-	if (!out)
-		return NULL;
-	write_header(out, "umbra_build_info", "Version of umbrad", "gauge");
-	fprintf(out, "umbra_build_info{version=\"%s\"} 1\n", PACKAGE_VERSION);
-	for (const struct metric_object *state = metric_states; state->name; state++)
-		write_state(out, state, guests, nr_guests);
-	for (size_t i = 0; i < nr_metrics; i++) {
-		if (metrics[i].series)
-			write_metric(out, &metrics[i], guests, nr_guests);
+	text_append(out, samples->name, samples->len);
+	text_string(out, suffix);
+	for (size_t i = 0; labels[i]; i += 2) {
+		text_append(out, i ? "," : "{", 1);
+		text_string(out, labels[i]);
+		text_append(out, "=\"", 2);
+		write_escaped(out, labels[i + 1], true);
+		text_append(out, "\"", 1);
 	}
-	failed = ferror(out);
-	if (fclose(out) || failed) {
-		free(text);
-		return NULL;
+	text_string(out, labels[0] ? "} " : " ");
+}
+
+#define LABELS(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+
+static void write_count(const struct samples *samples, const char *const labels[], uint64_t value)
+{
+	write_labels(samples, "", labels);
+	text_unsigned(&samples->writer->out, value);
+	text_append(&samples->writer->out, "\n", 1);
+}
+
+static void write_number(const struct samples *samples, const char *suffix, double value)
+{
+	write_labels(samples, suffix, LABELS());
+	text_double(&samples->writer->out, value, "NaN");
+	text_append(&samples->writer->out, "\n", 1);
+}
+
+/* A function for each row of METRICS_FAMILY: write_NAME() writes its samples. */
+
+static void write_build(const struct samples *samples, const struct metrics_view *view)
+{
+	write_count(samples, LABELS("version", PACKAGE_VERSION), 1);
+}
+
+static void write_guests(const struct samples *samples, const struct metrics_view *view)
+{
+	for (int state = 0; state < state_names.count; state++) {
+		const char *name = state_names.name(state);
+		uint64_t count = 0;
+
+		for (size_t i = 0; i < view->snapshot->nr_guests; i++)
+			count += !strcmp(view->snapshot->guests[i].state, name);
+		write_count(samples, LABELS("state", name), count);
 	}
-	return text;
+}
+
+static void write_collector_up(const struct samples *samples, const struct metrics_view *view)
+{
+	for (size_t i = 0; i < view->snapshot->nr_collectors; i++) {
+		const struct collector_view *collector = &view->snapshot->collectors[i];
+
+		write_count(samples, LABELS("collector", collector->name),
+			    !strcmp(collector->state, "ok"));
+	}
+}
+
+static void write_snapshot_timestamp(const struct samples *samples, const struct metrics_view *view)
+{
+	write_number(samples, "",
+		     (double)view->snapshot->time.tv_sec +
+			     (double)view->snapshot->time.tv_nsec / 1e9);
+}
+
+static void write_sampling_duration(const struct samples *samples, const struct metrics_view *view)
+{
+	write_number(samples, "_sum", view->snapshot->sampling.seconds);
+	write_labels(samples, "_count", LABELS());
+	text_unsigned(&samples->writer->out, view->snapshot->sampling.count);
+	text_append(&samples->writer->out, "\n", 1);
+}
+
+static void write_http_requests(const struct samples *samples, const struct metrics_view *view)
+{
+	static const char *const listeners[LISTENER_COUNT] = {"tcp", "unix"};
+	char code[16];
+
+	for (int listener = 0; view->statistics && listener < LISTENER_COUNT; listener++) {
+		for (int i = 0; i < WEB_STATUS_COUNT; i++) {
+			snprintf(code, sizeof(code), "%u", web_statuses[i].status);
+			write_count(samples, LABELS("listener", listeners[listener], "code", code),
+				    view->statistics->answers[listener][i]);
+		}
+	}
+}
+
+static void write_process_cpu(const struct samples *samples, const struct metrics_view *view)
+{
+	if (view->process)
+		write_number(samples, "", view->process->cpu_seconds);
+}
+
+static void write_known(const struct samples *samples, uint64_t value)
+{
+	if (value != UINT64_MAX)
+		write_count(samples, LABELS(), value);
+}
+
+static void write_process_resident(const struct samples *samples, const struct metrics_view *view)
+{
+	if (view->process)
+		write_known(samples, view->process->resident_bytes);
+}
+
+static void write_process_start(const struct samples *samples, const struct metrics_view *view)
+{
+	if (view->process)
+		write_known(samples, view->process->started);
+}
+
+static void write_process_open_fds(const struct samples *samples, const struct metrics_view *view)
+{
+	if (view->process)
+		write_known(samples, view->process->open_fds);
+}
+
+static void write_process_max_fds(const struct samples *samples, const struct metrics_view *view)
+{
+	if (view->process)
+		write_known(samples, view->process->max_fds);
+}
+
+static void write_guest(const struct samples *samples, const struct metrics_view *view)
+{
+	for (size_t i = 0; i < view->snapshot->nr_guests; i++) {
+		const struct guest_view *guest = &view->snapshot->guests[i];
+		char more[256];
+		size_t len =
+			snprintf(more, sizeof(more), ",engine=\"%s\",processor=\"%s\",clock=\"%s\"",
+				 guest->engine, guest->processor, umbra_clock_name(guest->clock));
+
+		write_of_guest(samples, i, more, len, 1);
+	}
+}
+
+static void write_guest_cpus(const struct samples *samples, const struct metrics_view *view)
+{
+	for (size_t i = 0; i < view->snapshot->nr_guests; i++)
+		write_of_guest(samples, i, "", 0, view->snapshot->guests[i].cpus);
+}
+
+static void write_guest_start(const struct samples *samples, const struct metrics_view *view)
+{
+	for (size_t i = 0; i < view->snapshot->nr_guests; i++) {
+		if (view->snapshot->guests[i].started)
+			write_of_guest(samples, i, "", 0, view->snapshot->guests[i].started);
+	}
+}
+
+static uint64_t restarts_of(const struct guest_view *guest)
+{
+	return guest->starts ? guest->starts - 1 : 0;
+}
+
+static void write_guest_restarts(const struct samples *samples, const struct metrics_view *view)
+{
+	for (size_t i = 0; i < view->snapshot->nr_guests; i++)
+		write_of_guest(samples, i, "", 0, restarts_of(&view->snapshot->guests[i]));
+}
+
+static void write_families(struct writer *writer)
+{
+	static void (*const writers[FAMILY_COUNT])(const struct samples *,
+						   const struct metrics_view *) = {
+#define METRICS_FAMILY(id, name, kind, unit, labels, help) [FAMILY_##id] = write_##id,
+#include "schemas/metrics.def"
+	};
+
+	for (int id = 0; id < FAMILY_COUNT; id++) {
+		struct samples samples = begin_row(writer, id);
+
+		writers[id](&samples, writer->view);
+	}
+}
+
+/* False: out of memory. */
+static bool prepare_labels(struct writer *writer)
+{
+	const struct snapshot *snapshot = writer->view->snapshot;
+
+	writer->label_ends = calloc(snapshot->nr_guests + 1, sizeof(*writer->label_ends));
+	if (!writer->label_ends)
+		return false;
+	for (size_t i = 0; i < snapshot->nr_guests; i++) {
+		text_string(&writer->labels, "{guest=\"");
+		write_escaped(&writer->labels, snapshot->guests[i].id, true);
+		text_append(&writer->labels, "\"", 1);
+		writer->label_ends[i] = writer->labels.len;
+	}
+	return !writer->labels.failed;
+}
+
+char *web_encode_metrics(const struct metrics_view *view, bool open_metrics, size_t *ret_len)
+{
+	struct writer writer = {.view = view, .open_metrics = open_metrics};
+
+	if (prepare_labels(&writer)) {
+		write_families(&writer);
+		for (const struct metric_object *state = metric_states; state->name; state++)
+			write_state(&writer, state);
+		for (size_t i = 0; i < nr_metrics; i++) {
+			if (metrics[i].series)
+				write_metric(&writer, &metrics[i]);
+		}
+		if (open_metrics)
+			text_string(&writer.out, "# EOF\n");
+	} else {
+		writer.out.failed = true;
+	}
+	free(writer.label_ends);
+	text_free(&writer.labels);
+	return text_take(&writer.out, ret_len);
 }

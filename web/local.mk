@@ -28,12 +28,15 @@ libweb_a_SOURCES = \
 	web/history.h \
 	web/problem.c \
 	web/problem.h \
+	web/process.c \
+	web/process.h \
 	web/routes.c \
 	web/routes.h \
 	web/server.c \
 	web/server.h \
 	web/snapshot.c \
 	web/snapshot.h \
+	web/statistics.h \
 	web/target.c \
 	web/target.h \
 	web/wish.h
@@ -69,3 +72,8 @@ tests_unit_test_web_snapshot_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_web_text_SOURCES = tests/unit/test_web_text.c
 tests_unit_test_web_text_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_web_text_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS) -lm
+
+WEB_INTEGRATION_TESTS = \
+	tests/integration/test_prometheus.py
+TESTS += $(WEB_INTEGRATION_TESTS)
+EXTRA_DIST += $(WEB_INTEGRATION_TESTS)

@@ -4,32 +4,18 @@
 #include "web/problem.h"
 #include "web/text.h"
 
-static const struct {
-	unsigned int status;
-	const char *title;
-} titles[] = {
-	{400, "Bad Request"},
-	{403, "Forbidden"},
-	{404, "Not Found"},
-	{405, "Method Not Allowed"},
-	{406, "Not Acceptable"},
-	{409, "Conflict"},
-	{413, "Content Too Large"},
-	{414, "URI Too Long"},
-	{415, "Unsupported Media Type"},
-	{421, "Misdirected Request"},
-	{422, "Unprocessable Content"},
-	{429, "Too Many Requests"},
-	{500, "Internal Server Error"},
-	{503, "Service Unavailable"},
-	{504, "Gateway Timeout"},
+const struct web_status web_statuses[WEB_STATUS_COUNT + 1] = {
+#define WEB_STATUS(status, title) {status, title},
+	WEB_STATUSES
+#undef WEB_STATUS
+	{0, NULL},
 };
 
 const char *web_status_title(unsigned int status)
 {
-	for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++) {
-		if (titles[i].status == status)
-			return titles[i].title;
+	for (const struct web_status *one = web_statuses; one->status; one++) {
+		if (one->status == status)
+			return one->title;
 	}
 	return "Error";
 }

@@ -370,13 +370,49 @@ void web_wish_reply(const struct request *request, struct reply *reply)
 	}
 }
 
+static const struct media metrics_offers[] = {
+	{"text/plain", "0.0.4", "text/plain; version=0.0.4; charset=utf-8"},
+	{"application/openmetrics-text", "1.0.0",
+	 "application/openmetrics-text; version=1.0.0; charset=utf-8"},
+};
+
 static void get_metrics(const struct request *request, struct reply *reply)
 {
+	struct process_view process;
+	const struct metrics_view view = {
+		.snapshot = request->snapshot,
+		.statistics = request->statistics,
+		.process = &process,
+	};
 	size_t len = 0;
-	char *text =
-		web_encode_metrics(request->snapshot->guests, request->snapshot->nr_guests, &len);
+	char *text;
 
-	answer_text(reply, "text/plain; version=0.0.4; charset=utf-8", text, len);
+	process_read(&process, request->web->started);
+	text = web_encode_metrics(&view, request->offer == 1, &len);
+	answer_text(reply, metrics_offers[request->offer].content_type, text, len);
+}
+
+static void get_collectors(const struct request *request, struct reply *reply)
+{
+	const struct snapshot *snapshot = request->snapshot;
+	struct text out = {0};
+
+	json_write_open(&out, '{');
+	json_write_key(&out, "collectors");
+	json_write_open(&out, '[');
+	for (size_t i = 0; i < snapshot->nr_collectors; i++) {
+		json_write_open(&out, '{');
+		json_write_key(&out, "name");
+		json_write_text(&out, snapshot->collectors[i].name);
+		json_write_key(&out, "state");
+		json_write_text(&out, snapshot->collectors[i].state);
+		json_write_key(&out, "help");
+		json_write_text(&out, snapshot->collectors[i].help);
+		json_write_close(&out, '}');
+	}
+	json_write_close(&out, ']');
+	json_write_close(&out, '}');
+	answer_written(reply, &out);
 }
 
 static void get_health(const struct request *request, struct reply *reply)
@@ -411,10 +447,6 @@ static void get_schema(const struct request *request, struct reply *reply)
 		answer_json(reply, "application/schema+json", schema);
 }
 
-static const struct media metrics_offers[] = {
-	{"text/plain", "0.0.4", "text/plain; version=0.0.4; charset=utf-8"},
-};
-
 static const struct parameter translate_parameters[] = {
 	{"gva", "The guest-virtual address, 0x and hexadecimal digits; must be given"},
 	{"cpu", "The vCPU whose registers count, a whole number; not given: 0"},
@@ -438,6 +470,10 @@ const struct route routes[] = {
 	 .answer = "host",
 	 .wish = "host_request",
 	 .put_answer = "host"},
+	{.pattern = "/api/v1/collectors",
+	 .get = get_collectors,
+	 .keep = KEEP_ALL,
+	 .answer = "collectors"},
 	{.pattern = "/api/v1/guests", .get = get_guests, .keep = KEEP_ALL, .answer = "guests"},
 	{.pattern = "/api/v1/guests/{id}", .get = get_guest, .keep = KEEP_ONE, .answer = "guest"},
 	{.pattern = "/api/v1/guests/{id}/decisions",

@@ -8,11 +8,13 @@
 
 #include "web/accept.h"
 #include "web/server.h"
+#include "web/statistics.h"
 #include "web/target.h"
 
 /* A request as a route sees it. */
 struct request {
 	const struct web_config *web;
+	const struct web_statistics *statistics;
 	struct snapshot *snapshot;   /* the latest; never NULL */
 	const struct target *target; /* target_parameter() gives a value of its query */
 	char id[128];                /* the path's {id}; empty: the route has none */

@@ -18,7 +18,8 @@
 
 enum {
 	BODY_MAX = 4096,
-	TCP_MAX = 128, /* open connections */
+	DRAIN_MAX = 64 * 1024, /* more of a body is not even read */
+	TCP_MAX = 128,         /* open connections */
 	LOCAL_MAX = 64,
 	CLOSING_MAX = 32, /* more, that were shut down and have not ended yet */
 	CONNECTION_MEMORY = 32 * 1024,
@@ -37,12 +38,14 @@ struct listener {
 struct web {
 	struct web_config config;
 	struct bodies forever;
+	struct web_statistics statistics;
 	struct listener *listeners;
 };
 
 /* One request on its way; libmicrohttpd calls back with it as pieces arrive. */
 struct exchange {
 	struct web_wish wish; /* first: wish_done() gets from it to here */
+	struct listener *listener;
 	struct MHD_Connection *connection;
 	struct target target;
 	unsigned int refused; /* by target_parse() */
@@ -50,6 +53,7 @@ struct exchange {
 	bool begun; /* its headers are there */
 	bool too_large;
 	bool waiting; /* suspended until the wish is done */
+	size_t read;  /* of its body, also what was too much */
 	size_t len;
 	char body[BODY_MAX + 1];
 };
@@ -131,11 +135,14 @@ static void add_headers(struct MHD_Response *response, const char *content_type,
 	MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
 }
 
-static enum MHD_Result queue(struct MHD_Connection *connection, unsigned int status,
+static enum MHD_Result queue(struct exchange *exchange, unsigned int status,
 			     struct MHD_Response *response)
 {
-	enum MHD_Result result = MHD_queue_response(connection, status, response);
+	enum MHD_Result result = MHD_queue_response(exchange->connection, status, response);
 
+	if (result == MHD_YES)
+		web_count_answer(&exchange->listener->web->statistics,
+				 exchange->listener->local ? LISTENER_UNIX : LISTENER_TCP, status);
 	MHD_destroy_response(response);
 	return result;
 }
@@ -160,7 +167,7 @@ static enum MHD_Result send_reply(struct exchange *exchange, struct reply *reply
 	add_headers(response, reply->content_type, "no-store");
 	if (allow)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allow);
-	return queue(exchange->connection, reply->status, response);
+	return queue(exchange, reply->status, response);
 }
 
 static void free_body(void *body)
@@ -192,7 +199,7 @@ static enum MHD_Result send_body(struct exchange *exchange, const struct route *
 				route->nr_offers ? "Accept, Accept-Encoding" : "Accept-Encoding");
 	if (body->gzip)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-	return queue(connection, status, response);
+	return queue(exchange, status, response);
 }
 
 /* What the headers say about where the request comes from and whom it is for. */
@@ -236,6 +243,8 @@ static void check_writer(const struct listener *listener, struct exchange *excha
 		       "only root, the daemon's own user and the group umbra may do this");
 	else if (type && !accept_json(type))
 		refuse(reply, 415, "the body must be application/json");
+	else if (exchange->too_large)
+		refuse(reply, 413, "the body is larger than 4096 bytes");
 }
 
 static void check_parameters(const struct route *route, const struct target *target,
@@ -258,10 +267,7 @@ static void check_parameters(const struct route *route, const struct target *tar
 	}
 }
 
-/*
- * What can be said as soon as the headers are there. The route, if one is to answer; else @reply
- * says why not.
- */
+/* The route, if one is to answer; else @reply says why not. */
 static const struct route *examine(const struct listener *listener, struct exchange *exchange,
 				   const char *method, struct request *request, struct reply *reply,
 				   const char **ret_allow)
@@ -337,6 +343,7 @@ static enum MHD_Result answer(struct listener *listener, struct exchange *exchan
 	struct web *web = listener->web;
 	struct request request = {
 		.web = &web->config,
+		.statistics = &web->statistics,
 		.target = &exchange->target,
 		.body = exchange->body,
 		.body_len = exchange->len,
@@ -353,8 +360,6 @@ static enum MHD_Result answer(struct listener *listener, struct exchange *exchan
 	} else if (exchange->waiting) {
 		strcpy(request.id, exchange->wish.id);
 		web_wish_reply(&request, &reply);
-	} else if (exchange->too_large) {
-		refuse(&reply, 413, "the body is larger than 4096 bytes");
 	} else {
 		route = examine(listener, exchange, method, &request, &reply, &allow);
 	}
@@ -368,25 +373,32 @@ static enum MHD_Result answer(struct listener *listener, struct exchange *exchan
 }
 
 /*
- * The headers are there. A request that is refused already need not send its body, unless that is
- * so small that it is on its way: closing then would break the connection before the answer is
- * read.
+ * The headers are there. What refuses the request is said when all of its body was read, or a
+ * client that still sends would not see it; but nobody reads for ever.
  */
-static enum MHD_Result begin(struct listener *listener, struct exchange *exchange,
-			     const char *method)
+static enum MHD_Result begin(struct exchange *exchange)
 {
 	const char *length = header(exchange->connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
-	struct request request = {.target = &exchange->target};
 	struct reply reply = {0};
-	const char *allow = NULL;
 
 	exchange->begun = true;
-	if (length && strtoull(length, NULL, 10) <= BODY_MAX)
+	if (!length || strtoull(length, NULL, 10) <= DRAIN_MAX)
 		return MHD_YES;
-	examine(listener, exchange, method, &request, &reply, &allow);
-	if (!reply.status && length)
-		refuse(&reply, 413, "the body is larger than 4096 bytes");
-	return reply.status ? send_reply(exchange, &reply, allow) : MHD_YES;
+	refuse(&reply, 413, "the body is larger than 4096 bytes");
+	return send_reply(exchange, &reply, NULL);
+}
+
+/* One more piece of the body. */
+static enum MHD_Result take_upload(struct exchange *exchange, const char *upload, size_t len)
+{
+	exchange->read += len;
+	if (exchange->read > BODY_MAX) {
+		exchange->too_large = true;
+		return exchange->read > DRAIN_MAX ? MHD_NO : MHD_YES;
+	}
+	memcpy(exchange->body + exchange->len, upload, len);
+	exchange->len += len;
+	return MHD_YES;
 }
 
 static void *on_target(void *context, const char *text, struct MHD_Connection *connection)
@@ -395,6 +407,7 @@ static void *on_target(void *context, const char *text, struct MHD_Connection *c
 
 	if (!exchange)
 		return NULL;
+	exchange->listener = context;
 	exchange->connection = connection;
 	exchange->refused = target_parse(text, &exchange->target, &exchange->why);
 	return exchange;
@@ -415,16 +428,12 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	if (!exchange)
 		return MHD_NO;
 	if (!exchange->begun)
-		return begin(context, exchange, method);
+		return begin(exchange);
 	if (*upload_len) {
-		if (*upload_len > BODY_MAX - exchange->len) {
-			exchange->too_large = true;
-		} else {
-			memcpy(exchange->body + exchange->len, upload, *upload_len);
-			exchange->len += *upload_len;
-		}
+		enum MHD_Result result = take_upload(exchange, upload, *upload_len);
+
 		*upload_len = 0;
-		return MHD_YES;
+		return result;
 	}
 	connection_request(connection_of(connection));
 	return answer(context, exchange, method);
@@ -486,11 +495,11 @@ int web_listen(struct web *web, int fd, bool local)
 			on_request, listener, MHD_OPTION_LISTEN_SOCKET, fd,
 			MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 			MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener,
-			MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
-			leave_encoded, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-			MHD_OPTION_CONNECTION_LIMIT, most + CLOSING_MAX,
-			MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-			MHD_OPTION_END);
+			MHD_OPTION_URI_LOG_CALLBACK, on_target, listener,
+			MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
+			MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT,
+			most + CLOSING_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+			(size_t)CONNECTION_MEMORY, MHD_OPTION_END);
 	if (!listener->daemon) {
 		connections_destroy(listener->connections);
 		free(listener);

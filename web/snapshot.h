@@ -23,8 +23,24 @@ struct journal_view {
 	uint64_t rows, bytes, dropped;
 };
 
+/* A source of what is measured. */
+struct collector_view {
+	const char *name;
+	const char *state; /* "ok", or why not all of it is measured */
+	const char *help;
+};
+
+/* What taking snapshots took so far. */
+struct sampling {
+	uint64_t count;
+	double seconds;
+};
+
 struct snapshot {
 	struct timespec time; /* wall time when it was made */
+	struct sampling sampling;
+	const struct collector_view *collectors;
+	size_t nr_collectors;
 	struct guest_view *guests;
 	size_t nr_guests;
 	bool frozen; /* no guest switches */

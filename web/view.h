@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "cost/cost.h"
 #include "policy/policy.h"
@@ -23,6 +24,7 @@ struct guest_view {
 	const char *id;    /* NULL in a run: id, state, pid are left out */
 	const char *state; /* starting, running, paused, ended, failed */
 	long pid;
+	time_t started; /* wall time; 0: not known, or a run */
 	unsigned int starts;
 	int restart_in;    /* seconds until it starts anew; -1: it does not */
 	const char *guest; /* its name */

@@ -35,6 +35,7 @@ def every_answer_matches_its_schema():
         schema("guest").validate(umbrad.guest(name))
     schema("guests").validate(umbrad.ask("/api/v1/guests").json())
     schema("host").validate(umbrad.ask("/api/v1/host").json())
+    schema("collectors").validate(umbrad.ask("/api/v1/collectors").json())
     decisions = umbrad.ask("/api/v1/guests/gups/decisions").json()
     schema("decisions").validate(decisions)
     schema("problem").validate(umbrad.ask("/nowhere").json())
@@ -51,7 +52,7 @@ def schemas_refuse_what_is_no_guest():
 
 def installed_schemas_are_the_served_ones():
     for name in ("guest", "guests", "decisions", "decision", "switch", "mode_request", "mode",
-                 "host", "host_request", "problem"):
+                 "host", "host_request", "collectors", "problem"):
         with open(f"schemas/{name}.json", encoding="utf-8") as file:
             assert json.load(file) == umbrad.ask(f"/schemas/{name}.json").json()
 
@@ -106,10 +107,12 @@ def metrics_are_prometheus_text():
             assert name not in families
             families[name] = kind
         elif not line.startswith("# HELP "):
-            found = re.fullmatch(r'([a-z_]+)(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? (\d+)', line)
+            found = re.fullmatch(r'([a-z_]+)(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? '
+                                 r'(\d+(\.\d+)?(e[-+]\d+)?)', line)
             assert found, line
             name, labels = found.group(1), found.group(2)
-            assert name in families and (name, labels) not in samples, line
+            assert name in families or re.sub("_(sum|count)$", "", name) in families, line
+            assert (name, labels) not in samples, line
             samples.add((name, labels))
     assert families["umbra_guest_instructions_total"] == "counter"
     assert families["umbra_guest_memory_touched_bytes"] == "gauge"

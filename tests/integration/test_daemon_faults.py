@@ -149,7 +149,7 @@ def broken_configuration_is_status_78_and_names_the_place():
                         ("[guest a]\nimage = x\nengine = kvm\n", "line 3, [guest a] engine"),
                         ("[guest a]\nimage = x\nmode = fast\n", "line 3, [guest a] mode"),
                         ("[guest a]\nimage = x\ncpus = 9\n", "line 3, [guest a] cpus"),
-                        ("[guest a]\nimage = x\nrestart = always\n", "line 3, [guest a] restart"),
+                        ("[guest a]\nimage = x\nrestart = sometimes\n", "line 3, [guest a] restart"),
                         ("[guest a]\nmode = ept\n", "[guest a] image")):
         status, errors = status_of_config(text)
         assert status == 78 and place in errors, (text, status, errors)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-from daemon_fixture import UMBRAD, run_tests
+from daemon_fixture import UMBRAD, Umbrad, run_tests, shipped
 
 SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 # Those that are made are in the build.
@@ -28,6 +28,20 @@ def formatted(name):
     shown = subprocess.run(["mandoc", "-T", "ascii", f"{SOURCE}/packaging/man/{name}"],
                            capture_output=True, text=True, check=True).stdout
     return re.sub(".\b", "", shown)
+
+
+def umbra_metrics_7_has_each_family():
+    done = subprocess.run(["mandoc", "-T", "ascii", "packaging/man/umbra-metrics.7"],
+                          capture_output=True, text=True, check=True)
+    shown = re.sub(".\b", "", done.stdout)
+    with Umbrad({"hello": shipped("hello", "")}) as umbrad:
+        umbrad.wait_state("hello", "ended")
+        text = umbrad.ask("/metrics", headers={"Accept": "application/openmetrics-text"}).body
+    families = re.findall(r"^# TYPE (\w+) (\w+)$", text.decode(), re.M)
+    assert len(families) > 30
+    for name, kind in families:
+        item = re.search(rf"^ +{name}\n(.*?\n)(?:\n|$)", shown, re.M | re.S)
+        assert item and kind.capitalize() in item.group(1), (name, kind)
 
 
 def umbrad_8_has_each_option():
@@ -53,6 +67,7 @@ if __name__ == "__main__":
         sys.exit(0)
     run_tests((
         mandoc_finds_nothing_wrong,
+        umbra_metrics_7_has_each_family,
         umbrad_8_has_each_option,
         umbrad_8_has_each_exit_status,
     ))

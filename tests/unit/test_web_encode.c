@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config.h"
+
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -220,12 +222,9 @@ static void families_follow_the_conventions_of_prometheus(void **state)
 		char family[128], word[128], *rest = family, *next;
 		char last[128] = "";
 
-		metric_family(&metrics[i], family, sizeof(family));
+		metric_family_name(&metrics[i], family, sizeof(family));
 		assert_int_equal(strncmp(family, "umbra_guest_", 12), 0);
-		if (metrics[i].kind == METRIC_COUNTER)
-			assert_string_equal(family + strlen(family) - 6, "_total");
-		else
-			assert_null(strstr(family, "_total"));
+		assert_null(strstr(family, "_total"));
 		while ((next = strsep(&rest, "_"))) {
 			snprintf(word, sizeof(word), "%s", next);
 			assert_string_not_equal(word, last);
@@ -234,22 +233,143 @@ static void families_follow_the_conventions_of_prometheus(void **state)
 	}
 }
 
-static void label_values_are_escaped(void **state)
+static const struct collector_view collectors[] = {
+	{"soft", "ok", "Counters"},
+	{"kvm", "unsupported: not in this build", "Guests of KVM"},
+};
+
+static char *encode(struct guest_view *guests, size_t nr_guests, bool open_metrics)
 {
-	struct guest_view view = make_view();
+	static struct web_statistics statistics;
+	const struct snapshot snapshot = {
+		.time = {1700000000, 500000000},
+		.sampling = {3, 0.25},
+		.guests = guests,
+		.nr_guests = nr_guests,
+		.collectors = collectors,
+		.nr_collectors = 2,
+	};
+	const struct process_view process = {
+		.started = 1600000000,
+		.cpu_seconds = 1.5,
+		.resident_bytes = 4096,
+		.open_fds = 7,
+		.max_fds = UINT64_MAX,
+	};
+	const struct metrics_view view = {&snapshot, &statistics, &process};
 	size_t len;
 	char *text;
 
-	view.id = "a\"b\\c\nd";
-	text = web_encode_metrics(&view, 1, &len);
+	web_count_answer(&statistics, LISTENER_UNIX, 404);
+	text = web_encode_metrics(&view, open_metrics, &len);
 	assert_non_null(text);
 	assert_int_equal(strlen(text), len);
-	assert_non_null(
-		strstr(text, "umbra_guest_instructions_total{guest=\"a\\\"b\\\\c\\nd\"} 1000\n"));
-	assert_non_null(strstr(text, "# TYPE umbra_guest_exits_total counter\n"));
-	assert_non_null(strstr(text, ",reason=\"cpuid\"} 3\n"));
-	assert_non_null(strstr(text, ",mode=\"shadow\"} 1\n"));
-	assert_non_null(strstr(text, ",mode=\"ept\"} 0\n"));
+	return text;
+}
+
+static void assert_has(const char *text, const char *line)
+{
+	const char *found = strstr(text, line);
+
+	/* A line of its own. */
+	if (!found || (found != text && found[-1] != '\n'))
+		fail_msg("no line: %s", line);
+}
+
+static void label_values_are_escaped(void **state)
+{
+	struct guest_view view = make_view();
+	char *text;
+
+	view.id = "a\"b\\c\nd";
+	text = encode(&view, 1, false);
+	assert_has(text, "umbra_guest_instructions_total{guest=\"a\\\"b\\\\c\\nd\"} 1000\n");
+	free(text);
+}
+
+static void both_forms_have_the_same_samples(void **state)
+{
+	static const char *const samples[] = {
+		("umbra_build_info{version=\"" PACKAGE_VERSION "\"} 1\n"),
+		"umbra_guests{state=\"ended\"} 1\n",
+		"umbra_guests{state=\"running\"} 0\n",
+		"umbra_collector_up{collector=\"soft\"} 1\n",
+		"umbra_collector_up{collector=\"kvm\"} 0\n",
+		"umbra_snapshot_timestamp_seconds 1700000000.5\n",
+		"umbra_sampling_duration_seconds_sum 0.25\n",
+		"umbra_sampling_duration_seconds_count 3\n",
+		"umbra_http_requests_total{listener=\"tcp\",code=\"404\"} 0\n",
+		"process_cpu_seconds_total 1.5\n",
+		"process_resident_memory_bytes 4096\n",
+		"process_open_fds 7\n",
+		("umbra_guest_info{guest=\"one\",engine=\"soft\",processor=\"zen2\",clock="
+		 "\"cycles\"} 1\n"),
+		"umbra_guest_cpus{guest=\"one\"} 2\n",
+		"umbra_guest_start_time_seconds{guest=\"one\"} 1650000000\n",
+		"umbra_guest_restarts_total{guest=\"one\"} 4\n",
+		"umbra_guest_mode{guest=\"one\",mode=\"shadow\"} 1\n",
+		"umbra_guest_mode{guest=\"one\",mode=\"ept\"} 0\n",
+		"umbra_guest_exits_total{guest=\"one\",reason=\"cpuid\"} 3\n",
+		"umbra_guest_memory_touched_bytes{guest=\"one\"} 0\n",
+	};
+	struct guest_view view = make_view();
+
+	view.started = 1650000000;
+	view.starts = 5;
+	for (int open_metrics = 0; open_metrics < 2; open_metrics++) {
+		char *text = encode(&view, 1, open_metrics);
+
+		for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
+			assert_has(text, samples[i]);
+		/* What is not known is absent. */
+		assert_null(strstr(text, "\nprocess_max_fds "));
+		free(text);
+	}
+}
+
+static void each_form_names_families_its_own_way(void **state)
+{
+	struct guest_view view = make_view();
+	char *text = encode(&view, 1, false);
+
+	assert_has(text, "# TYPE umbra_guest_exits_total counter\n");
+	assert_has(text, "# TYPE umbra_build_info gauge\n");
+	assert_null(strstr(text, "# UNIT"));
+	assert_null(strstr(text, "# EOF"));
+	free(text);
+	text = encode(&view, 1, true);
+	assert_has(text, "# TYPE umbra_guest_exits counter\n");
+	assert_has(text, "# TYPE umbra_build info\n");
+	assert_has(
+		text,
+		"# TYPE umbra_guest_walk_cycles counter\n# UNIT umbra_guest_walk_cycles cycles\n");
+	assert_has(text, "# UNIT process_cpu_seconds seconds\n");
+	assert_null(strstr(text, "# UNIT umbra_guest_exits"));
+	assert_string_equal(text + strlen(text) - strlen("\n# EOF\n"), "\n# EOF\n");
+	free(text);
+}
+
+/* What is not measured is not there, and what an operator's Prometheus keeps a guest is bounded. */
+static void guest_has_at_most_60_series(void **state)
+{
+	struct guest_view view = make_view();
+	unsigned int series = 0, without = 0;
+	char *text = encode(&view, 1, true);
+
+	view.started = 1650000000;
+	free(text);
+	text = encode(&view, 1, true);
+	for (const char *p = text; (p = strstr(p, "{guest=\"one\"")); p++)
+		series++;
+	free(text);
+	print_message("# %u series a guest\n", series);
+	assert_in_range(series, 40, 60);
+	view.counters = NULL;
+	text = encode(&view, 1, true);
+	for (const char *p = text; (p = strstr(p, "{guest=\"one\"")); p++)
+		without++;
+	assert_null(strstr(text, "umbra_guest_instructions_total{"));
+	assert_in_range(without, 1, 20);
 	free(text);
 }
 
@@ -297,6 +417,9 @@ int main(void)
 		cmocka_unit_test(unknown_inputs_and_costs_are_absent),
 		cmocka_unit_test(families_follow_the_conventions_of_prometheus),
 		cmocka_unit_test(label_values_are_escaped),
+		cmocka_unit_test(both_forms_have_the_same_samples),
+		cmocka_unit_test(each_form_names_families_its_own_way),
+		cmocka_unit_test(guest_has_at_most_60_series),
 		cmocka_unit_test(schema_names_are_those_that_are_served),
 		cmocka_unit_test(problem_tells_status_and_detail),
 	};

@@ -104,10 +104,12 @@ static void any_bytes_become_valid_json(void **state)
 	static const unsigned char seconds[] = {'a',  0x7f, 0x80, 0x8f, 0x90,
 						0x9f, 0xa0, 0xbf, 0xc0};
 
+	enum { SECONDS = sizeof(seconds) };
+
 	for (int first = 1; first < 256; first++) {
-		for (size_t i = 0; i < sizeof(seconds) * sizeof(seconds); i++) {
-			const char bytes[] = {(char)first, (char)seconds[i / sizeof(seconds)],
-					      (char)seconds[i % sizeof(seconds)], '\0'};
+		for (size_t i = 0; i < SECONDS * SECONDS; i++) {
+			const char bytes[] = {(char)first, (char)seconds[i / SECONDS],
+					      (char)seconds[i % SECONDS], '\0'};
 			struct text text = {0};
 			json_t *value, *whole;
 			char *string;
