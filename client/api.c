@@ -10,8 +10,6 @@
 #include "client/api.h"
 #include "client/client.h"
 
-#define DEFAULT_SOCKET "/run/umbra/umbra.sock"
-
 enum { ANSWER_MAX = 64 * 1024 * 1024, SECONDS_MAX = 20 };
 
 struct buffer {
@@ -19,29 +17,57 @@ struct buffer {
 	size_t len;
 };
 
-int api_parse(int argc, char **argv, bool has_limit, int min, int max, const char *usage,
+static const struct {
+	const char *name;
+	bool takes_value, is_number;
+} rows[API_OPTION_COUNT] = {
+	[API_JSON] = {"json", false, false},
+	[API_LIMIT] = {"limit", true, true},
+	[API_EXPLAIN] = {"explain", true, true},
+	[API_CPU] = {"cpu", true, true},
+	[API_ACCESS] = {"access", true, false},
+	[API_MODE] = {"mode", true, false},
+	[API_OPENMETRICS] = {"openmetrics", false, false},
+};
+
+/* Why the value of an option of this row is none. NULL: it is one. */
+static const char *refuse_value(int row, const char *value)
+{
+	if (rows[row].is_number && (!*value || strspn(value, "0123456789") != strlen(value)))
+		return "a whole number, 0 or more, was expected";
+	return NULL;
+}
+
+int api_parse(int argc, char **argv, unsigned int has, int min, int max, const char *usage,
 	      struct api_options *ret_options)
 {
-	static const struct option known[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"socket", required_argument, NULL, 's'},
-		{"limit", required_argument, NULL, 'l'},
-		{NULL, 0, NULL, 0},
-	};
-	int option;
+	struct option known[API_OPTION_COUNT + 2] = {
+		{"socket", required_argument, NULL, API_OPTION_COUNT}};
+	int option, nr_known = 1;
 	bool good = true;
 
-	*ret_options = (struct api_options){.socket = DEFAULT_SOCKET};
+	for (int row = 0; row < API_OPTION_COUNT; row++) {
+		if (has >> row & 1)
+			known[nr_known++] = (struct option){
+				rows[row].name,
+				rows[row].takes_value ? required_argument : no_argument, NULL, row};
+	}
+	*ret_options = (struct api_options){.socket = API_DEFAULT_SOCKET};
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		switch (option) {
-		case 'j': ret_options->json = true; break;
-		case 's': ret_options->socket = optarg; break;
-		case 'l':
-			ret_options->limit = optarg;
-			good = good && has_limit && *optarg &&
-			       strspn(optarg, "0123456789") == strlen(optarg);
-			break;
-		default: good = false; break;
+		const char *wrong = NULL;
+
+		if (option == '?') {
+			good = false;
+		} else if (option == API_OPTION_COUNT) {
+			ret_options->socket = optarg;
+		} else {
+			ret_options->value[option] = optarg ? optarg : "";
+			wrong = refuse_value(option, ret_options->value[option]);
+		}
+		if (wrong) {
+			fprintf(stderr, "umbra %s: --%s: %s, not %s\n", argv[0], rows[option].name,
+				wrong, optarg);
+			return CLIENT_USAGE;
 		}
 	}
 	ret_options->words = argv + optind;
@@ -83,7 +109,8 @@ static int status_of(long http_status)
 }
 
 static CURLcode transfer(CURL *curl, const struct api_options *options, const char *url,
-			 const char *body, struct buffer *buffer, long *ret_status)
+			 const char *header, const char *body, struct buffer *buffer,
+			 long *ret_status)
 {
 	struct curl_slist *headers = NULL;
 	CURLcode code;
@@ -94,9 +121,11 @@ static CURLcode transfer(CURL *curl, const struct api_options *options, const ch
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)SECONDS_MAX);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, buffer);
-	if (body) {
-		headers = curl_slist_append(headers, "Content-Type: application/json");
+	if (header) {
+		headers = curl_slist_append(headers, header);
 		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	}
+	if (body) {
 		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, "PUT");
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
 	}
@@ -106,63 +135,109 @@ static CURLcode transfer(CURL *curl, const struct api_options *options, const ch
 	return code;
 }
 
-/* 0 and the answer, or the exit status, told. */
-static int judge(const struct api_options *options, const struct buffer *buffer, long http_status,
-		 json_t **ret_answer)
+/* 0, or the exit status of a refusal, told. */
+static int judge(const struct buffer *buffer, long http_status)
 {
-	json_t *answer = json_loadb(buffer->bytes ? buffer->bytes : "", buffer->len, 0, NULL);
+	json_t *problem;
 
-	if (http_status < 200 || http_status > 299) {
-		fprintf(stderr, "umbra: umbrad refuses (%ld): %s\n", http_status,
-			api_text(answer, "detail"));
-		json_decref(answer);
-		return status_of(http_status);
-	}
-	if (!answer) {
-		fprintf(stderr, "umbra: what answers at %s is not umbrad\n", options->socket);
-		return CLIENT_FAULT;
-	}
-	if (options->json) {
-		printf("%.*s\n", (int)buffer->len, buffer->bytes);
-		json_decref(answer);
-		answer = NULL;
-	}
-	*ret_answer = answer;
-	return 0;
+	if (http_status >= 200 && http_status <= 299)
+		return 0;
+	problem = json_loadb(buffer->bytes ? buffer->bytes : "", buffer->len, 0, NULL);
+	fprintf(stderr, "umbra: umbrad refuses (%ld): %s\n", http_status,
+		api_text(problem, "detail"));
+	json_decref(problem);
+	return status_of(http_status);
 }
 
-int api_ask(const struct api_options *options, const char *path, const char *id, const json_t *body,
-	    json_t **ret_answer)
+/* 0 and what came, or the exit status, told. The caller frees the bytes. */
+static int fetch(const struct api_options *options, const char *path, const char *id,
+		 const char *header, const char *body, struct buffer *ret_buffer)
 {
 	CURL *curl = curl_easy_init();
-	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	char *encoded = curl ? curl_easy_escape(curl, id ? id : "", 0) : NULL;
-	struct buffer buffer = {0};
 	char url[1024];
 	const char *place = strstr(path, "%s");
 	int status = CLIENT_FAULT;
 	long http_status = 0;
 	CURLcode code;
 
-	*ret_answer = NULL;
-	if (!curl || !encoded || (body && !text)) {
+	*ret_buffer = (struct buffer){0};
+	if (!encoded) {
 		fputs("umbra: out of memory\n", stderr);
 	} else {
 		/* The host is this one; its name only fills the Host header. */
 		snprintf(url, sizeof(url), "http://localhost%.*s%s%s",
 			 place ? (int)(place - path) : (int)strlen(path), path,
 			 place ? encoded : "", place ? place + 2 : "");
-		code = transfer(curl, options, url, text, &buffer, &http_status);
+		code = transfer(curl, options, url, header, body, ret_buffer, &http_status);
 		if (code)
 			fprintf(stderr, "umbra: no answer from umbrad at %s: %s\n", options->socket,
 				curl_easy_strerror(code));
 		else
-			status = judge(options, &buffer, http_status, ret_answer);
+			status = judge(ret_buffer, http_status);
 	}
-	free(buffer.bytes);
-	free(text);
+	if (status) {
+		free(ret_buffer->bytes);
+		*ret_buffer = (struct buffer){0};
+	}
 	curl_free(encoded);
 	curl_easy_cleanup(curl);
+	return status;
+}
+
+static int ask(const struct api_options *options, const char *path, const char *id,
+	       const json_t *body, bool print, json_t **ret_answer)
+{
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	struct buffer buffer;
+	int status;
+
+	*ret_answer = NULL;
+	if (body && !text) {
+		fputs("umbra: out of memory\n", stderr);
+		return CLIENT_FAULT;
+	}
+	status = fetch(options, path, id, body ? "Content-Type: application/json" : NULL, text,
+		       &buffer);
+	free(text);
+	if (status)
+		return status;
+	*ret_answer = json_loadb(buffer.bytes ? buffer.bytes : "", buffer.len, 0, NULL);
+	if (!*ret_answer) {
+		fprintf(stderr, "umbra: what answers at %s is not umbrad\n", options->socket);
+		status = CLIENT_FAULT;
+	} else if (print) {
+		printf("%.*s\n", (int)buffer.len, buffer.bytes);
+		json_decref(*ret_answer);
+		*ret_answer = NULL;
+	}
+	free(buffer.bytes);
+	return status;
+}
+
+int api_ask(const struct api_options *options, const char *path, const char *id, const json_t *body,
+	    json_t **ret_answer)
+{
+	return ask(options, path, id, body, false, ret_answer);
+}
+
+int api_ask_or_print(const struct api_options *options, const char *path, const char *id,
+		     const json_t *body, json_t **ret_answer)
+{
+	return ask(options, path, id, body, options->value[API_JSON] != NULL, ret_answer);
+}
+
+int api_print(const struct api_options *options, const char *path, const char *accept)
+{
+	struct buffer buffer;
+	char header[128];
+	int status;
+
+	snprintf(header, sizeof(header), "Accept: %s", accept);
+	status = fetch(options, path, NULL, header, NULL, &buffer);
+	if (!status)
+		fwrite(buffer.bytes, 1, buffer.len, stdout);
+	free(buffer.bytes);
 	return status;
 }
 

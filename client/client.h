@@ -22,5 +22,10 @@ int client_guests(int argc, char **argv);
 int client_show(int argc, char **argv);
 int client_mode(int argc, char **argv);
 int client_decisions(int argc, char **argv);
+int client_advise(int argc, char **argv);
+int client_translate(int argc, char **argv);
+int client_metrics(int argc, char **argv);
+int client_freeze(int argc, char **argv);
+int client_thaw(int argc, char **argv);
 
 #endif

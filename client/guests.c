@@ -1,46 +1,143 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* umbra guests: umbrad's guests, one a line. */
+/* umbra guests: umbrad's guests, one a line, and below it why its mode was switched last. */
 #include "config.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "client/api.h"
 #include "client/client.h"
+#include "client/table.h"
+#include "client/words.h"
 
-static void print_guest(const json_t *guest)
+/* "12.3M": four digits at most. */
+static void short_number(double number, char buffer[16])
+{
+	static const char units[] = " kMGTPE";
+	size_t unit = 0;
+
+	while (number >= 9999.5 && unit + 2 < sizeof(units)) {
+		number /= 1000;
+		unit++;
+	}
+	if (unit)
+		snprintf(buffer, 16, "%.*f%c", number < 99.95 ? 1 : 0, number, units[unit]);
+	else
+		snprintf(buffer, 16, "%.0f", number);
+}
+
+/* What was not measured is a dash. */
+static void share(struct table *table, const json_t *guest, const json_t *cycles)
+{
+	double all = api_number(guest, "cycles");
+
+	if (json_is_number(cycles) && all > 0)
+		table_cell(table, "%.1f%%", 100 * json_number_value(cycles) / all);
+	else
+		table_cell(table, "-");
+}
+
+static void add_guest(struct table *table, const json_t *guest)
 {
 	double instructions = api_number(guest, "instructions");
-	double cycles = api_number(guest, "cycles");
-	const json_t *switching = json_object_get(guest, "switching");
-	const json_t *end = json_object_get(guest, "end");
+	char number[16] = "-", ratio[32] = "-", count[32] = "-";
 
-	printf("%-16s %-9s %-7s %-7s", api_text(guest, "id"), api_text(guest, "state"),
-	       api_text(guest, "mode"), api_text(guest, "policy"));
-	/* What was not measured is left out. */
-	if (json_object_get(guest, "instructions"))
-		printf(" %14.0f %14.0f %8.2f %8.0f", instructions, cycles,
-		       instructions ? cycles / instructions : 0, api_number(switching, "count"));
-	else
-		printf(" %14s %14s %8s %8s", "-", "-", "-", "-");
+	if (json_object_get(guest, "instructions")) {
+		short_number(instructions, number);
+		snprintf(count, sizeof(count), "%.0f",
+			 api_number(json_object_get(guest, "switching"), "count"));
+	}
+	if (instructions > 0)
+		snprintf(ratio, sizeof(ratio), "%.2f", api_number(guest, "cycles") / instructions);
+	table_cell(table, "%s", api_text(guest, "id"));
+	table_cell(table, "%s", api_text(guest, "state"));
+	table_cell(table, "%s", api_text(guest, "mode"));
+	table_cell(table, "%s", api_text(guest, "policy"));
+	table_cell(table, "%s", api_text(guest, "policy_source"));
+	table_cell(table, "%s", number);
+	table_cell(table, "%s", ratio);
+	share(table, guest, json_object_get(json_object_get(guest, "walks"), "cycles"));
+	share(table, guest, json_object_get(guest, "exit_cycles"));
+	table_cell(table, "%s", count);
+}
+
+/* The decision that made the switch; NULL: it is no longer known. */
+static const json_t *decision_of(const json_t *decisions, const json_t *made)
+{
+	json_t *decision;
+	size_t i;
+
+	json_array_foreach(decisions, i, decision)
+	{
+		if (strcmp(api_text(decision, "action"), "stay") &&
+		    api_number(decision, "time") == api_number(made, "time"))
+			return decision;
+	}
+	return NULL;
+}
+
+/* Who switched the guest last, and what for. */
+static void note_switch(struct table *table, const json_t *guest)
+{
+	const json_t *switches = json_object_get(guest, "switches");
+	const json_t *made = json_array_get(switches, json_array_size(switches) - 1);
+	const json_t *decision = decision_of(json_object_get(guest, "decisions"), made);
+	const char *from = api_text(made, "from"), *to = api_text(made, "to");
+	struct words_difference difference;
+
+	if (!strcmp(api_text(made, "reason"), "operator"))
+		table_note(table, "    switched from %s to %s by an operator", from, to);
+	else if (!decision)
+		table_note(table, "    switched from %s to %s by the policy", from, to);
+	else if (!strcmp(api_text(decision, "action"), "rollback"))
+		table_note(table,
+			   "    back from %s to %s (decision %.0f): the switch to %s did not pay",
+			   from, to, api_number(decision, "id"), from);
+	else if ((difference = words_compare(decision, to)).known)
+		table_note(table,
+			   "    switched from %s to %s (decision %.0f): %.0f%% fewer cycles "
+			   "expected; %s",
+			   from, to, api_number(decision, "id"), fabs(difference.percent),
+			   words_after(decision));
+}
+
+static void note_guest(struct table *table, const struct api_options *options, const json_t *guest)
+{
+	const json_t *end = json_object_get(guest, "end");
+	json_t *all;
+
 	if (end)
-		printf("  %s: %s", api_text(end, "reason"), api_text(end, "text"));
-	putchar('\n');
+		table_note(table, "    %s%s%.80s", api_text(end, "reason"),
+			   json_object_get(end, "text") ? ": " : "",
+			   json_object_get(end, "text") ? api_text(end, "text") : "");
+	if (api_number(json_object_get(guest, "switching"), "count") <= 0 ||
+	    api_ask(options, "/api/v1/guests/%s", api_text(guest, "id"), NULL, &all))
+		return;
+	if (json_array_size(json_object_get(all, "switches")))
+		note_switch(table, all);
+	json_decref(all);
 }
 
 int client_guests(int argc, char **argv)
 {
 	struct api_options options;
+	struct table *table;
 	json_t *answer, *guest;
 	size_t i;
-	int status = api_parse(argc, argv, false, 0, 0, "[--json]", &options);
+	int status = api_parse(argc, argv, API_HAS(JSON), 0, 0, "[--json]", &options);
 
 	if (!status)
-		status = api_ask(&options, "/api/v1/guests", NULL, NULL, &answer);
+		status = api_ask_or_print(&options, "/api/v1/guests", NULL, NULL, &answer);
 	if (status || !answer)
 		return status;
-	printf("%-16s %-9s %-7s %-7s %14s %14s %8s %8s\n", "GUEST", "STATE", "MODE", "POLICY",
-	       "INSTRUCTIONS", "CYCLES", "CYC/INS", "SWITCHES");
-	json_array_foreach(json_object_get(answer, "guests"), i, guest) print_guest(guest);
+	table = table_create("GUEST STATE MODE POLICY SET-BY >INSTR >CYC/INS >WALKS >EXITS "
+			     ">SWITCHES");
+	json_array_foreach(json_object_get(answer, "guests"), i, guest)
+	{
+		add_guest(table, guest);
+		note_guest(table, &options, guest);
+	}
 	json_decref(answer);
-	return 0;
+	return table_print(table);
 }

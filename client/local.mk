@@ -1,14 +1,22 @@
 # client: the `umbra` command, a file a verb.
 bin_PROGRAMS += umbra
 umbra_SOURCES = \
+	client/advise.c \
 	client/api.c \
 	client/api.h \
 	client/client.h \
 	client/decisions.c \
+	client/freeze.c \
 	client/guests.c \
 	client/main.c \
+	client/metrics.c \
 	client/mode.c \
-	client/show.c
+	client/show.c \
+	client/table.c \
+	client/table.h \
+	client/translate.c \
+	client/words.c \
+	client/words.h
 # The verbs that run a guest in the client's own process.
 umbra_SOURCES += \
 	client/compare.c \

@@ -21,18 +21,20 @@ static const struct verb verbs[] = {
 	{"run", client_run, "[OPTION]... IMAGE", "run one guest in the foreground"},
 	{"compare", client_compare, "[OPTION]... IMAGE", "run a guest in each mode, one table"},
 	{"explain", client_explain, "[OPTION]... [IMAGE]", "one memory access, step by step"},
-	{"guests", client_guests, "[--json]", "list umbrad's guests"},
-	{"show", client_show, "[--json] ID", "one guest: what it cost, switches, decisions"},
-	{"mode", client_mode, "[--json] ID [MODE|POLICY]",
-	 "show or change a guest's mode or policy"},
-	{"decisions", client_decisions, "[--json] [--limit N] ID", "what was decided, and why"},
+	{"guests", client_guests, "", "list umbrad's guests"},
+	{"show", client_show, "ID", "one guest: what it cost, switches, decisions"},
+	{"mode", client_mode, "ID [MODE|POLICY]", "show or change a guest's mode or policy"},
+	{"decisions", client_decisions, "[--limit N | --explain ID] ID",
+	 "what was decided; one of them in words"},
+	{"advise", client_advise, "", "whether another mode would cost less, and what to do"},
+	{"translate", client_translate, "[OPTION]... ID GVA",
+	 "where an address of a guest leads, in each mode"},
+	{"metrics", client_metrics, "[--openmetrics]", "what Prometheus gets"},
+	{"freeze", client_freeze, "", "let no policy switch a guest"},
+	{"thaw", client_thaw, "", "let policies switch again"},
 	{"top", NULL, NULL, NULL},
 	{"calibrate", NULL, NULL, NULL},
 	{"replay", NULL, NULL, NULL},
-	{"advise", NULL, NULL, NULL},
-	{"metrics", NULL, NULL, NULL},
-	{"freeze", NULL, NULL, NULL},
-	{"thaw", NULL, NULL, NULL},
 };
 
 static void print_usage(FILE *out)
@@ -40,10 +42,12 @@ static void print_usage(FILE *out)
 	fputs("usage: umbra VERB [ARGUMENT]...\n\n", out);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (verbs[i].run)
-			fprintf(out, "  umbra %-9s %-26s %s\n", verbs[i].name, verbs[i].arguments,
+			fprintf(out, "  umbra %-9s %-29s %s\n", verbs[i].name, verbs[i].arguments,
 				verbs[i].help);
 	}
-	fputs("\nguests, show, mode and decisions talk to umbrad: --socket PATH says where.\n",
+	fputs("\nguests and all below talk to umbrad: --socket PATH says where; --json gives what "
+	      "a "
+	      "program\nreads (metrics is that already).\n",
 	      out);
 }
 

@@ -31,7 +31,8 @@ int client_mode(int argc, char **argv)
 {
 	struct api_options options;
 	json_t *answer = NULL, *request = NULL;
-	int status = api_parse(argc, argv, false, 1, 2, "[--json] ID [MODE|POLICY]", &options);
+	int status =
+		api_parse(argc, argv, API_HAS(JSON), 1, 2, "[--json] ID [MODE|POLICY]", &options);
 
 	if (status)
 		return status;
@@ -39,7 +40,8 @@ int client_mode(int argc, char **argv)
 		status = make_request(options.words[1], &request);
 	if (status)
 		return status;
-	status = api_ask(&options, "/api/v1/guests/%s/mode", options.words[0], request, &answer);
+	status = api_ask_or_print(&options, "/api/v1/guests/%s/mode", options.words[0], request,
+				  &answer);
 	json_decref(request);
 	if (status || !answer)
 		return status;

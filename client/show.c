@@ -7,6 +7,8 @@
 
 #include "client/api.h"
 #include "client/client.h"
+#include "client/table.h"
+#include "client/words.h"
 
 /* Every value of @object as "prefix.key", whatever umbrad measures: no list of names to keep here.
  */
@@ -32,38 +34,59 @@ static void print_values(const json_t *object, const char *prefix)
 	}
 }
 
-static void print_switches(const json_t *switches)
+static int print_switches(const json_t *switches)
 {
+	struct table *table;
 	const json_t *made;
 	size_t i;
 
 	if (!json_array_size(switches))
-		return;
-	printf("\n%16s %-8s %-8s %12s %8s %8s %10s %14s  %s\n", "INSTRUCTION", "FROM", "TO",
-	       "PAUSE NS", "DROPPED", "BUILT", "REFILLS", "REFILL CYCLES", "REASON");
+		return 0;
+	putchar('\n');
+	table = table_create(">INSTRUCTION FROM TO >PAUSE-US >DROPPED >BUILT >REFILLS "
+			     ">REFILL-CYCLES REASON");
 	json_array_foreach(switches, i, made)
 	{
-		printf("%16.0f %-8s %-8s %12.0f %8.0f %8.0f %10.0f %14.0f  %s\n",
-		       api_number(made, "instruction"), api_text(made, "from"),
-		       api_text(made, "to"), api_number(made, "pause_ns"),
-		       api_number(made, "zapped"), api_number(made, "built"),
-		       api_number(made, "refill_fills"), api_number(made, "refill_cycles"),
-		       api_text(made, "reason"));
+		table_cell(table, "%.0f", api_number(made, "instruction"));
+		table_cell(table, "%s", api_text(made, "from"));
+		table_cell(table, "%s", api_text(made, "to"));
+		table_cell(table, "%.1f", api_number(made, "pause_ns") / 1000);
+		table_cell(table, "%.0f", api_number(made, "zapped"));
+		table_cell(table, "%.0f", api_number(made, "built"));
+		table_cell(table, "%.0f", api_number(made, "refill_fills"));
+		table_cell(table, "%.0f", api_number(made, "refill_cycles"));
+		table_cell(table, "%s", api_text(made, "reason"));
 	}
+	return table_print(table);
+}
+
+/* The newest decision, in a sentence. */
+static void print_decision(const json_t *decisions)
+{
+	const json_t *last = json_array_get(decisions, json_array_size(decisions) - 1);
+	char reason[512];
+
+	if (!last)
+		return;
+	words_reason(last, reason, sizeof(reason));
+	printf("\nlast decision, %.0f: %s: %s\n", api_number(last, "id"), api_text(last, "reason"),
+	       reason);
 }
 
 int client_show(int argc, char **argv)
 {
 	struct api_options options;
 	json_t *guest;
-	int status = api_parse(argc, argv, false, 1, 1, "[--json] ID", &options);
+	int status = api_parse(argc, argv, API_HAS(JSON), 1, 1, "[--json] ID", &options);
 
 	if (!status)
-		status = api_ask(&options, "/api/v1/guests/%s", options.words[0], NULL, &guest);
+		status = api_ask_or_print(&options, "/api/v1/guests/%s", options.words[0], NULL,
+					  &guest);
 	if (status || !guest)
 		return status;
 	print_values(guest, "");
-	print_switches(json_object_get(guest, "switches"));
+	status = print_switches(json_object_get(guest, "switches"));
+	print_decision(json_object_get(guest, "decisions"));
 	json_decref(guest);
-	return 0;
+	return status;
 }

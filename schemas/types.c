@@ -475,6 +475,29 @@ static const struct field mode_walk_fields[] = {
 	{.key = NULL},
 };
 
+static const struct field guest_advice_fields[] = {
+	FIELD("id", STRING, true, "The guest"),
+	FIELD("mode", ENUM, true, "Mode that is on", .names = &mode_names),
+	FIELD("policy", ENUM, true, "Policy that decides", .names = &policy_names),
+	FIELD("acts", BOOLEAN, true, "The policy switches by itself"),
+	FIELD("advice", STRING, true, "What to do, for people"),
+	FIELD("command", STRING, false, "The command that does it; absent: nothing is to be done"),
+	FIELD("decision", COUNT, false, "Decision that the figures are of; absent: there are none"),
+	FIELD("rival", ENUM, false, "Best of the other modes", .names = &mode_names),
+	FIELD("cycles", NUMBER, false, "Cycles of the interval, measured"),
+	FIELD("rival_cycles", NUMBER, false, "Cycles it would have had in the rival, estimated"),
+	FIELD("difference_percent", NUMBER, false,
+	      "What the rival costs more, in percent; less than 0: it is cheaper"),
+	FIELD("uncertainty_percent", NUMBER, false, "Uncertainty of that, in percent"),
+	FIELD("sure", BOOLEAN, false, "The difference is larger than its uncertainty"),
+	{.key = NULL},
+};
+
+static const struct field advice_fields[] = {
+	FIELD("guests", LIST, true, "Advice for each guest", .type = "guest_advice"),
+	{.key = NULL},
+};
+
 static const struct field translation_fields[] = {
 	FIELD("id", STRING, true, "The guest"),
 	FIELD("gva", HEX, true, "Guest-virtual address"),
@@ -553,6 +576,7 @@ const struct object_type object_types[] = {
 		    "Answer of PUT /api/v1/guests/{id}/mode, with the switch that it made if it "
 		    "made one",
 		    mode_fields, false),
+	OBJECT_TYPE("advice", "Advice", "What `umbra advise --json` says", advice_fields, false),
 	OBJECT_TYPE("translation", "Where an address leads",
 		    "Answer of /api/v1/guests/{id}/translate", translation_fields, false),
 	OBJECT_TYPE("host", "This host", "Answer of /api/v1/host", host_fields, false),
@@ -570,6 +594,7 @@ const struct object_type object_types[] = {
 	OBJECT_TYPE("input", NULL, "One input of a decision", input_fields, false),
 	OBJECT_TYPE("after", NULL, "What came of a decision", after_fields, false),
 	OBJECT_TYPE("registers", NULL, "Registers of a vCPU", registers_fields, false),
+	OBJECT_TYPE("guest_advice", NULL, "Advice for a guest", guest_advice_fields, false),
 	OBJECT_TYPE("table_entry", NULL, "An entry of a table", table_entry_fields, false),
 	OBJECT_TYPE("guest_walk", NULL, "A walk of the guest's own tables", guest_walk_fields,
 		    false),
