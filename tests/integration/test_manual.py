@@ -52,6 +52,13 @@ def umbrad_8_has_each_option():
     assert not missing, missing
 
 
+def umbrad_8_names_ids_that_messages_have():
+    with open(f"{SOURCE}/daemon/log.h", encoding="utf-8") as file:
+        known = set(re.findall(r'"([0-9a-f]{32})"', file.read()))
+    named = set(re.findall(r"MESSAGE_ID=([0-9a-f]+)", formatted("umbrad.8")))
+    assert named and named <= known, named
+
+
 def umbrad_8_has_each_exit_status():
     with open(f"{SOURCE}/daemon/umbrad.h", encoding="utf-8") as file:
         statuses = re.findall(r"STATUS_\w+ = (\d+)", file.read())
@@ -70,4 +77,5 @@ if __name__ == "__main__":
         umbra_metrics_7_has_each_family,
         umbrad_8_has_each_option,
         umbrad_8_has_each_exit_status,
+        umbrad_8_names_ids_that_messages_have,
     ))
