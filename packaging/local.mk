@@ -14,6 +14,9 @@ EXTRA_DIST += \
 dist_man_MANS = \
 	packaging/man/umbrad.8
 
+completionsdir = $(datadir)/bash-completion/completions
+dist_completions_DATA = packaging/completions/umbra
+
 # What has the directories of this build in it.
 PACKAGING_MADE = packaging/systemd/umbrad.service packaging/umbra.conf
 noinst_DATA += packaging/umbra.conf

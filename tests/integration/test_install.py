@@ -25,6 +25,7 @@ INSTALLED = {
     "schemasdir": "decision.json decisions.json guest.json guests.json host.json mode.json "
                   "mode_request.json problem.json switch.json",
     "mandir": "man8/umbrad.8",
+    "completionsdir": "umbra",
 }
 WITH_SYSTEMD = {
     "systemdsystemunitdir": "umbrad.service",
@@ -112,6 +113,25 @@ def example_configuration_runs_on_the_installed_programs():
         assert re.search(r"^phases +running ", shown, re.M), shown
 
 
+def completed(*words):
+    """What bash offers for the last of the words."""
+    script = ('. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _umbra; echo "${COMPREPLY[@]}"')
+    return subprocess.run(("bash", "-c", script, os.path.join(directory("completionsdir"), "umbra"),
+                           os.path.join(directory("bindir"), "umbra"), *words),
+                          capture_output=True, text=True, timeout=60, check=True).stdout.split()
+
+
+def bash_completes_verbs_options_and_values():
+    assert completed("dec") == ["decisions"]
+    assert {"run", "guests", "mode", "explain"} <= set(completed(""))
+    assert completed("run", "--switch") == ["--switch-every"]
+    assert "--json" in completed("show", "--")
+    assert completed("run", "--mode", "s") == ["shadow"]
+    assert completed("mode", "some", "adv") == ["advise"]
+    # Files are bash's own matter.
+    assert not completed("run", "--json", "f")
+
+
 def operators_configuration_outlives_install_and_uninstall():
     path = os.path.join(directory("sysconfdir"), "umbra/umbra.conf")
     with open(path, "a", encoding="utf-8") as file:
@@ -172,6 +192,7 @@ if __name__ == "__main__":
             installed_files_name_installed_places,
             umbrad_looks_for_its_configuration_where_it_was_installed,
             example_configuration_runs_on_the_installed_programs,
+            bash_completes_verbs_options_and_values,
             operators_configuration_outlives_install_and_uninstall,
             uninstall_leaves_nothing,
             tarball_has_the_whole_tree,
