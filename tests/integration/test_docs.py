@@ -6,7 +6,8 @@ A fenced block "```console run" holds commands, each behind "$ ", each followed 
 A command must end with status 0, and where output is shown its last line must be the last one that
 the command printed. A block "```ini file=NAME" is a file that the commands find. All blocks of a
 page share one shell in an empty directory with umbra, umbrad and guests/ in it, as in the
-directory of a build. Port 8642 becomes one that is free.
+directory of a build. Port 8642 becomes one that is free. Nobody's examples need root: root runs them
+as the user that umbrad would become.
 """
 import os
 import re
@@ -16,6 +17,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+
+from daemon_fixture import daemon_user, give_to_daemon
 
 BUILD = os.getcwd()
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
@@ -62,7 +65,8 @@ def run_page(text):
     folder = tempfile.mkdtemp(prefix="umbra-docs-")
     try:
         for name in IN_BUILD:
-            os.symlink(os.path.join(BUILD, name), os.path.join(folder, name))
+            copy = shutil.copytree if os.path.isdir(f"{BUILD}/{name}") else shutil.copy2
+            copy(f"{BUILD}/{name}", f"{folder}/{name}")
         for kind, name, content in BLOCK.findall(text):
             if kind.startswith("ini"):
                 with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
@@ -72,9 +76,12 @@ def run_page(text):
         script = "".join(
             f"{command.replace(PORT, port)}\nprintf '\\n<<example {number} ended with %d>>\\n' $?\n"
             for number, (command, _) in enumerate(examples))
-        shell = subprocess.Popen(["bash"], cwd=folder, stdin=subprocess.PIPE,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                 start_new_session=True)
+        user = daemon_user()
+        give_to_daemon(folder)
+        shell = subprocess.Popen(["bash"], cwd=folder, user=user and user.pw_uid,
+                                 group=user and user.pw_gid, extra_groups=[] if user else None,
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True, start_new_session=True)
         try:
             printed, _ = shell.communicate(
                 # As a function, so that no command takes the following ones as its input.
