@@ -18,6 +18,9 @@ static const struct {
 	{"bare", "the guest is bare: it has no VMM whose mode could be switched"},
 	{"pinned", "the mode is pinned: the policy watches and does nothing"},
 	{"advise", "the policy only advises here: it would have switched to ${target}"},
+	{"frozen",
+	 "all switching is frozen (umbra thaw ends that): the policy would have switched to "
+	 "${target}"},
 	{"refill", "most of the interval went into filling tables after the last switch; what was "
 		   "done between the fills is too little to judge by"},
 	{"cheapest", "${mode} is the cheapest of the modes"},

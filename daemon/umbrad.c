@@ -40,6 +40,7 @@ static void publish(struct umbrad *umbrad)
 		return;
 	snapshot->sampling = umbrad->sampling;
 	board_publish(umbrad->board, snapshot);
+	notify_published(&umbrad->notify, &umbrad->registry);
 }
 
 static void kill_workers(struct umbrad *umbrad)
