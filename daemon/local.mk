@@ -100,6 +100,7 @@ DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_config.py \
 	tests/integration/test_daemon_faults.py \
 	tests/integration/test_daemon_hostile.py \
+	tests/integration/test_daemon_kill.py \
 	tests/integration/test_daemon_sandbox.py \
 	tests/integration/test_daemon_service.py \
 	tests/integration/test_daemon_translate.py \
