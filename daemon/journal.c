@@ -320,8 +320,9 @@ static void destroy(struct journal *journal)
 {
 	struct journal_guest *guest;
 
-	journal_store_close(journal->store);
+	/* Readers first: the last one to close takes the log into the file, which they may not. */
 	journal_pool_destroy(&journal->pool);
+	journal_store_close(journal->store);
 	while ((guest = journal->guests)) {
 		journal->guests = guest->next;
 		free(guest);

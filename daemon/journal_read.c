@@ -119,7 +119,7 @@ static void write_row(struct text *out, sqlite3_stmt *row,
 	const char *record = (const char *)sqlite3_column_text(row, 0);
 	size_t len = sqlite3_column_bytes(row, 0);
 
-	/* What somebody else made of it is no object. */
+	/* What somebody else made of it may be JSON, but no object. */
 	if (!record || len < 3 || record[0] != '{' || record[len - 1] != '}')
 		return;
 	json_write_open(out, '{');
@@ -162,7 +162,8 @@ int journal_pool_decisions(struct journal_pool *pool, struct text *out, const ch
 {
 	return read_rows(pool, out,
 			 "SELECT * FROM (SELECT record, first_id, count, first_at, at FROM decision"
-			 " WHERE guest = ? AND first_id < ? ORDER BY first_id DESC LIMIT ?)"
+			 " WHERE guest = ? AND first_id < ? AND json_valid(record) ORDER BY "
+			 "first_id DESC LIMIT ?)"
 			 " ORDER BY first_id",
 			 guest, limit, before && before < INT64_MAX ? (int64_t)before : INT64_MAX,
 			 write_decision);
@@ -173,7 +174,8 @@ int journal_pool_switches(struct journal_pool *pool, struct text *out, const cha
 {
 	return read_rows(pool, out,
 			 "SELECT * FROM (SELECT record, number, at FROM switch"
-			 " WHERE guest = ? AND number < ? ORDER BY number DESC LIMIT ?)"
+			 " WHERE guest = ? AND number < ? AND json_valid(record) ORDER BY number "
+			 "DESC LIMIT ?)"
 			 " ORDER BY number",
 			 guest, limit, INT64_MAX, write_switch);
 }

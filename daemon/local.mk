@@ -99,6 +99,7 @@ DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_api.py \
 	tests/integration/test_daemon_config.py \
 	tests/integration/test_daemon_faults.py \
+	tests/integration/test_daemon_journal.py \
 	tests/integration/test_daemon_hostile.py \
 	tests/integration/test_daemon_kill.py \
 	tests/integration/test_daemon_sandbox.py \

@@ -25,7 +25,7 @@
 
 enum { DEADLINE_SECONDS = 20 };
 
-static char directory[64], file[96];
+static char directory[64], file[96], log_file[112];
 static struct journal *journal;
 static struct journal_guest *one, *two;
 static int event;
@@ -71,6 +71,7 @@ static int set_up(void **state)
 	strcpy(directory, "/tmp/umbra-journal-XXXXXX");
 	assert_non_null(mkdtemp(directory));
 	snprintf(file, sizeof(file), "%s/journal.sqlite", directory);
+	snprintf(log_file, sizeof(log_file), "%s-wal", file);
 	atomic_store(&troubles, 0);
 	return 0;
 }
@@ -780,6 +781,29 @@ static void file_that_is_no_database_is_set_aside(void **state)
 	assert_int_equal(query(file, "SELECT count(*) FROM decision"), 0);
 }
 
+static void record_that_is_no_object_is_passed_over(void **state)
+{
+	json_t *list;
+
+	begin();
+	for (uint64_t id = 1; id <= 4; id++)
+		decide(one, id, POLICY_SWITCH, "cheaper");
+	/* Readers, and with them the log, are gone when it ends. */
+	json_decref(decisions_of("one"));
+	settle();
+	json_decref(decisions_of("one"));
+	finish();
+	assert_int_equal(access(log_file, F_OK), -1);
+	execute(file, "UPDATE decision SET record = '{\"id\":' WHERE first_id = 2;"
+		      "UPDATE decision SET record = '[1]' WHERE first_id = 3");
+	begin();
+	list = decisions_of("one");
+	assert_int_equal(json_array_size(list), 2);
+	assert_row(list, 0, 1, 1, 1);
+	assert_row(list, 1, 4, 4, 1);
+	json_decref(list);
+}
+
 static void slow_disk_costs_records_and_not_time(void **state)
 {
 	struct journal_status status;
@@ -840,6 +864,7 @@ int main(void)
 		TEST(damaged_file_is_set_aside_and_settings_stay),
 		TEST(file_found_damaged_gives_what_can_be_read),
 		TEST(file_that_is_no_database_is_set_aside),
+		TEST(record_that_is_no_object_is_passed_over),
 		TEST(slow_disk_costs_records_and_not_time),
 	};
 
