@@ -267,6 +267,31 @@ static void write_http_requests(const struct samples *samples, const struct metr
 	}
 }
 
+static void write_frozen(const struct samples *samples, const struct metrics_view *view)
+{
+	write_count(samples, LABELS(), view->snapshot->frozen);
+}
+
+static void write_journal_up(const struct samples *samples, const struct metrics_view *view)
+{
+	write_count(samples, LABELS(), view->snapshot->journal.up);
+}
+
+static void write_journal_rows(const struct samples *samples, const struct metrics_view *view)
+{
+	write_count(samples, LABELS(), view->snapshot->journal.rows);
+}
+
+static void write_journal_size(const struct samples *samples, const struct metrics_view *view)
+{
+	write_count(samples, LABELS(), view->snapshot->journal.bytes);
+}
+
+static void write_journal_dropped(const struct samples *samples, const struct metrics_view *view)
+{
+	write_count(samples, LABELS(), view->snapshot->journal.dropped);
+}
+
 static void write_process_cpu(const struct samples *samples, const struct metrics_view *view)
 {
 	if (view->process)

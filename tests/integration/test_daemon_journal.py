@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import random
+import re
 import sqlite3
 import time
 
@@ -40,6 +41,11 @@ def decisions(umbrad, name, limit=1000):
 
 def host(umbrad):
     return umbrad.ask("/api/v1/host").json()
+
+
+def metric(umbrad, name):
+    found = re.search(rf"^{name} (\d+)$", umbrad.ask("/metrics").body.decode(), re.MULTILINE)
+    return int(found.group(1))
 
 
 def put_frozen(umbrad, frozen):
@@ -106,6 +112,11 @@ def file_holds_what_the_api_shows():
         assert journal["state"] == "ok" and journal["path"] == journal_file(umbrad)
         assert journal["dropped"] == 0 and journal["rows"] > 4
         assert journal["bytes"] >= os.path.getsize(journal_file(umbrad))
+        assert metric(umbrad, "umbra_journal_up") == 1
+        assert metric(umbrad, "umbra_journal_rows") >= journal["rows"]
+        assert metric(umbrad, "umbra_journal_size_bytes") > 0
+        assert metric(umbrad, "umbra_journal_dropped_total") == 0
+        assert metric(umbrad, "umbra_frozen") == 0
 
 
 def killed_umbrad_loses_nothing_older_than_a_second():
@@ -198,6 +209,7 @@ def frozen_guest_does_not_switch_and_thawed_goes_on():
         answer = put_frozen(umbrad, True)
         assert answer.status == 200 and answer.json()["frozen"] is True
         schema_of(umbrad, "host").validate(answer.json())
+        assert metric(umbrad, "umbra_frozen") == 1
 
         def frozen_decisions(after):
             found = decisions(umbrad, "switching")
@@ -270,6 +282,7 @@ def full_disk_is_told_and_the_daemon_goes_on():
             wait_for(degraded, 60)
             state = host(umbrad)["journal"]["state"]
             assert "full" in state or "I/O" in state, state
+            assert metric(umbrad, "umbra_journal_up") == 0
             assert umbrad.log().count("going on in memory") == 1
             before = decisions(umbrad, "staying")[-1:]
             last = before[-1]["id"] if before else 0
