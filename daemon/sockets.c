@@ -15,7 +15,8 @@
 
 #include "daemon/sockets.h"
 
-enum { BACKLOG = 64 };
+/* The web turns away who is too many; here nobody is. */
+enum { BACKLOG = SOMAXCONN };
 
 union address {
 	struct sockaddr any;

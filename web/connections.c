@@ -26,9 +26,9 @@ struct connection {
 };
 
 struct connections {
-	pthread_mutex_t lock; /* a thread serves them, another sweeps */
-	struct connection *first;
-	unsigned int most, open; /* open: those that are not shut */
+	pthread_mutex_t lock;     /* a thread serves them, another sweeps */
+	struct connection *first; /* the newest */
+	unsigned int most, open;  /* open: those that are not shut */
 };
 
 struct connections *connections_create(unsigned int most)
@@ -89,10 +89,10 @@ static unsigned int count_of(const struct connections *connections, const struct
 	return count;
 }
 
-/* Those without a request before those with one; of these the oldest. */
+/* Those without a request before those with one; of these the oldest. @one began before @other. */
 static bool less_worth(const struct connection *one, const struct connection *other)
 {
-	return one->busy != other->busy ? other->busy : one->since < other->since;
+	return one->busy != other->busy ? other->busy : one->since <= other->since;
 }
 
 static void shut(struct connection *connection)

@@ -23,6 +23,8 @@ libweb_a_SOURCES = \
 	web/encode_metrics.h \
 	web/encode_translate.c \
 	web/encode_translate.h \
+	web/examine.c \
+	web/examine.h \
 	web/guard.c \
 	web/guard.h \
 	web/history.h \
@@ -74,6 +76,7 @@ tests_unit_test_web_text_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_web_text_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS) -lm
 
 WEB_INTEGRATION_TESTS = \
+	tests/integration/test_daemon_http.py \
 	tests/integration/test_prometheus.py
 TESTS += $(WEB_INTEGRATION_TESTS)
 EXTRA_DIST += $(WEB_INTEGRATION_TESTS)

@@ -25,6 +25,7 @@ char *web_problem(unsigned int status, const char *instance, const char *detail)
 	WEB_STATUS(422, "Unprocessable Content") \
 	WEB_STATUS(429, "Too Many Requests") \
 	WEB_STATUS(500, "Internal Server Error") \
+	WEB_STATUS(501, "Not Implemented") \
 	WEB_STATUS(503, "Service Unavailable") \
 	WEB_STATUS(504, "Gateway Timeout")
 /* clang-format on */

@@ -11,7 +11,7 @@
 
 #include "web/answer.h"
 #include "web/connections.h"
-#include "web/guard.h"
+#include "web/examine.h"
 #include "web/problem.h"
 #include "web/routes.h"
 #include "web/server.h"
@@ -24,7 +24,6 @@ enum {
 	CLOSING_MAX = 32, /* more, that were shut down and have not ended yet */
 	CONNECTION_MEMORY = 32 * 1024,
 	REQUEST_SECONDS = 30,
-	HEADER_MAX = 1024, /* of a list that came in several lines */
 };
 
 struct listener {
@@ -51,6 +50,7 @@ struct exchange {
 	unsigned int refused; /* by target_parse() */
 	const char *why;
 	bool begun; /* its headers are there */
+	bool last;  /* of its connection, which is closed then */
 	bool too_large;
 	bool waiting; /* suspended until the wish is done */
 	size_t read;  /* of its body, also what was too much */
@@ -79,50 +79,6 @@ static void wish_done(struct web_wish *wish)
 	struct exchange *exchange = (struct exchange *)wish;
 
 	MHD_resume_connection(exchange->connection);
-}
-
-static void refuse(struct reply *reply, unsigned int status, const char *detail)
-{
-	reply->status = status;
-	snprintf(reply->detail, sizeof(reply->detail), "%s", detail);
-}
-
-/* The lines of one header, as one. */
-struct lines {
-	const char *name;
-	unsigned int count;
-	const char *only; /* the value of the only one */
-	char joined[HEADER_MAX];
-};
-
-static enum MHD_Result add_line(void *context, enum MHD_ValueKind kind, const char *name,
-				const char *value)
-{
-	struct lines *lines = context;
-	size_t len = strlen(lines->joined);
-
-	if (strcasecmp(name, lines->name) || !value)
-		return MHD_YES;
-	lines->count++;
-	lines->only = value;
-	snprintf(lines->joined + len, sizeof(lines->joined) - len, "%s%s", len ? "," : "", value);
-	return MHD_YES;
-}
-
-/* The value of a header that is a list; @lines holds it. NULL: it was not sent. */
-static const char *list_header(struct MHD_Connection *connection, const char *name,
-			       struct lines *lines)
-{
-	lines->name = name;
-	lines->count = 0;
-	lines->joined[0] = '\0';
-	MHD_get_connection_values(connection, MHD_HEADER_KIND, add_line, lines);
-	return lines->count > 1 ? lines->joined : lines->count ? lines->only : NULL;
-}
-
-static const char *header(struct MHD_Connection *connection, const char *name)
-{
-	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
 /* Headers of every answer. */
@@ -167,6 +123,8 @@ static enum MHD_Result send_reply(struct exchange *exchange, struct reply *reply
 	add_headers(response, reply->content_type, "no-store");
 	if (allow)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allow);
+	if (exchange->last)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 	return queue(exchange, reply->status, response);
 }
 
@@ -184,7 +142,7 @@ static enum MHD_Result send_body(struct exchange *exchange, const struct route *
 	unsigned int status = MHD_HTTP_OK;
 	struct MHD_Response *response;
 
-	if (accept_has(list_header(connection, MHD_HTTP_HEADER_IF_NONE_MATCH, &lines), body->etag))
+	if (accept_has(header_list(connection, MHD_HTTP_HEADER_IF_NONE_MATCH, &lines), body->etag))
 		status = MHD_HTTP_NOT_MODIFIED;
 	/* A 304 has the length of the body that it does not bring. */
 	response = MHD_create_response_from_buffer_with_free_callback_cls(body->len, body->data,
@@ -200,102 +158,6 @@ static enum MHD_Result send_body(struct exchange *exchange, const struct route *
 	if (body->gzip)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
 	return queue(exchange, status, response);
-}
-
-/* What the headers say about where the request comes from and whom it is for. */
-static void check_headers(const struct listener *listener, struct exchange *exchange,
-			  struct reply *reply)
-{
-	const char *address = listener->web->config.listen_address;
-	const char *authority = exchange->target.authority;
-	const char *host, *origin;
-	struct lines lines;
-
-	host = list_header(exchange->connection, MHD_HTTP_HEADER_HOST, &lines);
-	if (host && lines.count > 1) {
-		refuse(reply, 400, "there is more than one Host header");
-		return;
-	}
-	origin = header(exchange->connection, MHD_HTTP_HEADER_ORIGIN);
-	if (origin && !guard_origin(origin, address))
-		refuse(reply, 403, "the Origin header names another site than this one");
-	/* Only who is on this machine, and no browser, gets to the unix socket. */
-	else if (listener->local)
-		return;
-	else if (!host || !guard_host(host, address))
-		refuse(reply, 421, "the Host header names another host than this one");
-	else if (authority && !guard_host(authority, address))
-		refuse(reply, 421, "the request's target names another host than this one");
-}
-
-static void check_writer(const struct listener *listener, struct exchange *exchange,
-			 struct reply *reply)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	const char *type = header(exchange->connection, MHD_HTTP_HEADER_CONTENT_TYPE);
-
-	if (!listener->local)
-		refuse(reply, 403,
-		       "TCP is read-only; what changes something needs the unix socket");
-	else if (!info || !guard_peer(info->connect_fd))
-		refuse(reply, 403,
-		       "only root, the daemon's own user and the group umbra may do this");
-	else if (type && !accept_json(type))
-		refuse(reply, 415, "the body must be application/json");
-	else if (exchange->too_large)
-		refuse(reply, 413, "the body is larger than 4096 bytes");
-}
-
-static void check_parameters(const struct route *route, const struct target *target,
-			     struct reply *reply)
-{
-	for (unsigned int i = 0; i < target->nr_parameters; i++) {
-		const char *name = target->parameters[i].name;
-		const struct parameter *known = route->parameters;
-
-		while (known && known->name && strcmp(known->name, name))
-			known++;
-		if (!known || !known->name) {
-			reply->status = 400;
-			snprintf(reply->detail, sizeof(reply->detail),
-				 "%.64s: this path has no such parameter", name);
-		} else if (target_parameter(target, name) != target->parameters[i].value) {
-			reply->status = 400;
-			snprintf(reply->detail, sizeof(reply->detail), "%.64s: given twice", name);
-		}
-	}
-}
-
-/* The route, if one is to answer; else @reply says why not. */
-static const struct route *examine(const struct listener *listener, struct exchange *exchange,
-				   const char *method, struct request *request, struct reply *reply,
-				   const char **ret_allow)
-{
-	bool read = !strcmp(method, MHD_HTTP_METHOD_GET) || !strcmp(method, MHD_HTTP_METHOD_HEAD);
-	const struct route *route;
-
-	if (exchange->refused) {
-		refuse(reply, exchange->refused, exchange->why);
-		return NULL;
-	}
-	check_headers(listener, exchange, reply);
-	if (reply->status)
-		return NULL;
-	route = route_find(&exchange->target, request->id, sizeof(request->id));
-	if (!route) {
-		refuse(reply, 404, "nothing is served under this path");
-		return NULL;
-	}
-	if (!read && (!route->put || strcmp(method, MHD_HTTP_METHOD_PUT))) {
-		refuse(reply, 405, "this path does not have that method");
-		*ret_allow = route->put ? "GET, HEAD, PUT" : "GET, HEAD";
-		return NULL;
-	}
-	check_parameters(route, &exchange->target, reply);
-	if (!read && !reply->status)
-		check_writer(listener, exchange, reply);
-	return reply->status ? NULL : route;
 }
 
 /* Hands the exchange's wish on; its answer comes when it is done. */
@@ -321,12 +183,12 @@ static enum MHD_Result answer_route(struct web *web, struct exchange *exchange,
 		route->put(request, &reply);
 	} else {
 		wanted = accept_coding(
-			list_header(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING, &coding));
+			header_list(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING, &coding));
 		if (wanted == CODING_NONE)
 			refuse(&reply, 406, "Accept-Encoding refuses gzip and identity");
 		else
 			body = answer_get(route, request, &web->forever,
-					  list_header(connection, MHD_HTTP_HEADER_ACCEPT, &accept),
+					  header_list(connection, MHD_HTTP_HEADER_ACCEPT, &accept),
 					  wanted, &reply);
 	}
 	if (body)
@@ -360,8 +222,19 @@ static enum MHD_Result answer(struct listener *listener, struct exchange *exchan
 	} else if (exchange->waiting) {
 		strcpy(request.id, exchange->wish.id);
 		web_wish_reply(&request, &reply);
+	} else if (exchange->refused) {
+		refuse(&reply, exchange->refused, exchange->why);
 	} else {
-		route = examine(listener, exchange, method, &request, &reply, &allow);
+		const struct inquiry inquiry = {
+			.connection = exchange->connection,
+			.target = &exchange->target,
+			.method = method,
+			.listen_address = web->config.listen_address,
+			.local = listener->local,
+			.too_large = exchange->too_large,
+		};
+
+		route = examine_request(&inquiry, &request, &reply, &allow);
 	}
 	if (route)
 		result = answer_route(web, exchange, route, !strcmp(method, MHD_HTTP_METHOD_PUT),
@@ -373,19 +246,21 @@ static enum MHD_Result answer(struct listener *listener, struct exchange *exchan
 }
 
 /*
- * The headers are there. What refuses the request is said when all of its body was read, or a
- * client that still sends would not see it; but nobody reads for ever.
+ * The headers are there. Most of what refuses the request is said when all of its body was read, or
+ * a client that still sends would not see it; but nobody reads for ever, nor what has no clear end.
  */
 static enum MHD_Result begin(struct exchange *exchange)
 {
-	const char *length = header(exchange->connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	const char *length = MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND,
+							 MHD_HTTP_HEADER_CONTENT_LENGTH);
 	struct reply reply = {0};
 
 	exchange->begun = true;
-	if (!length || strtoull(length, NULL, 10) <= DRAIN_MAX)
-		return MHD_YES;
-	refuse(&reply, 413, "the body is larger than 4096 bytes");
-	return send_reply(exchange, &reply, NULL);
+	examine_framing(exchange->connection, &reply);
+	if (!reply.status && length && strtoull(length, NULL, 10) > DRAIN_MAX)
+		refuse(&reply, 413, "the body is larger than 4096 bytes");
+	exchange->last = reply.status != 0;
+	return reply.status ? send_reply(exchange, &reply, NULL) : MHD_YES;
 }
 
 /* One more piece of the body. */
@@ -490,16 +365,16 @@ int web_listen(struct web *web, int fd, bool local)
 	listener->local = local;
 	listener->connections = connections_create(most);
 	if (listener->connections)
-		listener->daemon = MHD_start_daemon(
-			MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-			on_request, listener, MHD_OPTION_LISTEN_SOCKET, fd,
-			MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-			MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener,
-			MHD_OPTION_URI_LOG_CALLBACK, on_target, listener,
-			MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
-			MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT,
-			most + CLOSING_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-			(size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+		listener->daemon =
+			MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0,
+					 NULL, NULL, on_request, listener, MHD_OPTION_LISTEN_SOCKET,
+					 fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+					 MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener,
+					 MHD_OPTION_URI_LOG_CALLBACK, on_target, listener,
+					 MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
+					 MHD_OPTION_CONNECTION_LIMIT, most + CLOSING_MAX,
+					 MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+					 (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
 	if (!listener->daemon) {
 		connections_destroy(listener->connections);
 		free(listener);

@@ -73,8 +73,8 @@ static void finish_all(struct end *ends, size_t count)
 static void who_has_most_loses_one_for_each_new_one(void **state)
 {
 	struct end ends[] = {
-		begin("10.0.0.1", 0), begin("10.0.0.2", 1), begin("10.0.0.2", 2),
-		begin("10.0.0.2", 3), begin("10.0.0.3", 4), begin("10.0.0.2", 5),
+		begin("10.0.0.1", 0), begin("10.0.0.2", 1), begin("10.0.0.2", 1),
+		begin("10.0.0.2", 1), begin("10.0.0.3", 1), begin("10.0.0.2", 5),
 	};
 
 	/* The first one that was too many cost the oldest of 2, and so did the second. */
