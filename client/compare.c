@@ -128,24 +128,19 @@ static const struct row rows[] = {
 	{"VM exits", SUM(exits), false},
 };
 
-/* Behind the exits by their reasons. */
+/* Behind the exits by their reasons and what the VMM did to keep its tables. */
 static const struct row rows_below[] = {
-	{"table reads emulated", COUNT(shadow_table_reads), false},
-	{"table writes emulated", COUNT(shadow_table_writes), false},
-	{"tables located", COUNT(shadow_tables_located), true},
-	{"shadow fills", COUNT(shadow_fills), false},
-	{"shadow tables repaired", COUNT(shadow_syncs), true},
-	{"shadow tables given up", COUNT(shadow_reclaims), true},
-	{"flushes of other vCPUs", COUNT(shadow_remote_flushes), true},
-	{"EPT fills", COUNT(ept_fills), false},
 	{"switches", COUNT(switches), false},
 	{"time in refills", MADE(cell_refill_share), false},
 	{"mode at the end", MADE(cell_mode), false},
 };
 
-#define NR_ROWS(rows) (sizeof(rows) / sizeof((rows)[0]))
+#define NR_ROWS(rows)  (sizeof(rows) / sizeof((rows)[0]))
 
-_Static_assert(NR_ROWS(rows) + UMBRA_EXIT_REASON_COUNT + NR_ROWS(rows_below) <= LINES_MAX,
+#define TABLE_WORK_MAX 16
+
+_Static_assert(NR_ROWS(rows) + UMBRA_EXIT_REASON_COUNT + TABLE_WORK_MAX + NR_ROWS(rows_below) <=
+		       LINES_MAX,
 	       "the table has room for every row");
 
 static void add_line(struct table *table, const struct row *row, const struct column *columns)
@@ -193,6 +188,18 @@ static void add_exits(struct table *table, const struct column *columns)
 	}
 }
 
+static void add_table_work(struct table *table, const struct column *columns)
+{
+	for (size_t k = 0; k < report_nr_rows && k < TABLE_WORK_MAX; k++) {
+		const struct report_row *one = &report_rows[k];
+		const struct row row = {one->name, NULL, one->offset, 1,
+					one->compared == REPORT_IF_ANY};
+
+		if (one->compared != REPORT_NOT_COMPARED)
+			add_line(table, &row, columns);
+	}
+}
+
 static void print_line(const struct table *table, const int *widths, const char *name,
 		       const char *const *text)
 {
@@ -218,6 +225,7 @@ static void print_table(const char *guest, const struct column *columns, unsigne
 	for (size_t k = 0; k < NR_ROWS(rows); k++)
 		add_line(&table, &rows[k], columns);
 	add_exits(&table, columns);
+	add_table_work(&table, columns);
 	for (size_t k = 0; k < NR_ROWS(rows_below); k++)
 		add_line(&table, &rows_below[k], columns);
 	for (unsigned int i = 0; i < nr; i++) {

@@ -8,6 +8,27 @@
 
 #define SWITCHES_SHOWN 10
 
+#define ROW(name, counter, compared)                                                               \
+	{                                                                                          \
+		name, offsetof(struct umbra_counters, counter), REPORT_##compared                  \
+	}
+
+const struct report_row report_rows[] = {
+	ROW("table reads emulated", shadow_table_reads, COMPARED),
+	ROW("table writes emulated", shadow_table_writes, COMPARED),
+	ROW("tables located", shadow_tables_located, IF_ANY),
+	ROW("shadow fills", shadow_fills, COMPARED),
+	ROW("shadow entries removed", shadow_zaps, NOT_COMPARED),
+	ROW("shadow tables out of sync", shadow_unsyncs, NOT_COMPARED),
+	ROW("shadow tables repaired", shadow_syncs, IF_ANY),
+	ROW("shadow tables flooded", shadow_floods, NOT_COMPARED),
+	ROW("shadow tables given up", shadow_reclaims, IF_ANY),
+	ROW("page faults reflected", shadow_reflected, NOT_COMPARED),
+	ROW("flushes of other vCPUs", shadow_remote_flushes, IF_ANY),
+	ROW("EPT fills", ept_fills, COMPARED),
+};
+const size_t report_nr_rows = sizeof(report_rows) / sizeof(report_rows[0]);
+
 const char *report_grouped(uint64_t number, char buffer[GROUPED_SIZE])
 {
 	char digits[GROUPED_SIZE];
@@ -132,30 +153,11 @@ static void report_switches(FILE *file, struct session *session)
 /* What the VMM did to keep its tables, where it did any of it. */
 static void report_tables(FILE *file, const struct umbra_counters *counters)
 {
-	static const struct {
-		const char *name;
-		size_t offset;
-	} rows[] = {
-		{"shadow fills", offsetof(struct umbra_counters, shadow_fills)},
-		{"  entries removed", offsetof(struct umbra_counters, shadow_zaps)},
-		{"  went out of sync", offsetof(struct umbra_counters, shadow_unsyncs)},
-		{"  repaired", offsetof(struct umbra_counters, shadow_syncs)},
-		{"  dropped as written often", offsetof(struct umbra_counters, shadow_floods)},
-		{"  given up at the limit", offsetof(struct umbra_counters, shadow_reclaims)},
-		{"  page faults reflected", offsetof(struct umbra_counters, shadow_reflected)},
-		{"tables located", offsetof(struct umbra_counters, shadow_tables_located)},
-		{"table reads emulated", offsetof(struct umbra_counters, shadow_table_reads)},
-		{"table writes emulated", offsetof(struct umbra_counters, shadow_table_writes)},
-		{"flushes of other vCPUs", offsetof(struct umbra_counters, shadow_remote_flushes)},
-		{"EPT fills", offsetof(struct umbra_counters, ept_fills)},
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const char *at = (const char *)counters + rows[i].offset;
-		uint64_t count = *(const uint64_t *)at;
+	for (size_t i = 0; i < report_nr_rows; i++) {
+		uint64_t count = report_count(counters, &report_rows[i]);
 
 		if (count)
-			line(file, rows[i].name, count, NULL, 0);
+			line(file, report_rows[i].name, count, NULL, 0);
 	}
 }
 

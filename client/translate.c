@@ -15,7 +15,7 @@ struct phrase {
 
 /* How a walk ends, behind its references. */
 static const struct phrase ends[] = {
-	{"no_tables", "it has no tables while it is not on, and would begin with empty ones"},
+	{"no_tables", "not on: it has no tables, and would begin with empty ones"},
 	{"translated", "the hardware finds the page"},
 	{"page_fault", "the guest gets a page fault, and the VMM does not see it"},
 	{"device", "a device answers"},
@@ -73,12 +73,12 @@ static void print_entries(const json_t *steps)
 
 		snprintf(table, sizeof(table), "%s %s", api_text(step, "table"),
 			 api_text(step, "name"));
-		printf("  %2zu  %-11s %4.0f  %-18s  at %s %-12s", i + 1, table,
+		printf("  %2zu  %-11s %4.0f  %-18s  at %s %s", i + 1, table,
 		       api_number(step, "index"), api_text(step, "entry"), gpa ? "GPA" : "HPA",
 		       api_text(step, gpa ? "gpa" : "hpa"));
 		if (json_object_get(step, "translates"))
-			printf(" for GPA %-10s", api_text(step, "translates"));
-		print_names("  ", json_object_get(step, "flags"), "");
+			printf(" for GPA %s", api_text(step, "translates"));
+		print_names(": ", json_object_get(step, "flags"), "");
 		putchar('\n');
 	}
 }
@@ -131,11 +131,19 @@ static void print_guest(const json_t *guest)
 static void print_walk(const json_t *walk)
 {
 	const json_t *steps = json_object_get(walk, "steps");
-	bool translated = !strcmp(api_text(walk, "end"), "translated");
+	const char *end = api_text(walk, "end"), *unknown = api_text(walk, "walk_unknown");
+	bool bare = !strcmp(api_text(walk, "mode"), "bare");
+	bool translated = !strcmp(end, "translated");
 
-	printf("\n%s%s: %zu references", api_text(walk, "mode"),
-	       json_is_true(json_object_get(walk, "on")) ? ", which is on" : "",
-	       json_array_size(steps));
+	printf("\n%s%s: ", api_text(walk, "mode"),
+	       json_is_true(json_object_get(walk, "on")) ? ", which is on" : "");
+	if (strcmp(end, "no_tables"))
+		printf("%zu reference%s", json_array_size(steps),
+		       json_array_size(steps) == 1 ? "" : "s");
+	else
+		fputs(bare ? "not on: a guest without a VMM walks its own tables"
+			   : phrase(ends, end),
+		      stdout);
 	if (json_object_get(walk, "exit_reason"))
 		printf(", VM exit %s", api_text(walk, "exit_reason"));
 	if (json_object_get(walk, "exit_gpa"))
@@ -146,17 +154,18 @@ static void print_walk(const json_t *walk)
 	}
 	putchar('\n');
 	print_entries(steps);
-	printf("  %s\n", phrase(ends, api_text(walk, "end")));
-	if (json_object_get(walk, "walk_unknown"))
-		printf("  a walk that finds all in place: %s\n",
-		       phrase(unknowns, api_text(walk, "walk_unknown")));
-	else
+	if (strcmp(end, "no_tables"))
+		printf("  %s\n", phrase(ends, end));
+	if (!json_object_get(walk, "walk_unknown"))
 		printf("  %s: %.0f references, an entry of the TLB for %s\n",
 		       translated ? "in all" : "a walk that finds all in place",
 		       api_number(walk, "references"), page_size(api_number(walk, "page_bytes")));
-	printf("  HPA %s\n", json_object_get(walk, "hpa")
-				     ? api_text(walk, "hpa")
-				     : phrase(unknowns, api_text(walk, "hpa_unknown")));
+	else
+		printf("  a walk that finds all in place: %s\n", phrase(unknowns, unknown));
+	if (json_object_get(walk, "hpa"))
+		printf("  HPA %s\n", api_text(walk, "hpa"));
+	else if (strcmp(unknown, api_text(walk, "hpa_unknown")))
+		printf("  HPA %s\n", phrase(unknowns, api_text(walk, "hpa_unknown")));
 }
 
 static void print_translation(const json_t *answer)

@@ -9,7 +9,8 @@
 #include "client/report.h"
 #include "client/words.h"
 
-#define MILLION 1e6
+#define MILLION  1e6
+#define LINE_MAX 98
 
 /* Where ${...} stands the decision's own is put: mode, rival, target, advantage, threshold. */
 static const struct {
@@ -128,6 +129,25 @@ struct words_difference words_compare(const json_t *decision, const char *mode)
 	};
 }
 
+/* A paragraph, in lines that fit a terminal. */
+static void print_paragraph(const char *text)
+{
+	size_t column = 0;
+
+	while (*text) {
+		size_t len = strcspn(text, " ");
+
+		if (column && column + 1 + len > LINE_MAX) {
+			putchar('\n');
+			column = 0;
+		}
+		column += (size_t)printf("%s%.*s", column ? " " : "", (int)len, text);
+		text += len;
+		text += strspn(text, " ");
+	}
+	putchar('\n');
+}
+
 /* --- one decision, all of it ------------------------------------------------------------------ */
 
 static const char *grouped(double number, char buffer[GROUPED_SIZE])
@@ -203,9 +223,9 @@ static void print_measured(const json_t *decision)
 	       api_text(decision, "mode"), input(decision, "instructions") / MILLION,
 	       input(decision, "cycles") / MILLION);
 	print_share(decision, "TLB misses, page walks for them", "walks", "walk_cycles");
-	print_share(decision, "VM exits", "exits", "exit_cycles");
 	print_share(decision, "filling tables after a switch", NULL, "refill_cycles");
 	print_share(decision, "the switch itself", NULL, "switch_cycles");
+	print_share(decision, "VM exits", "exits", "exit_cycles");
 	for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++) {
 		const json_t *one = json_object_get(inputs, counted[i].name);
 		char number[GROUPED_SIZE];
@@ -237,16 +257,14 @@ static void print_costs(const json_t *decision)
 	json_object_foreach((json_t *)costs, mode, cost)
 	{
 		struct words_difference difference = words_compare(decision, mode);
+		bool on = !strcmp(mode, api_text(decision, "mode"));
+		char doubt[32] = "";
 
-		if (!strcmp(mode, api_text(decision, "mode"))) {
-			printf("  %-8s %12.2f             measured, filling after a switch set "
-			       "aside\n",
-			       mode, million(cost, "cycles"));
-			continue;
-		}
-		printf("  %-8s %12.2f +- %-9.2f estimated", mode, million(cost, "cycles"),
-		       million(cost, "uncertainty"));
-		if (difference.known)
+		if (!on)
+			snprintf(doubt, sizeof(doubt), "+- %.2f", million(cost, "uncertainty"));
+		printf("  %-8s %12.2f %-12s %s", mode, million(cost, "cycles"), doubt,
+		       on ? "measured, filling after a switch set aside" : "estimated");
+		if (!on && difference.known)
 			printf(", %.1f%% %s%s", fabs(difference.percent),
 			       difference.percent < 0 ? "less" : "more",
 			       difference.sure ? "" : ", which is not sure");
@@ -258,23 +276,28 @@ static void print_decided(const json_t *decision)
 {
 	const char *action = api_text(decision, "action"), *mode = api_text(decision, "mode");
 	const char *rival = words_rival(decision);
-	char reason[512];
+	char reason[512], text[1024];
 
-	if (rival)
-		printf("\nA switch to %s, the best of the others, costs %.2f million cycles: "
-		       "pause, "
-		       "teardown and the\nfilling that follows. It pays to make it when %s would "
-		       "have saved %.2f million; that is %.2f by now.\n",
-		       rival, million(decision, "switch_cost"), rival,
-		       million(decision, "threshold"), million(decision, "advantage"));
+	putchar('\n');
+	if (rival) {
+		snprintf(text, sizeof(text),
+			 "A switch to %s, the best of the others, costs %.2f million cycles: "
+			 "pause, teardown and the filling that follows. It pays to make it when %s "
+			 "would have saved %.2f million; that is %.2f by now.",
+			 rival, million(decision, "switch_cost"), rival,
+			 million(decision, "threshold"), million(decision, "advantage"));
+		print_paragraph(text);
+		putchar('\n');
+	}
 	words_reason(decision, reason, sizeof(reason));
 	if (!strcmp(action, "stay"))
-		printf("\nThe guest stayed in %s (%s): %s.\n", mode, api_text(decision, "reason"),
-		       reason);
+		snprintf(text, sizeof(text), "The guest stayed in %s (%s): %s.", mode,
+			 api_text(decision, "reason"), reason);
 	else
-		printf("\nThe guest was switched %sto %s (%s): %s.\n",
-		       strcmp(action, "rollback") ? "" : "back ", api_text(decision, "target"),
-		       api_text(decision, "reason"), reason);
+		snprintf(text, sizeof(text), "The guest was switched %sto %s (%s): %s.",
+			 strcmp(action, "rollback") ? "" : "back ", api_text(decision, "target"),
+			 api_text(decision, "reason"), reason);
+	print_paragraph(text);
 }
 
 static void print_after(const json_t *decision)
@@ -285,22 +308,25 @@ static void print_after(const json_t *decision)
 	double intervals = api_number(after, "intervals");
 	bool stayed = !strcmp(api_text(decision, "action"), "stay");
 	bool paid = json_is_true(json_object_get(after, "paid"));
+	char text[512], change[32] = "";
 
+	putchar('\n');
 	if (!json_is_object(after)) {
-		puts("\nWhat came of it is not known yet.");
+		puts("What came of it is not known yet.");
 		return;
 	}
-	printf("\nWhat came of it: in the next %.0f interval%s an instruction cost %.3f cycles, "
-	       "before %.3f",
-	       intervals, intervals == 1 ? "" : "s", since, before);
 	if (before > 0)
-		printf(" (%+.1f%%)", 100 * (since - before) / before);
-	printf(";\nfilling tables took %.2f million cycles. ", million(after, "refill_cycles"));
-	if (stayed)
-		puts(paid ? "No other mode would have been cheaper: to stay was right."
-			  : "Another mode would have been cheaper.");
-	else
-		printf("The switch %s.\n", paid ? "paid" : "did not pay");
+		snprintf(change, sizeof(change), " (%+.1f%%)", 100 * (since - before) / before);
+	snprintf(text, sizeof(text),
+		 "What came of it: in the next %.0f interval%s an instruction cost %.3f cycles, "
+		 "before %.3f%s; filling tables took %.2f million cycles. %s",
+		 intervals, intervals == 1 ? "" : "s", since, before, change,
+		 million(after, "refill_cycles"),
+		 stayed ? paid ? "No other mode would have been cheaper: to stay was right."
+			       : "Another mode would have been cheaper."
+		 : paid ? "The switch paid."
+			: "The switch did not pay.");
+	print_paragraph(text);
 }
 
 void words_explain(const char *guest, const json_t *decision)
