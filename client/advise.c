@@ -61,9 +61,9 @@ static void judge(struct advice *advice, const struct api_options *options, bool
 	} else if (advice->acts) {
 		snprintf(advice->text, sizeof(advice->text), "the policy acts by itself (%s)",
 			 api_text(advice->decision, "reason"));
-	} else if (!strcmp(policy, "auto")) {
+	} else if (frozen) {
 		snprintf(advice->text, sizeof(advice->text),
-			 "all policies are frozen: let them act");
+			 "%s is cheaper, but all switching is frozen", advice->rival);
 		command(advice, options, "thaw", "");
 	} else if (!difference->sure) {
 		snprintf(advice->text, sizeof(advice->text), "stay: the estimate is not sure");

@@ -22,8 +22,8 @@ static int put(int argc, char **argv, bool frozen)
 	if (status || !answer)
 		return status;
 	puts(json_is_true(json_object_get(answer, "frozen"))
-		     ? "frozen: no policy switches a guest until umbra thaw; operators still can"
-		     : "thawed: policies that are auto switch their guests again");
+		     ? "frozen: no guest switches its mode until umbra thaw"
+		     : "thawed: policies and operators can switch guests again");
 	json_decref(answer);
 	return 0;
 }

@@ -64,13 +64,15 @@ static int print_switches(const json_t *switches)
 static void print_decision(const json_t *decisions)
 {
 	const json_t *last = json_array_get(decisions, json_array_size(decisions) - 1);
-	char reason[512];
+	char reason[512], text[640];
 
 	if (!last)
 		return;
 	words_reason(last, reason, sizeof(reason));
-	printf("\nlast decision, %.0f: %s: %s\n", api_number(last, "id"), api_text(last, "reason"),
-	       reason);
+	snprintf(text, sizeof(text), "last decision, %.0f: %s: %s", api_number(last, "id"),
+		 api_text(last, "reason"), reason);
+	putchar('\n');
+	words_paragraph(text);
 }
 
 int client_show(int argc, char **argv)

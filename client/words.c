@@ -19,9 +19,7 @@ static const struct {
 	{"bare", "the guest is bare: it has no VMM whose mode could be switched"},
 	{"pinned", "the mode is pinned: the policy watches and does nothing"},
 	{"advise", "the policy only advises here: it would have switched to ${target}"},
-	{"frozen",
-	 "all switching is frozen (umbra thaw ends that): the policy would have switched to "
-	 "${target}"},
+	{"frozen", "all switching is frozen: the policy would have switched to ${target}"},
 	{"refill", "most of the interval went into filling tables after the last switch; what was "
 		   "done between the fills is too little to judge by"},
 	{"cheapest", "${mode} is the cheapest of the modes"},
@@ -98,7 +96,7 @@ const char *words_after(const json_t *decision)
 	const json_t *after = json_object_get(decision, "after");
 
 	if (!json_is_object(after))
-		return "what came of it is not known yet";
+		return "its outcome is open";
 	return json_is_true(json_object_get(after, "paid")) ? "it paid" : "it did not pay";
 }
 
@@ -129,8 +127,7 @@ struct words_difference words_compare(const json_t *decision, const char *mode)
 	};
 }
 
-/* A paragraph, in lines that fit a terminal. */
-static void print_paragraph(const char *text)
+void words_paragraph(const char *text)
 {
 	size_t column = 0;
 
@@ -286,7 +283,7 @@ static void print_decided(const json_t *decision)
 			 "would have saved %.2f million; that is %.2f by now.",
 			 rival, million(decision, "switch_cost"), rival,
 			 million(decision, "threshold"), million(decision, "advantage"));
-		print_paragraph(text);
+		words_paragraph(text);
 		putchar('\n');
 	}
 	words_reason(decision, reason, sizeof(reason));
@@ -297,7 +294,7 @@ static void print_decided(const json_t *decision)
 		snprintf(text, sizeof(text), "The guest was switched %sto %s (%s): %s.",
 			 strcmp(action, "rollback") ? "" : "back ", api_text(decision, "target"),
 			 api_text(decision, "reason"), reason);
-	print_paragraph(text);
+	words_paragraph(text);
 }
 
 static void print_after(const json_t *decision)
@@ -326,7 +323,7 @@ static void print_after(const json_t *decision)
 			       : "Another mode would have been cheaper."
 		 : paid ? "The switch paid."
 			: "The switch did not pay.");
-	print_paragraph(text);
+	words_paragraph(text);
 }
 
 void words_explain(const char *guest, const json_t *decision)

@@ -10,9 +10,11 @@
 /* Prints all of one decision of @guest: what was measured, reckoned, decided, and what came of it.
  */
 void words_explain(const char *guest, const json_t *decision);
+/* Prints a paragraph in lines that fit a terminal. */
+void words_paragraph(const char *text);
 /* Why @decision was made, a sentence; @reason need not be one that this build knows. */
 void words_reason(const json_t *decision, char *buffer, size_t size);
-/* "it paid", "it did not pay", "what came of it is not known yet". */
+/* "it paid", "it did not pay", "its outcome is open". */
 const char *words_after(const json_t *decision);
 
 /* Of a decision: the cycles of @mode, less than those of the mode that was on by so much. */

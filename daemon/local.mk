@@ -97,6 +97,7 @@ tests_unit_test_daemon_watch_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_api.py \
+	tests/integration/test_daemon_client.py \
 	tests/integration/test_daemon_config.py \
 	tests/integration/test_daemon_faults.py \
 	tests/integration/test_daemon_journal.py \

@@ -232,31 +232,6 @@ def methods_paths_and_headers_are_checked():
     assert umbrad.ask("/healthz", headers={"Origin": "http://localhost:8642"}).status == 200
 
 
-def client_shows_what_the_api_says():
-    listed = umbrad.umbra("guests")
-    assert listed.returncode == 0 and "gups" in listed.stdout and "ends" in listed.stdout
-    assert json.loads(umbrad.umbra("guests", "--json").stdout)["guests"]
-    assert json.loads(umbrad.umbra("show", "--json", "gups").stdout)["id"] == "gups"
-    assert "walks.cycles" in umbrad.umbra("show", "gups").stdout
-    shown = umbrad.umbra("show", "amd").stdout.splitlines()
-    assert ["costs.calibrated", "no"] in [line.split() for line in shown]
-    assert ["costs.figures.exit.cycles", "40000"] in [line.split() for line in shown]
-    table = umbrad.umbra("decisions", "--limit", "1", "gups").stdout
-    assert all(f"{mode} CYCLES" in table for mode in ("BRUTE", "SHADOW", "EPT"))
-    for mode in ("shadow", "brute"):
-        assert f"mode {mode}, policy pinned" in umbrad.umbra("mode", "gups", mode).stdout
-    shown = umbrad.umbra("show", "gups").stdout
-    assert "shadow.table_reads" in shown and " shadow   brute " in shown and " BUILT " in shown
-    assert "policy auto" in umbrad.umbra("mode", "gups", "auto").stdout
-    for words, status in ((("show",), 64), (("show", "gups", "bare"), 64), (("show", "nobody"), 66),
-                          (("mode", "gups", "fast"), 64),
-                          (("mode", "bare", "ept"), 69), (("guests", "--limit", "1"), 64),
-                          (("decisions", "--limit", "x", "gups"), 64), (("advise",), 64),
-                          (("top",), 64), (("nonsense",), 64)):
-        done = umbrad.umbra(*words)
-        assert done.returncode == status and done.stderr, (words, done)
-
-
 if __name__ == "__main__":
     with umbrad:
         run_tests((
@@ -276,5 +251,4 @@ if __name__ == "__main__":
             tcp_is_read_only,
             another_user_may_not_change_anything,
             methods_paths_and_headers_are_checked,
-            client_shows_what_the_api_says,
         ))
