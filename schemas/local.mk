@@ -19,6 +19,7 @@ schemas_generate_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 schemas_generate_LDADD = $(SCHEMAS_LIBS)
 
 SCHEMAS_JSON = \
+	schemas/advice.json \
 	schemas/guest.json \
 	schemas/guests.json \
 	schemas/collectors.json \
@@ -29,17 +30,16 @@ SCHEMAS_JSON = \
 	schemas/mode.json \
 	schemas/host.json \
 	schemas/host_request.json \
-	schemas/problem.json
+	schemas/problem.json \
+	schemas/translation.json
 schemasdir = $(pkgdatadir)/schemas
 nodist_schemas_DATA = $(SCHEMAS_JSON)
-CLEANFILES += $(SCHEMAS_JSON)
+CLEANFILES += $(SCHEMAS_JSON) schemas/made.stamp
 
-# One run makes them all: the first file stands for the others.
-schemas/guest.json: schemas/generate$(EXEEXT)
-	$(AM_V_GEN)schemas/generate$(EXEEXT) --schemas schemas
-schemas/guests.json schemas/collectors.json schemas/decisions.json schemas/decision.json \
-schemas/switch.json schemas/mode_request.json schemas/mode.json schemas/host.json \
-schemas/host_request.json schemas/problem.json: schemas/guest.json
+# One run makes them all.
+$(SCHEMAS_JSON): schemas/made.stamp
+schemas/made.stamp: schemas/generate$(EXEEXT)
+	$(AM_V_GEN)schemas/generate$(EXEEXT) --schemas schemas && touch $@
 
 nodist_man_MANS = packaging/man/umbra-metrics.7
 CLEANFILES += $(nodist_man_MANS)

@@ -22,9 +22,10 @@ INSTALLED = {
     "sysconfdir": "umbra/umbra.conf",
     "guestsdir": "chase.elf churn.elf forker.elf gups.elf hello.elf mov1234.elf phases.elf "
                  "scan.elf smp.elf switcher.elf",
-    "schemasdir": "decision.json decisions.json guest.json guests.json host.json mode.json "
-                  "mode_request.json problem.json switch.json",
-    "mandir": "man8/umbrad.8",
+    "schemasdir": "advice.json collectors.json decision.json decisions.json guest.json "
+                  "guests.json host.json host_request.json mode.json mode_request.json "
+                  "problem.json switch.json translation.json",
+    "mandir": "man7/umbra-metrics.7 man8/umbrad.8",
     "completionsdir": "umbra",
 }
 WITH_SYSTEMD = {
@@ -77,6 +78,12 @@ def install_puts_each_file_where_it_belongs():
     make("install", f"DESTDIR={root}")
     missing, foreign = expected() - files_below(root), files_below(root) - expected()
     assert not missing and not foreign, f"missing: {missing}, foreign: {foreign}"
+
+
+def each_schema_and_guest_that_is_made_is_installed():
+    for name, where, ending in (("schemas", "schemasdir", ".json"), ("guests", "guestsdir", ".elf")):
+        made = {file for file in os.listdir(name) if file.endswith(ending)}
+        assert made == set(INSTALLED[where].split()), (name, made)
 
 
 def installed_files_name_installed_places():
@@ -189,6 +196,7 @@ if __name__ == "__main__":
     try:
         run_tests((
             install_puts_each_file_where_it_belongs,
+            each_schema_and_guest_that_is_made_is_installed,
             installed_files_name_installed_places,
             umbrad_looks_for_its_configuration_where_it_was_installed,
             example_configuration_runs_on_the_installed_programs,
