@@ -105,6 +105,12 @@ struct config_source {
 int config_load(const struct config_source *source, struct config *ret_config,
 		struct complaints *complaints);
 void config_free(struct config *config);
+/*
+ * Takes from @with what may change while umbrad runs: all but listen, socket and what is the
+ * journal's. What
+ * @config had is @with's then.
+ */
+void config_take_over(struct config *config, struct config *with);
 /* The images and initrds that cannot be read now, which is no mistake: their guests only fail. */
 void config_check_images(const struct config *config, struct complaints *warnings);
 

@@ -49,6 +49,29 @@ void config_free(struct config *config)
 	*config = (struct config){0};
 }
 
+#define SWAP(a, b)                                                                                 \
+	do {                                                                                       \
+		__typeof__(a) before = a;                                                          \
+		a = b;                                                                             \
+		b = before;                                                                        \
+	} while (0)
+
+void config_take_over(struct config *config, struct config *with)
+{
+	SWAP(config->costs, with->costs);
+	SWAP(config->hang_timeout, with->hang_timeout);
+	SWAP(config->interval, with->interval);
+	SWAP(config->policy, with->policy);
+	for (int i = 0; i < CONFIG_COLLECTOR_COUNT; i++)
+		SWAP(config->collectors[i], with->collectors[i]);
+	SWAP(config->guests, with->guests);
+	SWAP(config->nr_guests, with->nr_guests);
+	SWAP(config->workloads, with->workloads);
+	SWAP(config->nr_workloads, with->nr_workloads);
+	SWAP(config->files, with->files);
+	SWAP(config->nr_files, with->nr_files);
+}
+
 int config_workload_init(struct workload_config *workload, const char *name)
 {
 	*workload = (struct workload_config){.match = strdup(""), .match_image = strdup("")};

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/configuration_guest.h"
 #include "daemon/guests.h"
 #include "daemon/log.h"
 #include "daemon/spawn.h"
@@ -169,6 +170,50 @@ static void fail_of(struct guest *guest, int status)
 	log_event(LOG_GUEST_FAILED, guest->config->name, NULL, "%s", guest->end.text);
 }
 
+/* The guest's worker is gone: now comes what it was told to stop for. */
+static void carry_out_plan(struct guest *guest)
+{
+	struct umbrad *umbrad = guest->umbrad;
+	enum guest_plan plan = guest->plan;
+	struct guest_config *next = guest->next;
+
+	guest->plan = PLAN_NONE;
+	guest->next = NULL;
+	if (plan == PLAN_REMOVE) {
+		wishes_drop(guest);
+		registry_remove(&umbrad->registry, guest);
+	} else {
+		registry_renew(guest, next);
+		guest->backoff = (struct backoff){0};
+		/* What the worker before was asked for no other answers. */
+		wishes_check(umbrad->wishes, &umbrad->registry);
+		guests_start(umbrad, guest);
+	}
+}
+
+static void begin_plan(struct guest *guest, enum guest_plan plan, struct guest_config *next)
+{
+	config_guest_free(guest->next);
+	guest->next = next;
+	if (guest->plan == PLAN_NONE) {
+		guests_stop(guest);
+		guest->stop_deadline = monotonic_ns() / ns_per_second + UMBRAD_STOP_SECONDS;
+	}
+	guest->plan = plan;
+	if (!guest->pid)
+		carry_out_plan(guest);
+}
+
+void guests_remove(struct guest *guest)
+{
+	begin_plan(guest, PLAN_REMOVE, NULL);
+}
+
+void guests_renew(struct guest *guest, struct guest_config *config)
+{
+	begin_plan(guest, PLAN_RENEW, config);
+}
+
 static void bury(struct guest *guest, int status)
 {
 	/* Its last words are still in the socket. */
@@ -178,6 +223,10 @@ static void bury(struct guest *guest, int status)
 	guest->pid = 0;
 	if (guest->umbrad->stopping)
 		return;
+	if (guest->plan != PLAN_NONE) {
+		carry_out_plan(guest);
+		return;
+	}
 	if (guest->state != GUEST_ENDED && guest->state != GUEST_FAILED)
 		fail_of(guest, status);
 	plan_restart(guest);
@@ -212,6 +261,15 @@ static void watch(struct guest *guest, unsigned int hang_timeout)
 	}
 }
 
+/* It was told to stop, and is not waited for for ever. */
+static void watch_stopping(struct guest *guest)
+{
+	if (guest->stop_deadline > monotonic_ns() / ns_per_second)
+		return;
+	log_write(LOG_WARNING, guest->config->name, "its worker does not stop: killed");
+	guests_kill(guest);
+}
+
 static void restart(struct umbrad *umbrad, struct guest *guest)
 {
 	registry_renew(guest, NULL);
@@ -229,7 +287,9 @@ void guests_tick(struct umbrad *umbrad)
 		if (guest->muted && guest->fd >= 0)
 			loop_add(umbrad->loop, &guest->source, guest->fd, on_message, guest);
 		guest->muted = false;
-		if (guest->pid > 0)
+		if (guest->plan != PLAN_NONE)
+			watch_stopping(guest);
+		else if (guest->pid > 0)
 			watch(guest, umbrad->config->hang_timeout);
 		else if (guest->config->restart && guest->backoff.due &&
 			 guest->backoff.due <= monotonic_ns() / ns_per_second)

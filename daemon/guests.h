@@ -10,10 +10,17 @@
 
 /* Starts a worker for a guest that has none; what fails is the guest's end, and told. */
 void guests_start(struct umbrad *umbrad, struct guest *guest);
-/* A second has passed: hung workers are killed, guests that fell start anew when it is time. */
+/*
+ * A second has passed: workers that are hung, or do not stop, are killed, guests that fell start
+ * anew when it is time.
+ */
 void guests_tick(struct umbrad *umbrad);
 /* Children have died: takes their last words and says what became of their guests. */
 void guests_reap(struct umbrad *umbrad);
+/* Tells the guest's worker, if it has one, to stop; when it is gone the guest is removed. */
+void guests_remove(struct guest *guest);
+/* Likewise, but then the guest starts anew with @config, which becomes its own. */
+void guests_renew(struct guest *guest, struct guest_config *config);
 /* Tells the guest's worker to stop, or kills it. */
 void guests_stop(struct guest *guest);
 void guests_kill(struct guest *guest);

@@ -38,6 +38,8 @@ libdaemon_a_SOURCES = \
 	daemon/privileges.h \
 	daemon/registry.c \
 	daemon/registry.h \
+	daemon/reload.c \
+	daemon/reload.h \
 	daemon/sampler.c \
 	daemon/sampler.h \
 	daemon/sandbox.c \
@@ -101,6 +103,7 @@ DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_config.py \
 	tests/integration/test_daemon_faults.py \
 	tests/integration/test_daemon_journal.py \
+	tests/integration/test_daemon_reload.py \
 	tests/integration/test_daemon_hostile.py \
 	tests/integration/test_daemon_kill.py \
 	tests/integration/test_daemon_sandbox.py \

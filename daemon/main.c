@@ -165,7 +165,7 @@ int main(int argc, char **argv)
 	if (options.check)
 		tell_checked(&options.source, &config);
 	else
-		status = umbrad_run(&config);
+		status = umbrad_run(&config, &options.source);
 	config_free(&config);
 	return status;
 }

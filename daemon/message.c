@@ -267,7 +267,8 @@ int message_check(struct message *message)
 
 const char *message_switch_reason(const char *reason)
 {
-	static const char *const reasons[] = {"policy", "rollback", "operator", "schedule"};
+	static const char *const reasons[] = {"policy", "rollback", "operator", "schedule",
+					      "configuration"};
 
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
 		if (!strcmp(reason, reasons[i]))

@@ -67,9 +67,9 @@ struct message_start {
 };
 
 struct message_change {
-	uint32_t has_mode;
-	uint32_t mode, policy;
-	uint32_t reserved;
+	uint32_t has_mode;     /* 1: switch to mode first */
+	uint32_t mode, policy; /* the policy is who decides then */
+	uint32_t configured;   /* 1: the configuration asks for it, 0: an operator */
 };
 
 struct message_translate {
@@ -91,8 +91,8 @@ struct message_switch {
 struct message_changed {
 	int32_t error; /* 0 or a negative errno */
 	uint32_t switched;
-	uint32_t policy; /* that decides now */
-	uint32_t reserved;
+	uint32_t policy;            /* that decides now */
+	uint32_t configured;        /* 1: the configuration asked for it */
 	struct message_switch made; /* valid if switched */
 	char text[MESSAGE_TEXT_MAX];
 };

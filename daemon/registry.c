@@ -20,6 +20,7 @@ static void destroy(struct guest *guest)
 {
 	shared_unmap(guest->shared);
 	config_guest_free(guest->config);
+	config_guest_free(guest->next);
 	free(guest);
 }
 
@@ -36,6 +37,11 @@ void registry_free(struct registry *registry)
 	registry_init(registry, NULL);
 }
 
+static enum policy_source configured_source(const struct guest_config *config)
+{
+	return config->by_rule ? POLICY_SOURCE_WORKLOAD : POLICY_SOURCE_CONFIGURATION;
+}
+
 void registry_choose(struct guest *guest)
 {
 	const struct guest_config *config = guest->config;
@@ -43,8 +49,7 @@ void registry_choose(struct guest *guest)
 
 	guest->mode = config->mode;
 	guest->policy = config->policy;
-	guest->policy_source =
-		config->by_rule ? POLICY_SOURCE_WORKLOAD : POLICY_SOURCE_CONFIGURATION;
+	guest->policy_source = configured_source(config);
 	if (!journal_setting(guest->journal, guest->recorded, &set))
 		return;
 	/* Neither to bare nor from it is there a way that an operator could have gone. */
@@ -71,20 +76,18 @@ uint64_t registry_keep(struct guest *guest)
 	return journal_set(guest->journal, guest->recorded, &set);
 }
 
-void registry_renew(struct guest *guest, struct guest_config *config)
+uint64_t registry_forget(struct guest *guest)
 {
-	shared_unmap(guest->shared);
-	guest->shared = NULL;
-	guest->state = GUEST_STARTING;
-	guest->has_end = false;
-	guest->end = (struct umbra_end){0};
-	guest->cpu_mode[0] = '\0';
-	guest->has_registers = false;
-	guest->memory_hash[0] = '\0';
-	if (!config)
-		return;
+	guest->policy_source = configured_source(guest->config);
+	return journal_set(guest->journal, guest->recorded, NULL);
+}
+
+void registry_reconfigure(struct guest *guest, struct guest_config *config)
+{
 	config_guest_free(guest->config);
 	guest->config = config;
+	if (guest->policy_source != POLICY_SOURCE_OPERATOR)
+		guest->policy_source = configured_source(config);
 }
 
 uint64_t registry_freeze(struct registry *registry, bool frozen)
@@ -107,11 +110,27 @@ static struct guest *create(struct journal *journal, const struct guest_config *
 		destroy(guest);
 		return NULL;
 	}
-	guest->state = GUEST_STARTING;
-	registry_choose(guest);
 	guest->fd = -1;
 	guest->next_request = 1;
+	registry_renew(guest, NULL);
 	return guest;
+}
+
+void registry_renew(struct guest *guest, struct guest_config *config)
+{
+	if (config)
+		registry_reconfigure(guest, config);
+	guest->state = GUEST_STARTING;
+	registry_choose(guest);
+	shared_unmap(guest->shared);
+	guest->shared = NULL;
+	guest->has_end = false;
+	guest->end = (struct umbra_end){0};
+	guest->cpu_mode[0] = '\0';
+	guest->has_registers = false;
+	guest->memory_hash[0] = '\0';
+	guest->nr_switches = 0;
+	guest->behind = false;
 }
 
 int registry_add(struct registry *registry, const struct guest_config *config,

@@ -18,6 +18,9 @@
 #include "daemon/watch.h"
 #include "schemas/types.h"
 
+/* What becomes of a guest when its worker is gone. */
+enum guest_plan { PLAN_NONE, PLAN_REMOVE, PLAN_RENEW };
+
 struct guest_wish; /* daemon/wishes.h */
 struct umbrad;     /* daemon/umbrad.h */
 
@@ -54,6 +57,11 @@ struct guest {
 	uint64_t nr_switches;           /* of its worker */
 	struct switch_record last_switch;
 
+	bool behind;               /* its worker did not take what was configured anew */
+	enum guest_plan plan;      /* not none: its worker was told to stop */
+	struct guest_config *next; /* PLAN_RENEW: with which it starts anew; else NULL */
+	uint64_t stop_deadline;    /* monotonic, of its worker if there is a plan */
+
 	struct guest_wish *wishes; /* asked for; the first has been sent to the worker */
 	uint64_t next_request;
 	time_t asked_second; /* the last in which it was interrupted for whoever only reads ... */
@@ -84,6 +92,8 @@ int registry_add(struct registry *registry, const struct guest_config *config,
 void registry_remove(struct registry *registry, struct guest *guest);
 void registry_sweep(struct registry *registry);
 
+/* @config, of the same name, becomes the guest's own instead of the one before. */
+void registry_reconfigure(struct guest *guest, struct guest_config *config);
 struct guest *registry_find(struct registry *registry, const char *id);
 struct guest *registry_find_pid(struct registry *registry, pid_t pid);
 
@@ -100,6 +110,9 @@ void registry_renew(struct guest *guest, struct guest_config *config);
 void registry_choose(struct guest *guest);
 /* An operator has set the guest's mode or policy. The journal's ticket of that. */
 uint64_t registry_keep(struct guest *guest);
+/* The guest has the mode and policy of its configuration: no word of an operator's counts any more.
+ */
+uint64_t registry_forget(struct guest *guest);
 
 /*
  * No guest switches any more until it is thawed, and none of those that start meanwhile. The

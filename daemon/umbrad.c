@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
@@ -13,12 +14,11 @@
 
 #include "daemon/guests.h"
 #include "daemon/log.h"
+#include "daemon/reload.h"
 #include "daemon/sampler.h"
 #include "daemon/sockets.h"
 #include "daemon/umbrad.h"
 #include "web/server.h"
-
-enum { STOP_SECONDS = 3 }; /* that workers have to stop before they are killed */
 
 static double seconds_now(void)
 {
@@ -39,6 +39,9 @@ static void publish(struct umbrad *umbrad)
 	if (!snapshot)
 		return;
 	snapshot->sampling = umbrad->sampling;
+	snapshot->config_loaded = umbrad->config_loaded;
+	if (umbrad->config_error)
+		snapshot->config_error = snapshot_strdup(snapshot, umbrad->config_error);
 	board_publish(umbrad->board, snapshot);
 	notify_published(&umbrad->notify, &umbrad->registry);
 }
@@ -56,6 +59,14 @@ static void on_child(struct umbrad *umbrad)
 	publish(umbrad);
 }
 
+static void on_reload(struct umbrad *umbrad)
+{
+	if (umbrad->stopping)
+		return;
+	reload(umbrad);
+	publish(umbrad);
+}
+
 static void on_signal(void *context)
 {
 	struct umbrad *umbrad = context;
@@ -64,6 +75,7 @@ static void on_signal(void *context)
 	while (read(umbrad->signals, &info, sizeof(info)) == sizeof(info)) {
 		switch (info.ssi_signo) {
 		case SIGCHLD: on_child(umbrad); break;
+		case SIGHUP: on_reload(umbrad); break;
 		default:
 			umbrad->stopping = true;
 			if (++umbrad->stop_signals > 1)
@@ -125,7 +137,7 @@ static void stop_guests(struct umbrad *umbrad)
 	for (size_t i = 0; i < umbrad->registry.nr_guests; i++)
 		guests_stop(umbrad->registry.guests[i]);
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	deadline = now.tv_sec + STOP_SECONDS;
+	deadline = now.tv_sec + UMBRAD_STOP_SECONDS;
 	while (guests_any_worker(umbrad)) {
 		if (turn(umbrad, 200))
 			break;
@@ -148,6 +160,7 @@ static int open_sources(struct umbrad *umbrad)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	umbrad->loop = loop_create();
@@ -204,6 +217,7 @@ static void close_all(struct umbrad *umbrad)
 	board_destroy(umbrad->board);
 	registry_free(&umbrad->registry);
 	journal_destroy(umbrad->journal);
+	free(umbrad->config_error);
 	notify_close(&umbrad->notify);
 	close(umbrad->timer);
 	close(umbrad->signals);
@@ -258,9 +272,9 @@ static int add_guests(struct umbrad *umbrad)
 	return code;
 }
 
-int umbrad_run(struct config *config)
+int umbrad_run(struct config *config, const struct config_source *source)
 {
-	struct umbrad umbrad = {.config = config};
+	struct umbrad umbrad = {.config = config, .source = *source, .config_loaded = time(NULL)};
 	struct umbra_error error = {0};
 	uint16_t port = 0;
 	int tcp, local, code;

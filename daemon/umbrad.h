@@ -3,6 +3,7 @@
 #define DAEMON_UMBRAD_H
 
 #include <stdbool.h>
+#include <time.h>
 
 #include "daemon/configuration.h"
 #include "daemon/loop.h"
@@ -20,11 +21,16 @@ enum {
 	STATUS_CONFIG = 78,
 };
 
+enum { UMBRAD_STOP_SECONDS = 3 }; /* that workers have to stop before they are killed */
+
 struct web;
 
 /* The daemon's state. Its one thread alone uses it, but for board and wishes. */
 struct umbrad {
 	struct config *config;
+	struct config_source source; /* where it comes from */
+	time_t config_loaded;        /* wall time */
+	char *config_error;          /* why it was not read anew since; NULL: it was, or need not */
 	struct registry registry;
 	struct board *board;
 	struct sampling sampling;
@@ -40,6 +46,6 @@ struct umbrad {
 };
 
 /* The daemon: runs until SIGTERM or SIGINT. The exit status. */
-int umbrad_run(struct config *config);
+int umbrad_run(struct config *config, const struct config_source *source);
 
 #endif

@@ -121,6 +121,7 @@ static void ask_mode(const struct web_wish *asked, struct message *message)
 	message->change.has_mode = asked->has_mode;
 	message->change.mode = asked->mode;
 	message->change.policy = asked->policy;
+	message->change.configured = asked->configured;
 }
 
 /* Whether or not anybody still waits for it: it has happened. */
@@ -132,7 +133,7 @@ static int take_mode(struct guest *guest, const struct message *message, uint64_
 	if (changed->switched && registry_take_switch(guest, &changed->made))
 		return -EBADMSG;
 	if (!changed->error)
-		*ret_ticket = registry_keep(guest);
+		*ret_ticket = changed->configured ? registry_forget(guest) : registry_keep(guest);
 	return 0;
 }
 

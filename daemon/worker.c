@@ -169,15 +169,9 @@ static int carry_out(struct worker *worker, const struct message_change *change,
 	size_t nr_switches;
 	int code;
 
-	if (!change->has_mode) {
-		code = pilot_set_policy(worker->pilot, change->policy);
-		if (code)
-			snprintf(ret->text, sizeof(ret->text),
-				 "a bare guest has no VMM: its policy is pinned for ever");
-		return code;
-	}
-	if (change->mode != (uint32_t)umbra_guest_mode(worker->guest)) {
-		code = pilot_switch(worker->pilot, change->mode, "operator", &error);
+	if (change->has_mode && change->mode != (uint32_t)umbra_guest_mode(worker->guest)) {
+		code = pilot_switch(worker->pilot, change->mode,
+				    change->configured ? "configuration" : "operator", &error);
 		if (code) {
 			snprintf(ret->text, sizeof(ret->text), "%s", error.text);
 			return code;
@@ -187,7 +181,12 @@ static int carry_out(struct worker *worker, const struct message_change *change,
 		fill_switch(&ret->made, pilot_nr_switches(worker->pilot),
 			    &switches[nr_switches - 1]);
 	}
-	return pilot_set_policy(worker->pilot, POLICY_PINNED);
+	ret->configured = change->configured;
+	code = pilot_set_policy(worker->pilot, change->policy);
+	if (code)
+		snprintf(ret->text, sizeof(ret->text),
+			 "a bare guest has no VMM: its policy is pinned for ever");
+	return code;
 }
 
 static void send_changed(struct worker *worker, const struct message *wish)
@@ -468,6 +467,7 @@ int worker_run(int fd)
 
 	/* A Ctrl-C goes to the whole group, but it is umbrad that stops workers. */
 	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 	prctl(PR_SET_NAME, "umbra-guest");
 	/* A thread's own heap would reserve address space, which is limited. */
 	mallopt(M_ARENA_MAX, 1);

@@ -52,7 +52,8 @@ void pilot_destroy(struct pilot *pilot);
 enum umbra_event pilot_run(struct pilot *pilot, uint64_t until_instruction);
 
 /*
- * A switch that the policy did not ask for; @reason is a static string ("operator", "schedule").
+ * A switch that the policy did not ask for; @reason is a static string: see
+ * policy/record.h.
  * Errors as of umbra_guest_switch(). Does not change the policy's kind: an
  * operator's switch pins with pilot_set_policy(pilot, POLICY_PINNED) as well.
  */

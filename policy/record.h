@@ -5,7 +5,8 @@
 #include "umbra/guest.h"
 
 /*
- * A switch with why it was made: "policy", "rollback", "operator", "schedule".
+ * A switch with why it was made: "policy", "rollback", "operator", "schedule",
+ * "configuration".
  */
 struct switch_record {
 	struct umbra_switch record;

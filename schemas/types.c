@@ -207,7 +207,7 @@ static const struct field end_fields[] = {
 		FIELD("refill_cycles", COUNT, required,                                            \
 		      "Cycles of these fills, their exits included"),                              \
 		FIELD("reason", STRING, required,                                                  \
-		      "Who asked: policy, rollback, operator, schedule")
+		      "Who asked: policy, rollback, operator, schedule, configuration")
 
 static const struct field switch_fields[] = {
 	SWITCH_FIELDS(true),
@@ -540,12 +540,21 @@ static const struct field host_fields[] = {
 	FIELD("started", STRING, true, "When umbrad started (RFC 3339, UTC)"),
 	FIELD("time", STRING, true, "When this was true (RFC 3339, UTC)"),
 	FIELD("guests", COUNT, true, "Guests that umbrad knows"),
+	FIELD("configuration", OBJECT, true, "What became of the configuration when it was read",
+	      .type = "configuration"),
 	FIELD("engines", TEXTS, true, "State of each engine: ok, or why not"),
 	FIELD("modes", STRINGS, true, "Paging modes of this build"),
 	FIELD("processors", STRINGS, true, "Processors that this build models"),
 	FIELD("frozen", BOOLEAN, true, "No guest switches its mode"),
 	FIELD("journal", OBJECT, true, "Where decisions, switches and settings are kept",
 	      .type = "journal"),
+	{.key = NULL},
+};
+
+static const struct field configuration_fields[] = {
+	FIELD("loaded", STRING, true, "When the one that holds was read (RFC 3339, UTC)"),
+	FIELD("ok", BOOLEAN, true, "false: it was to be read anew since, but something is wrong"),
+	FIELD("error", STRING, false, "What is wrong, a line for each mistake"),
 	{.key = NULL},
 };
 
@@ -582,6 +591,8 @@ const struct object_type object_types[] = {
 	OBJECT_TYPE("host", "This host", "Answer of /api/v1/host", host_fields, false),
 	OBJECT_TYPE("host_request", "A change of the host", "Body of PUT /api/v1/host",
 		    host_request_fields, false),
+	OBJECT_TYPE("configuration", NULL, "State of umbrad's configuration", configuration_fields,
+		    false),
 	OBJECT_TYPE("problem", "A problem", "Problem details (RFC 9457)", problem_fields, false),
 	OBJECT_TYPE("journal", NULL, "The journal", journal_fields, false),
 	OBJECT_TYPE("guest_collector", NULL, "What measures a guest", guest_collector_fields,

@@ -25,6 +25,12 @@ static json_t *encode_journal(const struct journal_view *journal)
 			 (json_int_t)journal->dropped);
 }
 
+static json_t *encode_configuration(const struct snapshot *snapshot)
+{
+	return json_pack("{s:o,s:b,s:s*}", "loaded", rfc3339(snapshot->config_loaded), "ok",
+			 !snapshot->config_error, "error", snapshot->config_error);
+}
+
 json_t *web_encode_host(const struct snapshot *snapshot, time_t started)
 {
 	json_int_t memory = (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
@@ -38,13 +44,14 @@ json_t *web_encode_host(const struct snapshot *snapshot, time_t started)
 		json_array_append_new(modes, json_string(umbra_mode_name(mode)));
 	for (unsigned int i = 0; (processor = umbra_processor_name(i)); i++)
 		json_array_append_new(processors, json_string(processor));
-	return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:{s:s,s:s},s:o,s:o,s:b,s:o}",
-			 "version", PACKAGE_VERSION, "hostname", name.nodename, "kernel",
-			 name.release, "machine", name.machine, "cpus",
-			 (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "memory_bytes", memory, "pid",
-			 (json_int_t)getpid(), "started", rfc3339(started), "time",
-			 rfc3339(snapshot->time.tv_sec), "guests", (json_int_t)snapshot->nr_guests,
-			 "engines", "soft", "ok", "kvm", "unsupported: not in this build", "modes",
-			 modes, "processors", processors, "frozen", snapshot->frozen, "journal",
-			 encode_journal(&snapshot->journal));
+	return json_pack(
+		"{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:{s:s,s:s},s:o,s:o,s:b,s:o,s:o}",
+		"version", PACKAGE_VERSION, "hostname", name.nodename, "kernel", name.release,
+		"machine", name.machine, "cpus", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN),
+		"memory_bytes", memory, "pid", (json_int_t)getpid(), "started", rfc3339(started),
+		"time", rfc3339(snapshot->time.tv_sec), "guests", (json_int_t)snapshot->nr_guests,
+		"engines", "soft", "ok", "kvm", "unsupported: not in this build", "modes", modes,
+		"processors", processors, "frozen", snapshot->frozen, "journal",
+		encode_journal(&snapshot->journal), "configuration",
+		encode_configuration(snapshot));
 }

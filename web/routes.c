@@ -196,6 +196,7 @@ static void parse_mode(const struct request *request, json_t *body, struct reply
 		return;
 	}
 	wish->has_mode = mode != NULL;
+	wish->policy = POLICY_PINNED;
 	if (mode) {
 		if (umbra_mode_parse(mode, &wish->mode))
 			fail(reply, 422, "mode: brute, shadow or ept was expected, not %.64s",

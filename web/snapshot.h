@@ -45,7 +45,9 @@ struct snapshot {
 	size_t nr_guests;
 	bool frozen; /* no guest switches */
 	struct journal_view journal;
-	size_t nr_unready; /* guests that have neither reported nor failed yet */
+	size_t nr_unready;        /* guests that have neither reported nor failed yet */
+	time_t config_loaded;     /* wall time when the configuration that holds was read */
+	const char *config_error; /* why it was not read anew since; NULL: it was, or need not */
 
 	struct bodies bodies; /* what readers have made of it so far */
 };

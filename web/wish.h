@@ -24,9 +24,10 @@ struct web_wish {
 	char id[128]; /* of the guest */
 
 	/* WISH_MODE */
-	bool has_mode; /* switch to mode and pin it; else: policy decides from now on */
+	bool has_mode; /* switch to mode first */
 	enum umbra_mode mode;
-	enum policy_kind policy;
+	enum policy_kind policy; /* that decides from then on */
+	bool configured;         /* the configuration asks for it, not an operator */
 
 	/* WISH_FREEZE */
 	bool frozen;

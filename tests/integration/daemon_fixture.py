@@ -91,25 +91,42 @@ class Umbrad:
         for name, data in (files or {}).items():
             with open(os.path.join(self.directory, name), "wb") as file:
                 file.write(data)
-        with open(self.config, "w", encoding="utf-8") as file:
+        self.configure(guests, policy)
+        self.wrapper = ()  # a command that executes the one behind it
+        self.environment = {}
+        self.process = None
+        self.port = None
+
+    def configure(self, guests, policy=""):
+        """Writes the configuration, at once; @policy: more keys of [umbrad], other sections."""
+        with open(self.config + ".new", "w", encoding="utf-8") as file:
             file.write(f"[umbrad]\nlisten = 127.0.0.1:0\nsocket = {self.socket}\n"
                        f"state = {self.state}\n{policy}\n")
             for name, keys in guests.items():
                 file.write(f"[guest {name}]\n")
                 file.writelines(f"{key} = {self.at_hand(value)}\n" for key, value in keys.items())
         give_to_daemon(self.directory)
+        os.rename(self.config + ".new", self.config)
         self.guests = guests
-        self.wrapper = ()  # a command that executes the one behind it
-        self.environment = {}
-        self.process = None
-        self.port = None
+
+    def reload(self):
+        """Has the configuration read anew; what umbrad says of it."""
+        before = len(self.log())
+        self.process.send_signal(signal.SIGHUP)
+
+        def told():
+            # The mistakes come before it.
+            return re.search("the configuration was (not )?read anew.*\n", self.log()[before:])
+        wait_for(told, 20)
+        return self.log()[before:]
 
     def at_hand(self, value):
         """A shipped image as a file of the directory: where it was built, umbrad may not look."""
         name = os.path.basename(str(value))
         if value != f"{GUESTS}/{name}":
             return value
-        shutil.copy(value, os.path.join(self.directory, name))
+        if not os.path.exists(os.path.join(self.directory, name)):
+            shutil.copy(value, os.path.join(self.directory, name))
         return name
 
     def __enter__(self):
