@@ -12,6 +12,7 @@ EXTRA_DIST += \
 
 # A row a manual page.
 dist_man_MANS = \
+	packaging/man/umbra.1 \
 	packaging/man/umbrad.8
 
 completionsdir = $(datadir)/bash-completion/completions

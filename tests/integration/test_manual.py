@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 
-from daemon_fixture import UMBRAD, Umbrad, run_tests, shipped
+from daemon_fixture import (GUESTS, UMBRA, UMBRAD, Umbrad, endless, run_tests, shipped,
+                            wait_for)
 
 SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 # Those that are made are in the build.
@@ -68,6 +69,62 @@ def umbrad_8_has_each_exit_status():
         assert re.search(rf"^ +{status} ", section, re.M), status
 
 
+def verbs():
+    """Each verb of umbra, with its options as its usage names them."""
+    shown = subprocess.run([UMBRA, "--help"], capture_output=True, text=True, check=True).stdout
+    names = re.findall(r"^  umbra ([a-z]+) ", shown, re.M)
+    assert {"run", "guests", "translate"} <= set(names), shown
+    for name in names:
+        done = subprocess.run([UMBRA, name, "--help"], capture_output=True, text=True, check=True)
+        yield name, set(re.findall(r"--[a-z-]+", done.stdout))
+
+
+def umbra_1_has_each_verb_and_option():
+    shown = formatted("umbra.1")
+    options = set(re.findall(r"--[a-z-]+", shown))
+    for verb, its in verbs():
+        assert re.search(rf"^     {verb}\b", shown, re.M), verb
+        assert its and its <= options, (verb, its - options)
+    assert "--nonsense" not in options
+
+
+def umbra_1_has_each_exit_status():
+    with open(f"{SOURCE}/client/client.h", encoding="utf-8") as file:
+        statuses = re.findall(r"CLIENT_\w+ = (\d+)", file.read())
+    section = formatted("umbra.1").split("EXIT STATUS")[1]
+    assert len(statuses) == 4, statuses
+    for status in statuses + ["0", "65", "78", "120", "124"]:
+        assert re.search(rf"^ +{status}\b", section, re.M), status
+
+
+# What stands in the examples as if umbrad listened where it does by default.
+UMBRA_AT = """umbra() {{
+    verb=$1; shift
+    case $verb in
+    run|compare|explain) {umbra} $verb "$@" ;;
+    *) {umbra} $verb --socket {socket} "$@" ;;
+    esac
+}}
+"""
+
+
+def umbra_1_examples_run():
+    with open(f"{SOURCE}/packaging/man/umbra.1", encoding="utf-8") as file:
+        examples = re.findall(r"^\$ (umbra .*)$", file.read(), re.M)
+    used = {example.split()[1] for example in examples}
+    missing = {verb for verb, _ in verbs()} - used - {"run"}
+    assert not missing, missing
+    phases = shipped("phases", "rounds=0 phases=1000 tlb=1500000 table=100000", memory="128M")
+    with Umbrad({"gups": endless(mode="ept"), "phases": phases}) as umbrad:
+        wait_for(lambda: umbrad.ask("/api/v1/guests/phases/decisions?limit=9")
+                 .json()["decisions"][2:], 60)
+        for example in examples:
+            script = UMBRA_AT.format(umbra=UMBRA, socket=umbrad.socket) + example
+            done = subprocess.run(["bash", "-o", "pipefail", "-c", script], cwd=GUESTS, text=True,
+                                  capture_output=True, timeout=100, check=False)
+            assert not done.returncode and done.stdout, (example, done)
+
+
 if __name__ == "__main__":
     if not shutil.which("mandoc"):
         print("1..0 # SKIP mandoc is not installed")
@@ -75,6 +132,9 @@ if __name__ == "__main__":
     run_tests((
         mandoc_finds_nothing_wrong,
         umbra_metrics_7_has_each_family,
+        umbra_1_has_each_verb_and_option,
+        umbra_1_has_each_exit_status,
+        umbra_1_examples_run,
         umbrad_8_has_each_option,
         umbrad_8_has_each_exit_status,
         umbrad_8_names_ids_that_messages_have,
