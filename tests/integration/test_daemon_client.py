@@ -61,6 +61,8 @@ def million(cycles):
 def guests_says_what_each_does_and_why_it_was_switched():
     wait_for(lambda: umbrad.guest("dead")["state"] == "ended", 20)
     decision = switched_decision()
+    # Its first fills are behind it.
+    wait_for(lambda: umbrad.guest("gups")["instructions"] > 30000000, 120)
     listed = {guest["id"]: guest for guest in as_json("guests", "guests")["guests"]}
     assert set(listed) == set(umbrad.guests)
     table = umbra("guests")
