@@ -18,7 +18,7 @@ tests_fuzz_hostile_SOURCES = tests/fuzz/hostile.c $(fuzz_image_sources) $(fuzz_p
 tests_fuzz_hostile_LDADD = $(VMMCORE_LIBS)
 
 # libFuzzer targets: in a build of their own, with configure CC=clang --enable-fuzzers.
-FUZZ_TARGETS = tests/fuzz/target_code tests/fuzz/target_image
+FUZZ_TARGETS = tests/fuzz/target_code tests/fuzz/target_image tests/fuzz/target_message
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
 fuzz_target_ldflags = -fsanitize=fuzzer
 fuzz_image_sources = \
@@ -40,6 +40,10 @@ tests_fuzz_target_image_SOURCES = \
 	tests/fuzz/target_image.c
 tests_fuzz_target_image_LDADD = $(VMMCORE_LIBS)
 tests_fuzz_target_image_LDFLAGS = $(fuzz_target_ldflags)
+tests_fuzz_target_message_SOURCES = tests/fuzz/target.h tests/fuzz/target_message.c
+tests_fuzz_target_message_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_fuzz_target_message_LDADD = $(DAEMON_LIBS)
+tests_fuzz_target_message_LDFLAGS = $(fuzz_target_ldflags)
 EXTRA_DIST += tests/fuzz/seeds.py tests/fuzz/test_targets.py
 
 # Runs the targets, with seeds that a script writes: 1,000 inputs each, 10 minutes with UMBRA_FULL.

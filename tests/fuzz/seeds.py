@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Writes what the libFuzzer targets begin with: seeds.py FOLDER makes FOLDER/image and FOLDER/code.
+"""Writes what the libFuzzer targets begin with: seeds.py FOLDER makes FOLDER/image, code and message.
 
-The layouts are those of struct options in target_image.c and of struct fuzz_head in fuzz_image.h and struct
+The layouts are those of struct options in target_image.c, of struct packet in target_message.c and of struct fuzz_head in fuzz_image.h and struct
 change in fuzz_image.c; addresses and selectors those of fuzz.h and fuzz_image.c.
 """
 import os
@@ -136,8 +136,25 @@ def image_seeds():
             yield struct.pack("<BBHBBBB", *options) + image
 
 
+def message_seeds():
+    """Rows of packets: a good message each, a byte of it changed, the number of a wish, cut short."""
+    def packet(kind, flags=0, where=0, data=b""):
+        return struct.pack("<BBHBB", kind, flags, where, len(data), 0) + data
+    kinds = range(16)  # more than there are, which is none of them and then the shared memory
+    yield b""
+    yield b"".join(packet(kind) for kind in kinds)
+    yield b"".join(packet(kind, 1) for kind in kinds)
+    yield b"".join(packet(kind, 2, 40) for kind in kinds)
+    for kind in kinds:
+        yield packet(kind, 4) + packet(kind, 0, 24, b"\xff" * 8)
+        yield packet(kind, 1) + packet(kind, 1, 16, b"\x05")
+        for where in range(0, 700, 31):
+            yield packet(kind, kind & 1, where, bytes((where & 0xFF, 1, 0xFF, 0x7F)))
+
+
 def main():
-    for name, seeds in (("image", image_seeds()), ("code", code_seeds())):
+    for name, seeds in (("image", image_seeds()), ("code", code_seeds()),
+                        ("message", message_seeds())):
         folder = os.path.join(sys.argv[1], name)
         os.makedirs(folder, exist_ok=True)
         for number, seed in enumerate(seeds):

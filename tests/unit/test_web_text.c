@@ -77,6 +77,17 @@ static void what_is_no_number_is_null(void **state)
 	assert_text(&text, "[null,null]");
 }
 
+static void integer_is_one_that_readers_can_hold(void **state)
+{
+	struct text text = {0};
+
+	json_write_open(&text, '[');
+	json_write_unsigned(&text, INT64_MAX);
+	json_write_unsigned(&text, UINT64_MAX);
+	json_write_close(&text, ']');
+	assert_text(&text, "[9223372036854775807,9223372036854775807]");
+}
+
 static void commas_stand_between_elements_only(void **state)
 {
 	struct text text = {0};
@@ -147,6 +158,7 @@ int main(void)
 		cmocka_unit_test(numbers_are_written_as_printf_writes_them),
 		cmocka_unit_test(doubles_come_back_with_15_digits),
 		cmocka_unit_test(what_is_no_number_is_null),
+		cmocka_unit_test(integer_is_one_that_readers_can_hold),
 		cmocka_unit_test(commas_stand_between_elements_only),
 		cmocka_unit_test(any_bytes_become_valid_json),
 		cmocka_unit_test(text_is_escaped_as_json_wants),
