@@ -17,6 +17,7 @@
 enum {
 	MESSAGES_AT_ONCE = 256,   /* of one worker, before others have their turn */
 	MESSAGES_A_SECOND = 4096, /* of one worker; it waits with what is more */
+	LINES_A_SECOND = 16,      /* of one guest's switches, in the log */
 	LAST_WORDS = 256 * 64,    /* that a dead worker may have left in its socket */
 };
 
@@ -40,18 +41,28 @@ static void hang_up(struct guest *guest)
 	guest->fd = -1;
 }
 
+/* A worker cannot fill the log: what is more than a few lines a second is only counted. */
+static void tell_switch(struct guest *guest)
+{
+	const struct umbra_switch *made = &guest->last_switch.record;
+
+	if (!guest->lines) {
+		guest->untold++;
+		return;
+	}
+	guest->lines--;
+	log_event(LOG_GUEST_SWITCHED, guest->config->name, umbra_mode_name(made->to),
+		  "switched from %s to %s: %s", umbra_mode_name(made->from),
+		  umbra_mode_name(made->to), guest->last_switch.reason);
+}
+
 /* What a message has changed. */
-static void tell_change(const struct guest *guest, enum guest_state state, uint64_t nr_switches)
+static void tell_change(struct guest *guest, enum guest_state state, uint64_t nr_switches)
 {
 	const char *name = guest->config->name;
 
-	if (guest->nr_switches != nr_switches) {
-		const struct umbra_switch *made = &guest->last_switch.record;
-
-		log_event(LOG_GUEST_SWITCHED, name, umbra_mode_name(made->to),
-			  "switched from %s to %s: %s", umbra_mode_name(made->from),
-			  umbra_mode_name(made->to), guest->last_switch.reason);
-	}
+	if (guest->nr_switches != nr_switches)
+		tell_switch(guest);
 	if (guest->state == state)
 		return;
 	if (guest->state == GUEST_RUNNING)
@@ -136,6 +147,8 @@ void guests_start(struct umbrad *umbrad, struct guest *guest)
 	guest->starts++;
 	guest->watch = (struct watch){0};
 	guest->allowance = MESSAGES_A_SECOND;
+	guest->lines = LINES_A_SECOND;
+	guest->untold = 0;
 	guest->muted = false;
 	guest->backoff.due = 0;
 	backoff_start(&guest->backoff, monotonic_ns() / ns_per_second);
@@ -284,6 +297,11 @@ void guests_tick(struct umbrad *umbrad)
 		struct guest *guest = umbrad->registry.guests[i];
 
 		guest->allowance = MESSAGES_A_SECOND;
+		guest->lines = LINES_A_SECOND;
+		if (guest->untold)
+			log_write(LOG_INFO, guest->config->name,
+				  "switched %u times more within a second", guest->untold);
+		guest->untold = 0;
 		if (guest->muted && guest->fd >= 0)
 			loop_add(umbrad->loop, &guest->source, guest->fd, on_message, guest);
 		guest->muted = false;

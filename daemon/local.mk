@@ -97,9 +97,15 @@ tests_unit_test_daemon_shared_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_watch_SOURCES = tests/unit/test_daemon_watch.c
 tests_unit_test_daemon_watch_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
+# umbrad with workers that are in their guests' hands.
+check_PROGRAMS += tests/integration/compromised
+tests_integration_compromised_SOURCES = tests/integration/compromised.c
+tests_integration_compromised_LDADD = $(DAEMON_LIBS)
+
 DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_api.py \
 	tests/integration/test_daemon_client.py \
+	tests/integration/test_daemon_compromised.py \
 	tests/integration/test_daemon_config.py \
 	tests/integration/test_daemon_faults.py \
 	tests/integration/test_daemon_journal.py \

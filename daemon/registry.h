@@ -37,8 +37,10 @@ struct guest {
 	time_t started;      /* wall time of the last one; 0: never */
 	struct watch watch;  /* of the present one */
 	struct backoff backoff;
-	int allowance; /* messages that are still taken from its worker in this second */
-	bool muted;    /* there are none left: its socket is not in the loop */
+	int allowance;       /* messages that are still taken from its worker in this second */
+	int lines;           /* of switches that are still told in this second */
+	unsigned int untold; /* switches beyond them */
+	bool muted;          /* there are none left: its socket is not in the loop */
 
 	pid_t pid; /* of its worker; 0: there is none */
 	int fd;    /* to the worker; -1: there is none */
