@@ -20,17 +20,18 @@ schemas_generate_LDADD = $(SCHEMAS_LIBS)
 
 SCHEMAS_JSON = \
 	schemas/advice.json \
+	schemas/collectors.json \
+	schemas/decision.json \
+	schemas/decisions.json \
 	schemas/guest.json \
 	schemas/guests.json \
-	schemas/collectors.json \
-	schemas/decisions.json \
-	schemas/decision.json \
-	schemas/switch.json \
-	schemas/mode_request.json \
-	schemas/mode.json \
 	schemas/host.json \
 	schemas/host_request.json \
+	schemas/mode.json \
+	schemas/mode_request.json \
 	schemas/problem.json \
+	schemas/schemas.json \
+	schemas/switch.json \
 	schemas/translation.json
 schemasdir = $(pkgdatadir)/schemas
 nodist_schemas_DATA = $(SCHEMAS_JSON)

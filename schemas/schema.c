@@ -20,13 +20,35 @@ static json_t *reference(const char *type)
 	return json_pack("{s:s+}", "$ref", "#/$defs/", type);
 }
 
+/* All with the same type, which says what they are. */
 static json_t *map_properties(const struct field *field)
+{
+	const struct object_type *type = find_type(field->type);
+	json_t *properties = json_object();
+
+	for (int i = 0; i < field->names->count; i++) {
+		json_t *one = reference(field->type);
+
+		json_object_set_new(one, "description", json_string(type->help));
+		json_object_set_new(properties, field->names->name(i), one);
+	}
+	return properties;
+}
+
+static json_t *text_properties(const struct field *field)
 {
 	json_t *properties = json_object();
 
 	for (int i = 0; i < field->names->count; i++)
-		json_object_set_new(properties, field->names->name(i), reference(field->type));
+		json_object_set_new(
+			properties, field->names->name(i),
+			json_pack("{s:s,s:s}", "type", "string", "description", field->help));
 	return properties;
+}
+
+static json_t *number(const char *type, const struct field *field)
+{
+	return json_pack("{s:s,s:s}", "type", type, "x-unit", field->unit ? field->unit : "one");
 }
 
 static json_t *enumeration(const struct name_list *names)
@@ -40,13 +62,18 @@ static json_t *enumeration(const struct name_list *names)
 
 static json_t *field_schema(const struct field *field)
 {
+	json_t *schema;
+
 	switch (field->kind) {
 	case FIELD_STRING:
 		return json_pack("{s:s,s:s*}", "type", "string", "pattern", field->pattern);
 	case FIELD_HEX:
 		return json_pack("{s:s,s:s}", "type", "string", "pattern", "^0x[0-9a-f]{1,16}$");
-	case FIELD_COUNT: return json_pack("{s:s,s:i}", "type", "integer", "minimum", 0);
-	case FIELD_NUMBER: return json_pack("{s:s}", "type", "number");
+	case FIELD_COUNT:
+		schema = number("integer", field);
+		json_object_set_new(schema, "minimum", json_integer(0));
+		return schema;
+	case FIELD_NUMBER: return number("number", field);
 	case FIELD_BOOLEAN: return json_pack("{s:s}", "type", "boolean");
 	case FIELD_ENUM:
 		return json_pack("{s:s,s:o}", "type", "string", "enum", enumeration(field->names));
@@ -63,8 +90,8 @@ static json_t *field_schema(const struct field *field)
 		return json_pack("{s:s,s:b,s:o}", "type", "object", "additionalProperties", 0,
 				 "properties", map_properties(field));
 	case FIELD_TEXTS:
-		return json_pack("{s:s,s:{s:s}}", "type", "object", "additionalProperties", "type",
-				 "string");
+		return json_pack("{s:s,s:b,s:o}", "type", "object", "additionalProperties", 0,
+				 "properties", text_properties(field));
 	}
 	return NULL;
 }
@@ -162,6 +189,10 @@ static json_t *type_schema(const struct object_type *type)
 		if (field->required)
 			json_array_append_new(required, json_string(field->key));
 	}
+	if (type->exactly_one) {
+		json_object_set_new(schema, "minProperties", json_integer(1));
+		json_object_set_new(schema, "maxProperties", json_integer(1));
+	}
 	if (type->has_metrics) {
 		json_t *dependent = json_array();
 
@@ -184,13 +215,27 @@ static void define(json_t *definitions, const struct object_type *type)
 	}
 }
 
-const char *schema_name(size_t i)
+static const struct object_type *schema_at(size_t i)
 {
 	for (const struct object_type *type = object_types; type->name; type++) {
 		if (type->title && !i--)
-			return type->name;
+			return type;
 	}
 	return NULL;
+}
+
+const char *schema_name(size_t i)
+{
+	const struct object_type *type = schema_at(i);
+
+	return type ? type->name : NULL;
+}
+
+const char *schema_title(size_t i)
+{
+	const struct object_type *type = schema_at(i);
+
+	return type ? type->title : NULL;
 }
 
 json_t *schema_build(const char *name)

@@ -8,6 +8,8 @@
 
 /* The name of schema @i ("guest"), or NULL beyond the last one. */
 const char *schema_name(size_t i);
+/* What schema @i describes, in a few words. */
+const char *schema_title(size_t i);
 
 /* A new schema, complete in itself; NULL: no such name, or out of memory. */
 json_t *schema_build(const char *name);

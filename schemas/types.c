@@ -142,9 +142,10 @@ static const char *exit_reason_at(int i)
 	return umbra_exit_reason_name(i);
 }
 
+/* The second one is not in this build: the host alone names it. */
 static const char *engine_at(int i)
 {
-	return i ? NULL : "soft";
+	return i ? "kvm" : "soft";
 }
 
 const struct name_list state_names = {GUEST_STATE_COUNT, state_at};
@@ -157,6 +158,13 @@ static const struct name_list action_names = {POLICY_ACTION_COUNT, action_at};
 static const struct name_list input_names = {POLICY_INPUT_COUNT, input_at};
 static const struct name_list figure_names = {UMBRA_COST_COUNT, figure_at};
 static const struct name_list engine_names = {1, engine_at};
+static const char *method_at(int i)
+{
+	return i ? "PUT" : "GET";
+}
+
+static const struct name_list method_names = {2, method_at};
+static const struct name_list all_engine_names = {2, engine_at};
 static const struct name_list access_names = {UMBRA_EXPLAIN_EXECUTE + 1, access_name};
 static const struct name_list privilege_names = {UMBRA_PRIVILEGE_COUNT, privilege_at};
 static const struct name_list paging_names = {UMBRA_PAGING_COUNT, paging_at};
@@ -173,10 +181,10 @@ static const struct name_list exit_reason_names = {UMBRA_EXIT_REASON_COUNT, exit
 		.key = field_key, .kind = FIELD_##field_kind, .required = is_required,             \
 		.help = field_help, __VA_ARGS__                                                    \
 	}
-#define OBJECT_TYPE(type_name, type_title, type_help, type_fields, with_metrics)                   \
+#define OBJECT_TYPE(type_name, type_title, type_help, type_fields, with_metrics, ...)              \
 	{                                                                                          \
 		.name = type_name, .title = type_title, .help = type_help, .fields = type_fields,  \
-		.has_metrics = with_metrics                                                        \
+		.has_metrics = with_metrics, __VA_ARGS__                                           \
 	}
 
 static const struct field end_fields[] = {
@@ -192,20 +200,23 @@ static const struct field end_fields[] = {
 
 /* A change of mode that found the mode on already, or one of the policy alone, has no switch. */
 #define SWITCH_FIELDS(required)                                                                    \
-	FIELD("instruction", COUNT, required, "Instructions retired when it happened"),            \
-		FIELD("time", COUNT, required, "Guest time, in units of time"),                    \
+	FIELD("instruction", COUNT, required, "Instructions retired when it happened",             \
+	      .unit = "instructions"),                                                             \
+		FIELD("time", COUNT, required, "Guest time, in units of time", .unit = "time"),    \
 		FIELD("from", ENUM, required, "Mode before", .names = &mode_names),                \
 		FIELD("to", ENUM, required, "Mode after", .names = &mode_names),                   \
 		FIELD("pause_ns", COUNT, required,                                                 \
-		      "Wall time the guest stood still, in nanoseconds"),                          \
+		      "Wall time the guest stood still, in nanoseconds", .unit = "ns"),            \
 		FIELD("teardown_ns", COUNT, required,                                              \
-		      "Of that, until the tables of the mode before were gone, in nanoseconds"),   \
-		FIELD("zapped", COUNT, required, "Shadow pages dropped"),                          \
+		      "Of that, until the tables of the mode before were gone, in nanoseconds",    \
+		      .unit = "ns"),                                                               \
+		FIELD("zapped", COUNT, required, "Shadow pages dropped", .unit = "pages"),         \
 		FIELD("built", COUNT, required,                                                    \
-		      "Tables of the mode after that were built at once"),                         \
-		FIELD("refill_fills", COUNT, required, "Fills that it caused so far, in entries"), \
+		      "Tables of the mode after that were built at once", .unit = "pages"),        \
+		FIELD("refill_fills", COUNT, required, "Fills that it caused so far, in entries",  \
+		      .unit = "entries"),                                                          \
 		FIELD("refill_cycles", COUNT, required,                                            \
-		      "Cycles of these fills, their exits included"),                              \
+		      "Cycles of these fills, their exits included", .unit = "cycles"),            \
 		FIELD("reason", STRING, required,                                                  \
 		      "Who asked: policy, rollback, operator, schedule, configuration")
 
@@ -217,8 +228,8 @@ static const struct field switch_fields[] = {
 };
 
 static const struct field figure_fields[] = {
-	FIELD("cycles", COUNT, true, "Cycles for each event"),
-	FIELD("default", COUNT, true, "What it is by default"),
+	FIELD("cycles", COUNT, true, "Cycles for each event", .unit = "cycles"),
+	FIELD("default", COUNT, true, "What it is by default", .unit = "cycles"),
 	FIELD("origin", STRING, true, "The figure's source, or the file and line that gave it"),
 	{.key = NULL},
 };
@@ -235,8 +246,9 @@ static const struct field costs_fields[] = {
 
 static const struct field cost_fields[] = {
 	FIELD("cycles", NUMBER, true,
-	      "Cycles of the interval in this mode: measured if it was on, else estimated"),
-	FIELD("uncertainty", NUMBER, true, "Uncertainty of it, in cycles"),
+	      "Cycles of the interval in this mode: measured if it was on, else estimated",
+	      .unit = "cycles"),
+	FIELD("uncertainty", NUMBER, true, "Uncertainty of it, in cycles", .unit = "cycles"),
 	{.key = NULL},
 };
 
@@ -249,9 +261,12 @@ static const struct field input_fields[] = {
 
 static const struct field after_fields[] = {
 	FIELD("intervals", COUNT, true, "Intervals measured since, refill set aside"),
-	FIELD("cycles_per_instruction_before", NUMBER, true, "Cycles an instruction before"),
-	FIELD("cycles_per_instruction", NUMBER, true, "Cycles an instruction since"),
-	FIELD("refill_cycles", NUMBER, true, "What the switch really cost, in cycles"),
+	FIELD("cycles_per_instruction_before", NUMBER, true, "Cycles an instruction before",
+	      .unit = "cycles/instruction"),
+	FIELD("cycles_per_instruction", NUMBER, true, "Cycles an instruction since",
+	      .unit = "cycles/instruction"),
+	FIELD("refill_cycles", NUMBER, true, "What the switch really cost, in cycles",
+	      .unit = "cycles"),
 	FIELD("paid", BOOLEAN, true, "Cheaper than before; of a stay: the estimate held"),
 	{.key = NULL},
 };
@@ -264,17 +279,20 @@ static const struct field decision_fields[] = {
 	FIELD("count", COUNT, false, "How many these are; not in a run"),
 	FIELD("first_at", STRING, false, "When the first was made (RFC 3339, UTC); not in a run"),
 	FIELD("at", STRING, false, "When the last was made (RFC 3339, UTC); not in a run"),
-	FIELD("time", COUNT, true, "Guest time, in units of time"),
-	FIELD("instruction", COUNT, true, "Instructions retired then"),
+	FIELD("time", COUNT, true, "Guest time, in units of time", .unit = "time"),
+	FIELD("instruction", COUNT, true, "Instructions retired then", .unit = "instructions"),
 	FIELD("mode", ENUM, true, "Mode that was on", .names = &mode_names),
 	FIELD("cost", MAP, true, "What the interval cost or would have cost; no key: not known",
 	      .type = "cost", .names = &mode_names),
 	FIELD("rival", ENUM, true, "Best of the other modes; the mode that was on: there is none",
 	      .names = &mode_names),
 	FIELD("switch_cost", NUMBER, true,
-	      "Of a switch to the rival: pause, teardown and expected refill, in cycles"),
-	FIELD("threshold", NUMBER, true, "Advantage that a switch to it needs, in cycles"),
-	FIELD("advantage", NUMBER, true, "Advantage that it has gathered so far, in cycles"),
+	      "Of a switch to the rival: pause, teardown and expected refill, in cycles",
+	      .unit = "cycles"),
+	FIELD("threshold", NUMBER, true, "Advantage that a switch to it needs, in cycles",
+	      .unit = "cycles"),
+	FIELD("advantage", NUMBER, true, "Advantage that it has gathered so far, in cycles",
+	      .unit = "cycles"),
 	FIELD("action", ENUM, true, "What was decided", .names = &action_names),
 	FIELD("target", ENUM, true, "Mode decided for", .names = &mode_names),
 	FIELD("reason", STRING, true, "Rule that decided"),
@@ -341,7 +359,8 @@ static const struct field guest_fields[] = {
 	FIELD("started", STRING, false, "When it was started, or started anew (RFC 3339, UTC)"),
 	FIELD("starts", COUNT, false, "How often it was started since umbrad was; not in a run"),
 	FIELD("restart_in_seconds", COUNT, false,
-	      "Of a guest that ended or failed: when it starts anew; absent: it does not"),
+	      "Of a guest that ended or failed: when it starts anew; absent: it does not",
+	      .unit = "seconds"),
 	FIELD("guest", STRING, true, "Its name"),
 	FIELD("engine", ENUM, true, "What executes it", .names = &engine_names),
 	FIELD("mode", ENUM, true, "Paging mode that is on", .names = &mode_names),
@@ -444,7 +463,8 @@ static const struct field guest_walk_fields[] = {
 	FIELD("gpa", HEX, false, "Guest-physical address that the tables lead to"),
 	FIELD("page_bytes", COUNT, false,
 	      "Size of the guest's page, in bytes; absent: it does not "
-	      "page"),
+	      "page",
+	      .unit = "bytes"),
 	FIELD("write", BOOLEAN, false, "All entries on the way allow writing"),
 	FIELD("user", BOOLEAN, false, "All entries on the way allow it to the user"),
 	FIELD("execute", BOOLEAN, false, "No entry on the way forbids execution"),
@@ -467,8 +487,10 @@ static const struct field mode_walk_fields[] = {
 	FIELD("error_code", COUNT, false, "Of the page fault that ends it, as the hardware has it"),
 	FIELD("error_flags", STRINGS, false, "Its bits that are set, by their names"),
 	FIELD("references", COUNT, false,
-	      "Hardware references of a walk that finds all in place and may map the page"),
-	FIELD("page_bytes", COUNT, false, "Bytes that one entry of the TLB translates then"),
+	      "Hardware references of a walk that finds all in place and may map the page",
+	      .unit = "references"),
+	FIELD("page_bytes", COUNT, false, "Bytes that one entry of the TLB translates then",
+	      .unit = "bytes"),
 	FIELD("walk_unknown", ENUM, false, "Why these two are not known", .names = &unknown_names),
 	FIELD("hpa", HEX, false, "Host-physical address of the byte"),
 	FIELD("hpa_unknown", ENUM, false, "Why it is not known", .names = &unknown_names),
@@ -484,11 +506,14 @@ static const struct field guest_advice_fields[] = {
 	FIELD("command", STRING, false, "The command that does it; absent: nothing is to be done"),
 	FIELD("decision", COUNT, false, "Decision that the figures are of; absent: there are none"),
 	FIELD("rival", ENUM, false, "Best of the other modes", .names = &mode_names),
-	FIELD("cycles", NUMBER, false, "Cycles of the interval, measured"),
-	FIELD("rival_cycles", NUMBER, false, "Cycles it would have had in the rival, estimated"),
+	FIELD("cycles", NUMBER, false, "Cycles of the interval, measured", .unit = "cycles"),
+	FIELD("rival_cycles", NUMBER, false, "Cycles it would have had in the rival, estimated",
+	      .unit = "cycles"),
 	FIELD("difference_percent", NUMBER, false,
-	      "What the rival costs more, in percent; less than 0: it is cheaper"),
-	FIELD("uncertainty_percent", NUMBER, false, "Uncertainty of that, in percent"),
+	      "What the rival costs more, in percent; less than 0: it is cheaper",
+	      .unit = "percent"),
+	FIELD("uncertainty_percent", NUMBER, false, "Uncertainty of that, in percent",
+	      .unit = "percent"),
 	FIELD("sure", BOOLEAN, false, "The difference is larger than its uncertainty"),
 	{.key = NULL},
 };
@@ -505,8 +530,9 @@ static const struct field translation_fields[] = {
 	FIELD("cpu", COUNT, true, "Number of the vCPU whose registers it goes by"),
 	FIELD("privilege", ENUM, true, "Privilege that this vCPU has now",
 	      .names = &privilege_names),
-	FIELD("instructions", COUNT, true, "Instructions retired when this was so"),
-	FIELD("time", COUNT, true, "Guest time then, in units of time"),
+	FIELD("instructions", COUNT, true, "Instructions retired when this was so",
+	      .unit = "instructions"),
+	FIELD("time", COUNT, true, "Guest time then, in units of time", .unit = "time"),
 	FIELD("guest", OBJECT, true, "The guest's own tables", .type = "guest_walk"),
 	FIELD("walks", LIST, true, "The walk of each mode, or of the one asked for",
 	      .type = "mode_walk"),
@@ -519,7 +545,7 @@ static const struct field journal_fields[] = {
 	FIELD("set_aside", STRING, false,
 	      "What a damaged file was renamed to, in this run of umbrad"),
 	FIELD("rows", COUNT, true, "Decisions and switches that are kept"),
-	FIELD("bytes", COUNT, true, "That they take, in bytes"),
+	FIELD("bytes", COUNT, true, "That they take, in bytes", .unit = "bytes"),
 	FIELD("dropped", COUNT, true, "Records lost since umbrad's start"),
 	{.key = NULL},
 };
@@ -535,14 +561,15 @@ static const struct field host_fields[] = {
 	FIELD("kernel", STRING, true, "Release of its kernel"),
 	FIELD("machine", STRING, true, "Its architecture"),
 	FIELD("cpus", COUNT, true, "CPUs that are online"),
-	FIELD("memory_bytes", COUNT, true, "Its memory, in bytes"),
+	FIELD("memory_bytes", COUNT, true, "Its memory, in bytes", .unit = "bytes"),
 	FIELD("pid", COUNT, true, "Of umbrad"),
 	FIELD("started", STRING, true, "When umbrad started (RFC 3339, UTC)"),
 	FIELD("time", STRING, true, "When this was true (RFC 3339, UTC)"),
 	FIELD("guests", COUNT, true, "Guests that umbrad knows"),
 	FIELD("configuration", OBJECT, true, "What became of the configuration when it was read",
 	      .type = "configuration"),
-	FIELD("engines", TEXTS, true, "State of each engine: ok, or why not"),
+	FIELD("engines", TEXTS, true, "State of each engine: ok, or why not",
+	      .names = &all_engine_names),
 	FIELD("modes", STRINGS, true, "Paging modes of this build"),
 	FIELD("processors", STRINGS, true, "Processors that this build models"),
 	FIELD("frozen", BOOLEAN, true, "No guest switches its mode"),
@@ -567,6 +594,35 @@ static const struct field problem_fields[] = {
 	{.key = NULL},
 };
 
+static const struct field schema_entry_fields[] = {
+	FIELD("name", STRING, true, "Its name"),
+	FIELD("title", STRING, true, "What it describes, in a few words"),
+	FIELD("path", STRING, true, "Where it is"),
+	{.key = NULL},
+};
+
+static const struct field parameter_fields[] = {
+	FIELD("name", STRING, true, "Of the parameter"),
+	FIELD("description", STRING, true, "What it means, and what it may be"),
+	{.key = NULL},
+};
+
+static const struct field route_fields[] = {
+	FIELD("path", STRING, true, "The path; {id} stands for a guest's id, or a name"),
+	FIELD("method", ENUM, true, "The method", .names = &method_names),
+	FIELD("parameters", LIST, true, "What its query may have", .type = "parameter"),
+	FIELD("request", STRING, false, "Schema of the body; absent: there is none"),
+	FIELD("answer", STRING, false,
+	      "Schema of the answer; absent: it is text, or a schema. What fails is a problem"),
+	{.key = NULL},
+};
+
+static const struct field schemas_fields[] = {
+	FIELD("schemas", LIST, true, "Every schema", .type = "schema_entry"),
+	FIELD("routes", LIST, true, "What can be asked for", .type = "route"),
+	{.key = NULL},
+};
+
 const struct object_type object_types[] = {
 	OBJECT_TYPE("guest", "A guest", "A guest of umbrad, or the result of `umbra run --json`",
 		    guest_fields, true),
@@ -580,7 +636,7 @@ const struct object_type object_types[] = {
 		    false),
 	OBJECT_TYPE("mode_request", "A change of mode or policy",
 		    "Body of PUT /api/v1/guests/{id}/mode: exactly one of the two",
-		    mode_request_fields, false),
+		    mode_request_fields, false, .exactly_one = true),
 	OBJECT_TYPE("mode", "A guest's mode and policy",
 		    "Answer of PUT /api/v1/guests/{id}/mode, with the switch that it made if it "
 		    "made one",
@@ -594,6 +650,11 @@ const struct object_type object_types[] = {
 	OBJECT_TYPE("configuration", NULL, "State of umbrad's configuration", configuration_fields,
 		    false),
 	OBJECT_TYPE("problem", "A problem", "Problem details (RFC 9457)", problem_fields, false),
+	OBJECT_TYPE("schemas", "Schemas", "Answer of /schemas/: what is served under which path",
+		    schemas_fields, false),
+	OBJECT_TYPE("schema_entry", NULL, "A schema", schema_entry_fields, false),
+	OBJECT_TYPE("route", NULL, "A path and a method", route_fields, false),
+	OBJECT_TYPE("parameter", NULL, "What a path's query may have", parameter_fields, false),
 	OBJECT_TYPE("journal", NULL, "The journal", journal_fields, false),
 	OBJECT_TYPE("guest_collector", NULL, "What measures a guest", guest_collector_fields,
 		    false),

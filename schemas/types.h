@@ -17,7 +17,7 @@ enum field_kind {
 	FIELD_LIST,    /* an array of objects of another type */
 	FIELD_STRINGS, /* an array of strings */
 	FIELD_MAP,     /* names of a list, each with an object of another type; none is required */
-	FIELD_TEXTS,   /* an object with any names, each with a string */
+	FIELD_TEXTS,   /* names of a list, each with a string */
 };
 
 /* A list of names that an outward field may have: names(i) for 0 <= i < count. */
@@ -32,7 +32,8 @@ struct field {
 	bool required;
 	const char *help;              /* with the unit */
 	const char *type;              /* OBJECT, LIST, MAP */
-	const struct name_list *names; /* ENUM, MAP */
+	const struct name_list *names; /* ENUM, MAP, TEXTS */
+	const char *unit;              /* COUNT, NUMBER; NULL: a number of what help says */
 	const char *pattern;           /* STRING; NULL: any */
 	bool nullable;
 };
@@ -42,6 +43,7 @@ struct object_type {
 	const char *title; /* not NULL: a schema of its own, NAME.json */
 	const char *help;
 	const struct field *fields;
+	bool exactly_one; /* of its fields is given */
 	bool has_metrics; /* the metrics of schemas/metrics.def too */
 };
 

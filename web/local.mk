@@ -25,6 +25,8 @@ libweb_a_SOURCES = \
 	web/encode_translate.h \
 	web/examine.c \
 	web/examine.h \
+	web/get_schemas.c \
+	web/get_schemas.h \
 	web/guard.c \
 	web/guard.h \
 	web/history.h \
@@ -77,6 +79,7 @@ tests_unit_test_web_text_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS) -lm
 
 WEB_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_http.py \
+	tests/integration/test_daemon_schemas.py \
 	tests/integration/test_prometheus.py
 TESTS += $(WEB_INTEGRATION_TESTS)
 EXTRA_DIST += $(WEB_INTEGRATION_TESTS)

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "schemas/schema.h"
 #include "web/encode_host.h"
 #include "web/encode_metrics.h"
 #include "web/encode_translate.h"
+#include "web/get_schemas.h"
 #include "web/routes.h"
 #include "web/text.h"
 
@@ -431,23 +431,6 @@ static void get_ready(const struct request *request, struct reply *reply)
 			    strlen("ready\n"));
 }
 
-/* Schemas have names like "guest.json"; the suffix may be left out. */
-static void get_schema(const struct request *request, struct reply *reply)
-{
-	size_t len = strlen(request->id);
-	char name[sizeof(request->id)];
-	json_t *schema;
-
-	if (len > 5 && !strcmp(request->id + len - 5, ".json"))
-		len -= 5;
-	snprintf(name, sizeof(name), "%.*s", (int)len, request->id);
-	schema = schema_build(name);
-	if (!schema)
-		fail(reply, 404, "there is no schema of this name");
-	else
-		answer_json(reply, "application/schema+json", schema);
-}
-
 static const struct parameter translate_parameters[] = {
 	{"gva", "The guest-virtual address, 0x and hexadecimal digits; must be given"},
 	{"cpu", "The vCPU whose registers count, a whole number; not given: 0"},
@@ -501,6 +484,7 @@ const struct route routes[] = {
 	 .nr_offers = sizeof(metrics_offers) / sizeof(metrics_offers[0])},
 	{.pattern = "/healthz", .get = get_health, .keep = KEEP_FOREVER},
 	{.pattern = "/readyz", .get = get_ready, .keep = KEEP_ALL},
+	{.pattern = "/schemas/", .get = get_schemas, .keep = KEEP_FOREVER, .answer = "schemas"},
 	{.pattern = "/schemas/{id}", .get = get_schema, .keep = KEEP_FOREVER},
 	{.pattern = NULL},
 };
