@@ -127,6 +127,28 @@ def hung_loop_feeds_no_watchdog_though_requests_are_answered():
     return None
 
 
+def reload_is_told_when_it_begins_and_ends():
+    with managed({"one": endless()}) as (umbrad, manager):
+        manager.wait("^READY=1$")
+        before = time.monotonic()
+        umbrad.process.send_signal(signal.SIGHUP)
+        reloading = manager.wait("^RELOADING=1$")
+        when = int(re.search(r"^MONOTONIC_USEC=(\d+)$", reloading, re.M)[1]) / 1e6
+        assert before <= when <= time.monotonic(), (before, when)
+        manager.wait("^READY=1$")
+
+
+def reload_that_is_refused_ends_too():
+    with managed({"one": endless()}) as (umbrad, manager):
+        manager.wait("^READY=1$")
+        with open(umbrad.config, "a", encoding="utf-8") as file:
+            file.write("speed = 9\n")
+        umbrad.process.send_signal(signal.SIGHUP)
+        manager.wait("^RELOADING=1$")
+        manager.wait("^READY=1$")
+        assert "speed" in umbrad.log(), umbrad.log()
+
+
 def stopping_is_told_while_guests_still_stop():
     with managed({"one": endless()}) as (umbrad, manager):
         manager.wait("^READY=1$")
@@ -249,6 +271,8 @@ if __name__ == "__main__":
         watchdog_is_not_fed_where_nobody_asked_for_it,
         stopped_umbrad_feeds_no_watchdog,
         hung_loop_feeds_no_watchdog_though_requests_are_answered,
+        reload_is_told_when_it_begins_and_ends,
+        reload_that_is_refused_ends_too,
         stopping_is_told_while_guests_still_stop,
         workers_do_not_know_the_manager,
         each_message_id_is_documented,

@@ -125,6 +125,32 @@ def journal_is_found_by_guest_and_kind():
     assert "from ept to shadow" in found["MESSAGE"], found
 
 
+def reload_starts_and_stops_guests_and_leaves_the_others():
+    def main_file(change):
+        with open("/etc/umbra/umbra.conf", encoding="utf-8") as file:
+            text = file.read()
+        with open("/etc/umbra/umbra.conf", "w", encoding="utf-8") as file:
+            file.write(change(text))
+        return text
+    before, pid = guests(), main_pid()
+    was = main_file(lambda text: text.replace("[guest phases]", "[guest other]"))
+    run("systemctl", "reload", "umbrad")
+    wait_for(lambda: set(guests()) == {"other", "gups"} and all_run(), 20)
+    assert main_pid() == pid and guests()["gups"]["pid"] == before["gups"]["pid"]
+    # What is wrong with a configuration is told to who reloads, and nothing changes.
+    main_file(lambda text: text.replace("mode = ept", "mode = fast"))
+    done = subprocess.run(("systemctl", "reload", "umbrad"), capture_output=True, check=False,
+                          timeout=60)
+    assert done.returncode
+    run("journalctl", "--sync")
+    assert "fast" in run("journalctl", "--unit=umbrad", "--lines=20")
+    assert main_pid() == pid and set(guests()) == {"other", "gups"}
+    main_file(lambda text: was)
+    run("systemctl", "reload", "umbrad")
+    wait_for(lambda: set(guests()) == {"phases", "gups"} and all_run(), 20)
+    assert show("ActiveState") == "active" and show("NRestarts") == "0"
+
+
 def hung_umbrad_is_restarted_and_its_workers_go():
     before, old = processes_of_umbra(), main_pid()
     os.kill(old, signal.SIGSTOP)
@@ -193,6 +219,7 @@ def inside():
         status_has_the_guests_by_state,
         group_umbra_may_change_guests_and_others_may_not,
         journal_is_found_by_guest_and_kind,
+        reload_starts_and_stops_guests_and_leaves_the_others,
         hung_umbrad_is_restarted_and_its_workers_go,
         killed_umbrad_is_restarted_and_its_workers_go,
         stop_leaves_nothing_running,

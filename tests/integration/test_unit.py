@@ -27,7 +27,7 @@ def unit_that_starts(text):
     """The unit with a program that is there, as a file of its right name."""
     path = os.path.join(folder, "umbrad.service")
     with open(path, "w", encoding="utf-8") as file:
-        file.write(re.sub(r"^ExecStart=\S+", f"ExecStart={os.path.abspath('umbrad')}", text,
+        file.write(re.sub(r"^(Exec\w+=)\S+/umbrad", rf"\1{os.path.abspath('umbrad')}", text,
                           flags=re.M))
     return path
 
