@@ -4,8 +4,6 @@ EXTRA_DIST += \
 	packaging/packages-build \
 	packaging/packages-full \
 	packaging/packages-test \
-	packaging/prometheus/umbra-alerts.yml \
-	packaging/prometheus/umbra.yml \
 	packaging/systemd/umbra.sysusers \
 	packaging/systemd/umbrad.service.in \
 	packaging/umbra.conf.in
@@ -14,6 +12,12 @@ EXTRA_DIST += \
 dist_man_MANS = \
 	packaging/man/umbra.1 \
 	packaging/man/umbrad.8
+
+# Examples for those who run Prometheus.
+prometheusdir = $(pkgdatadir)/prometheus
+dist_prometheus_DATA = \
+	packaging/prometheus/umbra-alerts.yml \
+	packaging/prometheus/umbra.yml
 
 completionsdir = $(datadir)/bash-completion/completions
 dist_completions_DATA = packaging/completions/umbra
@@ -53,7 +57,8 @@ uninstall-local: packaging/umbra.conf
 
 # The directories that are Umbra's own; what somebody else put into them keeps them.
 uninstall-hook:
-	for directory in '$(guestsdir)' '$(schemasdir)' '$(pkgdatadir)' '$(sysconfdir)/umbra'; do \
+	for directory in '$(guestsdir)' '$(schemasdir)' '$(prometheusdir)' '$(pkgdatadir)' \
+		'$(sysconfdir)/umbra'; do \
 		rmdir "$(DESTDIR)$$directory" 2>/dev/null || true; \
 	done
 

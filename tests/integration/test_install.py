@@ -27,6 +27,7 @@ INSTALLED = {
                   "problem.json switch.json translation.json",
     "mandir": "man1/umbra.1 man7/umbra-metrics.7 man8/umbrad.8",
     "completionsdir": "umbra",
+    "prometheusdir": "umbra-alerts.yml umbra.yml",
 }
 WITH_SYSTEMD = {
     "systemdsystemunitdir": "umbrad.service",
