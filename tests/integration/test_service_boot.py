@@ -6,6 +6,7 @@ boots the host's own files with what was installed laid over them.
 """
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -86,14 +87,17 @@ def start_waits_until_requests_are_answered():
 
 def guests_run_inside_all_restrictions():
     wait_for(all_run, 20)
+    filters = {}
     for pid in processes_of_umbra():
         with open(f"/proc/{pid}/status", encoding="utf-8") as file:
             status = file.read()
         assert re.search(r"^NoNewPrivs:\t1$", status, re.M), status
-        assert re.search(r"^Seccomp:\t2$", status, re.M), status
+        filters[pid] = int(re.search(r"^Seccomp_filters:\t(\d+)$", status, re.M)[1])
         for which in ("Inh", "Prm", "Eff", "Bnd", "Amb"):
             assert re.search(rf"^Cap{which}:\t0+$", status, re.M), status
-    assert len(processes_of_umbra()) == 3
+    # A worker's own filter comes on top of the unit's.
+    of_umbrad = filters.pop(main_pid())
+    assert of_umbrad > 0 and [count - of_umbrad for count in filters.values()] == [1, 1], filters
     for path, options in (("/usr", "ro"), ("/etc", "ro"), ("/home", "ro"), ("/tmp", "rw"),
                           ("/run/umbra", "rw"), ("/var/lib/umbra", "rw")):
         found = run("nsenter", f"--target={main_pid()}", "--mount", "findmnt", "--noheadings",
@@ -169,6 +173,15 @@ def killed_umbrad_is_restarted_and_its_workers_go():
     assert not set(before) & set(processes_of_umbra())
 
 
+def what_operators_set_and_what_was_decided_outlives_it():
+    gups = guests()["gups"]
+    assert (gups["mode"], gups["policy_source"]) == ("shadow", "operator"), gups
+    assert os.stat("/var/lib/umbra/journal.sqlite").st_uid == pwd.getpwnam("umbra").pw_uid
+    run("journalctl", "--sync")
+    assert not run("journalctl", "--unit=umbrad", "MESSAGE_ID=878fe3b9fdd6482f88b619232e0fa4cc",
+                   "--output=cat")
+
+
 def stop_leaves_nothing_running():
     assert len(processes_of_umbra()) == 3
     run("systemctl", "stop", "umbrad")
@@ -222,6 +235,7 @@ def inside():
         reload_starts_and_stops_guests_and_leaves_the_others,
         hung_umbrad_is_restarted_and_its_workers_go,
         killed_umbrad_is_restarted_and_its_workers_go,
+        what_operators_set_and_what_was_decided_outlives_it,
         stop_leaves_nothing_running,
         limits_are_enough_for_a_thousand_guests,
         wrong_configuration_is_told_and_not_tried_again,
