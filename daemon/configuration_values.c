@@ -395,7 +395,7 @@ static int parse_enabled(const struct config_target *target, const char *value, 
 int config_parse_collector(const char *name, enum config_collector *ret, char *why, size_t size)
 {
 	static const char *const names[] = {[CONFIG_COLLECTOR_SOFT] = "soft"};
-	static const char *const missing[] = {"kvm", "bpf", "perf"};
+	static const char *const missing[] = {"kvm", "kvm_exits", "perf_event"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strcmp(name, names[i])) {

@@ -8,6 +8,8 @@
 #include "daemon/configuration_guest.h"
 #include "daemon/sampler.h"
 
+static const char switched_off[] = "denied: [collector soft] enabled = no";
+
 static int copy_counters(struct snapshot *snapshot, const struct guest *guest,
 			 struct guest_view *view)
 {
@@ -88,7 +90,8 @@ static int restart_in(const struct guest *guest)
 	return (int)(guest->backoff.due - (uint64_t)now.tv_sec);
 }
 
-static int copy_guest(struct snapshot *snapshot, const struct guest *guest, struct guest_view *view)
+static int copy_guest(struct snapshot *snapshot, const struct guest *guest, bool soft,
+		      struct guest_view *view)
 {
 	view->id = snapshot_strdup(snapshot, guest->config->name);
 	if (!view->id)
@@ -106,7 +109,9 @@ static int copy_guest(struct snapshot *snapshot, const struct guest *guest, stru
 	view->policy = guest->policy;
 	view->policy_source = policy_source_name(guest->policy_source);
 	view->clock = guest->config->clock;
-	return copy_counters(snapshot, guest, view) || copy_end(snapshot, guest, view);
+	if (!soft)
+		view->unmeasured = switched_off;
+	return (soft && copy_counters(snapshot, guest, view)) || copy_end(snapshot, guest, view);
 }
 
 static int copy_journal(struct snapshot *snapshot, struct journal *journal)
@@ -136,7 +141,7 @@ static const struct collector_view collectors[] = {
 	 "TLB and page-walk events of the host's processors"},
 };
 
-static int add_collectors(struct snapshot *snapshot)
+static int add_collectors(struct snapshot *snapshot, bool soft)
 {
 	struct collector_view *copies = snapshot_alloc(snapshot, sizeof(collectors));
 	size_t silent = 0;
@@ -147,7 +152,9 @@ static int add_collectors(struct snapshot *snapshot)
 	memcpy(copies, collectors, sizeof(collectors));
 	for (size_t i = 0; i < snapshot->nr_guests; i++)
 		silent += !snapshot->guests[i].counters && !snapshot->guests[i].end;
-	if (silent) {
+	if (!soft) {
+		copies[0].state = switched_off;
+	} else if (silent) {
 		snprintf(state, sizeof(state), "degraded: %zu of %zu guests have not reported",
 			 silent, snapshot->nr_guests);
 		copies[0].state = snapshot_strdup(snapshot, state);
@@ -159,7 +166,7 @@ static int add_collectors(struct snapshot *snapshot)
 	return 0;
 }
 
-struct snapshot *sampler_take(const struct registry *registry)
+struct snapshot *sampler_take(const struct registry *registry, bool soft)
 {
 	struct snapshot *snapshot = snapshot_create(registry->nr_guests);
 
@@ -175,13 +182,13 @@ struct snapshot *sampler_take(const struct registry *registry)
 		const struct guest *guest = registry->guests[i];
 
 		snapshot->nr_unready += guest->state == GUEST_STARTING;
-		if (copy_guest(snapshot, guest, &snapshot->guests[i]) ||
+		if (copy_guest(snapshot, guest, soft, &snapshot->guests[i]) ||
 		    copy_costs(snapshot, registry, i)) {
 			snapshot_unref(snapshot);
 			return NULL;
 		}
 	}
-	if (add_collectors(snapshot)) {
+	if (add_collectors(snapshot, soft)) {
 		snapshot_unref(snapshot);
 		return NULL;
 	}

@@ -6,7 +6,10 @@
 #include "daemon/registry.h"
 #include "web/snapshot.h"
 
-/* Everything as it is now, with one reference; NULL: out of memory. */
-struct snapshot *sampler_take(const struct registry *registry);
+/*
+ * Everything as it is now, with one reference; NULL: out of memory. @soft: with the counters of the
+ * soft engine, whose collector is on.
+ */
+struct snapshot *sampler_take(const struct registry *registry, bool soft);
 
 #endif

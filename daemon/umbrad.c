@@ -31,7 +31,8 @@ static double seconds_now(void)
 static void publish(struct umbrad *umbrad)
 {
 	double begun = seconds_now();
-	struct snapshot *snapshot = sampler_take(&umbrad->registry);
+	struct snapshot *snapshot =
+		sampler_take(&umbrad->registry, umbrad->config->collectors[CONFIG_COLLECTOR_SOFT]);
 
 	umbrad->sampling.seconds += seconds_now() - begun;
 	umbrad->sampling.count++;

@@ -287,6 +287,8 @@ static const char *collector_state(const struct guest_view *view)
 {
 	if (view->counters)
 		return "ok";
+	if (view->unmeasured)
+		return view->unmeasured;
 	return view->end ? "degraded: the guest ended before its worker reported"
 			 : "degraded: its worker has not reported yet";
 }

@@ -37,6 +37,8 @@ struct guest_view {
 	const struct umbra_cost_table *costs; /* NULL: not known */
 	unsigned int cpus;
 	const struct umbra_counters *counters;
+	const char *
+		unmeasured; /* why it has none, as a collector's state; NULL: it has not reported */
 	const struct umbra_end *end;          /* NULL: alive */
 	const struct switch_record *switches; /* oldest first */
 	size_t nr_switches;

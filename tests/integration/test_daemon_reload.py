@@ -154,6 +154,29 @@ def rules_and_the_default_policy_change_live():
         assert [umbrad.guest(name)["pid"] for name in ("web-1", "db-1")] == pids
 
 
+def a_collector_that_is_off_measures_nothing_and_says_so():
+    off = "[collector soft]\nenabled = no"
+    with Umbrad({"a": endless()}, policy=off) as umbrad:
+        pid, = running(umbrad, "a")
+        guest = umbrad.guest("a")
+        assert "instructions" not in guest and "tlb" not in guest, guest
+        state = "denied: [collector soft] enabled = no"
+        assert guest["collectors"] == [{"name": "soft", "state": state}]
+        assert umbrad.ask("/api/v1/collectors").json()["collectors"][0]["state"] == state
+        metrics = umbrad.ask("/metrics").body.decode()
+        assert "umbra_guest_state{" in metrics and "umbra_guest_instructions_total{" not in metrics
+        # Its policy decides from its own counters.
+        wait_for(lambda: umbrad.ask("/api/v1/guests/a/decisions").json()["decisions"], 20)
+        umbrad.configure({"a": endless()})
+        umbrad.reload()
+        wait_for(lambda: umbrad.guest("a")["collectors"][0]["state"] == "ok", 20)
+        assert_goes_on(umbrad, "a", pid)
+        assert umbrad.guest("a")["instructions"] > 0
+        umbrad.configure({"a": endless()}, off)
+        umbrad.reload()
+        wait_for(lambda: "instructions" not in umbrad.guest("a"), 20)
+
+
 def what_an_operator_chose_stays_until_the_configuration_changes():
     with Umbrad({"a": endless(mode="ept")}) as umbrad:
         pid, = running(umbrad, "a")
@@ -357,6 +380,7 @@ if __name__ == "__main__":
         modes_and_policies_change_live,
         what_a_worker_could_not_take_is_asked_for_again,
         rules_and_the_default_policy_change_live,
+        a_collector_that_is_off_measures_nothing_and_says_so,
         what_an_operator_chose_stays_until_the_configuration_changes,
         what_a_worker_cannot_change_starts_its_guest_anew,
         a_guest_that_ended_or_failed_starts_anew_when_it_is_another,

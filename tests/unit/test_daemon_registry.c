@@ -147,7 +147,7 @@ static void snapshot_does_not_change_with_the_registry(void **state)
 	struct snapshot *snapshot;
 
 	make_switch(guest, 1, UMBRA_MODE_SHADOW, 0);
-	snapshot = sampler_take(&registry);
+	snapshot = sampler_take(&registry, true);
 	make_switch(guest, 2, UMBRA_MODE_EPT, 0);
 	registry_fail(guest, "gone");
 	assert_string_equal(snapshot->guests[0].state, "starting");
@@ -162,7 +162,7 @@ static void failed_guest_says_why_and_counts_as_reported(void **state)
 
 	registry_fail(registry.guests[0], "no such %s", "file");
 	registry_fail(registry.guests[0], "worker exited");
-	snapshot = sampler_take(&registry);
+	snapshot = sampler_take(&registry, true);
 	assert_string_equal(snapshot->guests[0].state, "failed");
 	assert_string_equal(snapshot->guests[0].end->text, "no such file");
 	assert_null(snapshot->guests[0].counters);
