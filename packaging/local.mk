@@ -11,6 +11,7 @@ EXTRA_DIST += \
 # A row a manual page.
 dist_man_MANS = \
 	packaging/man/umbra.1 \
+	packaging/man/umbra.conf.5 \
 	packaging/man/umbrad.8
 
 # Examples for those who run Prometheus.

@@ -7,6 +7,7 @@ An argument, --write, writes the latter anew.
 """
 import glob
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -121,6 +122,46 @@ def the_check_touches_nothing():
         assert os.listdir(folder) == ["umbra.conf"]
 
 
+def sections():
+    """Each section's name and the keys that umbrad knows in it."""
+    for name in ("umbrad", "policy", "guest NAME", "workload NAME", "collector NAME"):
+        printed = check_bytes(f"[{name.replace('NAME', 'soft')}]\nunknown = 1\n".encode())
+        yield name, re.search("one of (.*) was expected", printed).group(1).split(", ")
+
+
+def read_source(*path):
+    with open(os.path.join(FOLDER, "..", "..", "..", *path), encoding="utf-8") as file:
+        return file.read()
+
+
+def umbra_conf_5_has_every_key():
+    page = read_source("packaging", "man", "umbra.conf.5")
+    for name, keys in sections():
+        part = page.split(f"\n.Ss [{name}]\n")[1]
+        part = re.split(r"\n\.S[sh] ", part)[0]
+        documented = []
+        for line in re.findall(r"^\.It Cm (.*)", part, re.M):
+            documented += re.split(" No = ", line)[0].split(" , ")
+        assert sorted(documented) == sorted(keys), (name, documented, keys)
+
+
+def docs_have_every_key():
+    table = read_source("docs", "daemon.md").split("\n## Configuration\n")[1].split("\n## ")[0]
+    documented, section = {}, None
+    for first, second in re.findall(r"^\| (.*?) ?\| (`.*?) \|", table, re.M):
+        section = first.strip("`[]") or section
+        documented.setdefault(section, []).extend(re.findall(r"`(\w+)`", second))
+    for name, keys in sections():
+        assert sorted(documented[name]) == sorted(keys), (name, documented[name], keys)
+
+
+def example_of_umbra_conf_5_is_right():
+    page = read_source("packaging", "man", "umbra.conf.5").split("\n.Sh EXAMPLES\n")[1]
+    example = re.search(r"^\.Bd .*?\n(.*?)^\.Ed", page, re.M | re.S).group(1)
+    printed = check_bytes(example.encode())
+    assert printed.startswith("status 0\nFILE: ok: 2 guests, 1 workloads\n"), printed
+
+
 def write_expected():
     for name in cases():
         with open(os.path.join(FOLDER, name + ".expected"), "w", encoding="utf-8") as file:
@@ -138,4 +179,7 @@ if __name__ == "__main__":
         million_comments_are_read,
         a_file_that_is_not_there_has_a_status_of_its_own,
         the_check_touches_nothing,
+        umbra_conf_5_has_every_key,
+        docs_have_every_key,
+        example_of_umbra_conf_5_is_right,
     ))
