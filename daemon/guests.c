@@ -18,6 +18,7 @@ enum {
 	MESSAGES_AT_ONCE = 256,   /* of one worker, before others have their turn */
 	MESSAGES_A_SECOND = 4096, /* of one worker; it waits with what is more */
 	LINES_A_SECOND = 16,      /* of one guest's switches, in the log */
+	STARTS_A_CPU = 2,         /* workers that start at once, for each CPU */
 	LAST_WORDS = 256 * 64,    /* that a dead worker may have left in its socket */
 };
 
@@ -138,11 +139,18 @@ static void plan_restart(struct guest *guest)
 
 void guests_start(struct umbrad *umbrad, struct guest *guest)
 {
+	guest->umbrad = umbrad;
+	guest->state = GUEST_STARTING;
+	guest->waiting = true;
+	umbrad->guests_wait = true;
+}
+
+static void launch(struct umbrad *umbrad, struct guest *guest)
+{
 	struct umbra_error error = {0};
 	int code;
 
-	guest->umbrad = umbrad;
-	guest->state = GUEST_STARTING;
+	guest->waiting = false;
 	guest->nr_switches = 0;
 	guest->starts++;
 	guest->watch = (struct watch){0};
@@ -166,6 +174,35 @@ void guests_start(struct umbrad *umbrad, struct guest *guest)
 		guests_kill(guest);
 	else
 		plan_restart(guest);
+}
+
+static bool is_starting(const struct guest *guest)
+{
+	return guest->pid > 0 && guest->state == GUEST_STARTING;
+}
+
+void guests_launch(struct umbrad *umbrad)
+{
+	const struct registry *registry = &umbrad->registry;
+	long at_once = STARTS_A_CPU * sysconf(_SC_NPROCESSORS_ONLN), starting = 0;
+
+	if (!umbrad->guests_wait || umbrad->stopping)
+		return;
+	umbrad->guests_wait = false;
+	for (size_t i = 0; i < registry->nr_guests; i++)
+		starting += is_starting(registry->guests[i]);
+	for (size_t i = 0; i < registry->nr_guests; i++) {
+		struct guest *guest = registry->guests[i];
+
+		if (!guest->waiting)
+			continue;
+		if (starting >= at_once) {
+			umbrad->guests_wait = true;
+			return;
+		}
+		launch(umbrad, guest);
+		starting += is_starting(guest);
+	}
 }
 
 static void fail_of(struct guest *guest, int status)
@@ -288,7 +325,7 @@ static void restart(struct umbrad *umbrad, struct guest *guest)
 	registry_renew(guest, NULL);
 	guests_start(umbrad, guest);
 	log_event(LOG_GUEST_RESTARTED, guest->config->name, NULL, "starts for the %u. time",
-		  guest->starts);
+		  guest->starts + 1);
 }
 
 void guests_tick(struct umbrad *umbrad)

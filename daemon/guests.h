@@ -8,8 +8,13 @@
 #include "daemon/registry.h"
 #include "daemon/umbrad.h"
 
-/* Starts a worker for a guest that has none; what fails is the guest's end, and told. */
+/* The guest, which has no worker, is to start when its turn comes. */
 void guests_start(struct umbrad *umbrad, struct guest *guest);
+/*
+ * Starts workers of guests whose turn it is: a few at once, so that a thousand leave umbrad a CPU
+ * to answer with. What fails is the guest's end, and told. To be called before each wait.
+ */
+void guests_launch(struct umbrad *umbrad);
 /*
  * A second has passed: workers that are hung, or do not stop, are killed, guests that fell start
  * anew when it is time.

@@ -33,6 +33,7 @@ struct guest {
 	enum policy_kind policy;
 	enum policy_source policy_source;
 
+	bool waiting;        /* for its turn to start */
 	unsigned int starts; /* of a worker, ever */
 	time_t started;      /* wall time of the last one; 0: never */
 	struct watch watch;  /* of the present one */

@@ -118,8 +118,10 @@ static void on_journal(void *context)
 
 static int turn(struct umbrad *umbrad, int timeout_ms)
 {
-	int code = loop_turn(umbrad->loop, timeout_ms);
+	int code;
 
+	guests_launch(umbrad);
+	code = loop_turn(umbrad->loop, timeout_ms);
 	/* Whoever is told that something changed must see it changed. */
 	if (wishes_finished(umbrad->wishes)) {
 		publish(umbrad);

@@ -42,6 +42,7 @@ struct umbrad {
 	struct source signals_source, timer_source, wishes_source, journal_source;
 	bool socket_is_ours; /* to be removed */
 	bool stopping;
+	bool guests_wait; /* some are to be started */
 	unsigned int stop_signals;
 };
 
