@@ -383,6 +383,7 @@ static int create_pilot(struct worker *worker, struct umbra_error *ret_error)
 {
 	const struct pilot_config config = {
 		.kind = worker->start.policy,
+		.kept = 4, /* umbrad's journal has them all */
 		.cost = &worker->start.cost,
 		.decision = on_decision,
 		.switched = on_switch,

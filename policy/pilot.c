@@ -78,10 +78,11 @@ int pilot_create(struct umbra_guest *guest, const struct pilot_config *config,
 		return umbra_error_set(ret_error, -ENOMEM, "policy", NULL, "out of memory");
 	pilot->guest = guest;
 	pilot->config = *config;
-	err = records_init(&pilot->decisions, sizeof(struct policy_decision), PILOT_DECISIONS_KEPT);
+	err = records_init(&pilot->decisions, sizeof(struct policy_decision),
+			   config->kept ? config->kept : PILOT_DECISIONS_KEPT);
 	if (!err)
 		err = records_init(&pilot->switches, sizeof(struct switch_record),
-				   PILOT_SWITCHES_KEPT);
+				   config->kept ? config->kept : PILOT_SWITCHES_KEPT);
 	if (!err)
 		err = policy_create(config->cost ? config->cost : &known.cost, config->kind,
 				    &pilot->policy);

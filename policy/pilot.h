@@ -16,7 +16,7 @@
 #include "umbra/error.h"
 #include "umbra/guest.h"
 
-/* Records kept: the last ones. All are counted. */
+/* Records kept, unless fewer are wanted: the last ones. All are counted. */
 #define PILOT_DECISIONS_KEPT 1000
 #define PILOT_SWITCHES_KEPT  1000
 
@@ -26,6 +26,7 @@ struct pilot_config {
 	enum policy_kind kind;
 	const struct umbra_cost
 		*cost; /* what the policy believes; NULL: what is known of the processor; copied */
+	size_t kept;   /* records of each kind, if fewer are wanted; 0: as many as above */
 	bool no_model; /* hide from the policy what only a simulator can see */
 	/*
 	 * Called when a record is new and again, with the same id or number, when it changed: a
