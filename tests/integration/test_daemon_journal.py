@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import signal
 import sqlite3
 import time
 
@@ -167,6 +168,36 @@ def killed_umbrad_loses_nothing_older_than_a_second():
                 assert wait_for(lambda name=name: numbered_on(name), 20)
         assert host(umbrad)["journal"]["state"] == "ok"
         assert "set_aside" not in host(umbrad)["journal"]
+
+
+def numbers_go_on_when_a_worker_starts_anew():
+    with Umbrad({"switching": {**SWITCHING, "restart": "always"}}) as umbrad:
+        guest = wait_switches(umbrad, "switching", 2)
+        os.kill(guest["pid"], signal.SIGKILL)
+        wait_for(lambda: umbrad.guest("switching").get("pid", 0) not in (0, guest["pid"]), 30)
+        before = umbrad.guest("switching")["switches"][-1]["number"]
+        wait_switches(umbrad, "switching", before + 2)
+        shown = umbrad.guest("switching")
+        numbers = [one["number"] for one in shown["switches"]]
+        assert numbers == list(range(1, len(numbers) + 1))
+        ids = decisions(umbrad, "switching")
+        assert ids[0]["first_id"] == 1
+        for one, row in zip(ids, ids[1:]):
+            assert one["id"] + 1 == row["first_id"]
+        # Guest time began anew, and with it a row.
+        assert [1 for one, row in zip(ids, ids[1:]) if row["time"] < one["time"]] == [1]
+
+
+def file_that_another_holds_keeps_no_operator_waiting():
+    with Umbrad({"staying": STAYING}) as umbrad:
+        wait_for(lambda: decisions(umbrad, "staying"), 30)
+        holder = sqlite3.connect(journal_file(umbrad), isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        assert umbrad.put_mode("staying", mode="shadow").status == 200
+        assert "locked" in host(umbrad)["journal"]["state"], host(umbrad)
+        assert umbrad.guest("staying")["switches"][-1]["to"] == "shadow"
+        holder.execute("ROLLBACK")
+        holder.close()
 
 
 def operators_word_holds_until_the_configuration_changes():
@@ -348,6 +379,8 @@ if __name__ == "__main__":
     run_tests((
         file_holds_what_the_api_shows,
         killed_umbrad_loses_nothing_older_than_a_second,
+        numbers_go_on_when_a_worker_starts_anew,
+        file_that_another_holds_keeps_no_operator_waiting,
         operators_word_holds_until_the_configuration_changes,
         frozen_guest_does_not_switch_and_thawed_goes_on,
         only_a_boolean_freezes_and_only_over_the_socket,
