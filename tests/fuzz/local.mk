@@ -18,7 +18,7 @@ tests_fuzz_hostile_SOURCES = tests/fuzz/hostile.c $(fuzz_image_sources) $(fuzz_p
 tests_fuzz_hostile_LDADD = $(VMMCORE_LIBS)
 
 # libFuzzer targets: in a build of their own, with configure CC=clang --enable-fuzzers.
-FUZZ_TARGETS = tests/fuzz/target_code tests/fuzz/target_image tests/fuzz/target_message
+FUZZ_TARGETS = tests/fuzz/target_code tests/fuzz/target_image tests/fuzz/target_message tests/fuzz/target_request
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
 fuzz_target_ldflags = -fsanitize=fuzzer
 fuzz_image_sources = \
@@ -44,6 +44,10 @@ tests_fuzz_target_message_SOURCES = tests/fuzz/target.h tests/fuzz/target_messag
 tests_fuzz_target_message_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_fuzz_target_message_LDADD = $(DAEMON_LIBS)
 tests_fuzz_target_message_LDFLAGS = $(fuzz_target_ldflags)
+tests_fuzz_target_request_SOURCES = tests/fuzz/target.h tests/fuzz/target_request.c
+tests_fuzz_target_request_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_fuzz_target_request_LDADD = $(WEB_LIBS)
+tests_fuzz_target_request_LDFLAGS = $(fuzz_target_ldflags)
 EXTRA_DIST += tests/fuzz/seeds.py tests/fuzz/test_targets.py
 
 # Runs the targets, with seeds that a script writes: 1,000 inputs each, 10 minutes with UMBRA_FULL.

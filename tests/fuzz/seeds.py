@@ -152,9 +152,26 @@ def message_seeds():
             yield packet(kind, kind & 1, where, bytes((where & 0xFF, 1, 0xFF, 0x7F)))
 
 
+# Target, Accept, Accept-Encoding, If-None-Match, Content-Type, Host, Origin.
+REQUESTS = (
+    ("/api/v1/guests/a%2Fb/decisions?limit=5&before=7", "*/*", "gzip", '"0123456789abcdef"',
+     "application/json; charset=utf-8", "localhost:8642", "http://127.0.0.1:1"),
+    ("http://localhost:8642/metrics?a=%3d", "application/openmetrics-text;version=1.0.0;q=0.75,"
+     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1", "identity;q=0, *;q=0.5", 'W/"x,\\"y", *',
+     "text/plain", "[::1]:80", "https://[::1]"),
+    ("/schemas/guest.json", "text/*;q=0,application/*", "gzip;q=1.000, deflate;q=0.5", "*",
+     "application/json", "127.0.0.1", "null"),
+    ("//%00/%zz/..?&&=", ",;q=2,;=,a/b;q", "*;q=0", '"\\', ";", "[::1", "http://"),
+)
+
+
+def request_seeds():
+    return ("\n".join(request).encode() for request in REQUESTS)
+
+
 def main():
     for name, seeds in (("image", image_seeds()), ("code", code_seeds()),
-                        ("message", message_seeds())):
+                        ("message", message_seeds()), ("request", request_seeds())):
         folder = os.path.join(sys.argv[1], name)
         os.makedirs(folder, exist_ok=True)
         for number, seed in enumerate(seeds):
