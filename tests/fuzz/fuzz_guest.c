@@ -21,7 +21,7 @@
 
 #include "engine/guest.h"
 #include "fuzz.h"
-#include "umbra/explain.h"
+#include "umbra/translate.h"
 #include "x86/segment.h"
 
 #define MAX_INSTRUCTIONS 20000
@@ -205,9 +205,20 @@ static void switch_mode(struct umbra_guest *guest)
 	umbra_guest_switch(guest, on == UMBRA_MODE_EPT ? UMBRA_MODE_BRUTE : on + 1, NULL, &error);
 }
 
+/* Of a live guest, which must not notice: the first plan never stops for it. */
+static void translate(const struct run *run, uint64_t *random)
+{
+	static struct umbra_translation translation;
+
+	for (unsigned i = 0; i < 2; i++)
+		umbra_guest_translate(run->guest, 0, fuzz_tables_address(&program, random),
+				      (enum umbra_explain_access)fuzz_below(random, 3),
+				      &translation, NULL);
+}
+
 static void drive(struct run *run, const struct plan *plan)
 {
-	uint64_t random = program.seed, at = 0;
+	uint64_t random = program.seed, asked = program.seed, at = 0;
 
 	for (;;) {
 		uint64_t until = MAX_INSTRUCTIONS;
@@ -218,6 +229,7 @@ static void drive(struct run *run, const struct plan *plan)
 		}
 		if (!advance(run, until) || until == MAX_INSTRUCTIONS)
 			return;
+		translate(run, &asked);
 		if (plan->switches)
 			switch_mode(run->guest);
 	}
