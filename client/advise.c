@@ -69,7 +69,10 @@ static void judge(struct advice *advice, const struct api_options *options, bool
 		snprintf(advice->text, sizeof(advice->text), "stay: the estimate is not sure");
 	} else {
 		snprintf(advice->text, sizeof(advice->text), "switch to %s", advice->rival);
-		snprintf(words, sizeof(words), " %s %s", api_text(guest, "id"), advice->rival);
+		/* A name may look like an option. */
+		snprintf(words, sizeof(words), "%s %s %s",
+			 api_text(guest, "id")[0] == '-' ? " --" : "", api_text(guest, "id"),
+			 advice->rival);
 		command(advice, options, "mode", words);
 	}
 }
