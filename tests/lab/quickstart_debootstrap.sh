@@ -25,6 +25,8 @@ debootstrap --variant=minbase bookworm "$root" ${MIRROR:+"$MIRROR"} >"$root.log"
 rm -f "$root.log"
 cp -a /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/"
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
+# mktemp made it for root alone; umbrad does not stay root.
+chmod 755 "$root"
 mount -t proc proc "$root/proc"
 mkdir "$root/umbra"
 git -C "$source" archive HEAD | tar -x -C "$root/umbra"
