@@ -18,7 +18,8 @@ tests_fuzz_hostile_SOURCES = tests/fuzz/hostile.c $(fuzz_image_sources) $(fuzz_p
 tests_fuzz_hostile_LDADD = $(VMMCORE_LIBS)
 
 # libFuzzer targets: in a build of their own, with configure CC=clang --enable-fuzzers.
-FUZZ_TARGETS = tests/fuzz/target_code tests/fuzz/target_image tests/fuzz/target_message tests/fuzz/target_request
+FUZZ_TARGETS = tests/fuzz/target_code tests/fuzz/target_config tests/fuzz/target_image \
+	tests/fuzz/target_message tests/fuzz/target_request
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
 fuzz_target_ldflags = -fsanitize=fuzzer
 fuzz_image_sources = \
@@ -34,6 +35,11 @@ tests_fuzz_target_code_SOURCES = \
 	$(fuzz_program_sources)
 tests_fuzz_target_code_LDADD = $(VMMCORE_LIBS)
 tests_fuzz_target_code_LDFLAGS = $(fuzz_target_ldflags)
+tests_fuzz_target_config_SOURCES = \
+	tests/fuzz/target.h \
+	tests/fuzz/target_config.c
+tests_fuzz_target_config_LDADD = $(DAEMON_LIBS)
+tests_fuzz_target_config_LDFLAGS = $(fuzz_target_ldflags)
 tests_fuzz_target_image_SOURCES = \
 	tests/fuzz/target.c \
 	tests/fuzz/target.h \

@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Writes what the libFuzzer targets begin with: seeds.py FOLDER makes FOLDER/image, code and message.
+"""Writes what the libFuzzer targets begin with: seeds.py FOLDER makes FOLDER/image and others.
 
 The layouts are those of struct options in target_image.c, of struct packet in target_message.c and of struct fuzz_head in fuzz_image.h and struct
 change in fuzz_image.c; addresses and selectors those of fuzz.h and fuzz_image.c.
 """
+import glob
 import os
 import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 import images  # noqa: E402
+
+CONFIGURATIONS = os.path.join(os.path.dirname(images.__file__), "configurations")
 
 CODE = 0x20000
 PML4, PML5, PDPT_PAE, PD_32 = 0x60000, 0x78000, 0x79000, 0x7B000
@@ -169,9 +172,17 @@ def request_seeds():
     return ("\n".join(request).encode() for request in REQUESTS)
 
 
+def config_seeds():
+    """The cases of test_daemon_config.py, right and wrong."""
+    for path in sorted(glob.glob(os.path.join(CONFIGURATIONS, "*.conf"))):
+        with open(path, "rb") as file:
+            yield file.read()
+
+
 def main():
     for name, seeds in (("image", image_seeds()), ("code", code_seeds()),
-                        ("message", message_seeds()), ("request", request_seeds())):
+                        ("config", config_seeds()), ("message", message_seeds()),
+                        ("request", request_seeds())):
         folder = os.path.join(sys.argv[1], name)
         os.makedirs(folder, exist_ok=True)
         for number, seed in enumerate(seeds):
