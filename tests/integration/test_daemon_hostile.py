@@ -6,6 +6,7 @@
 """
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,7 @@ def make_guests(seed, files):
                 files[f"{number}.img"] = file.read()
             guests[f"hostile-{number}"] = {
                 "image": f"{number}.img", "memory": memory.strip(), "cpus": 1 + number % 3,
-                "mode": MODES[number % len(MODES)]}
+                "mode": MODES[number % len(MODES)], "restart": "always"}
     return guests
 
 
@@ -61,8 +62,10 @@ def run_batch(seed, choice):
         assert seen["honest"]["instructions"] > honest.get("instructions", 0), "it stands still"
         for name in hostile:
             guest = seen[name]
-            assert guest["state"] in ("running", "ended"), (name, guest["state"], guest.get("end"))
-            assert guest["state"] == "ended" or is_alive(guest["pid"]), name
+            assert guest["state"] != "failed", (name, guest["end"])
+            assert "pid" not in guest or guest["state"] == "ended" or is_alive(guest["pid"]), name
+        # One that fell and was started anew meanwhile.
+        assert not re.search("its worker", umbrad.log()), umbrad.log()
         return sum(seen[name].get("instructions", 0) for name in hostile), switches
 
 

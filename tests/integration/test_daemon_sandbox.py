@@ -137,7 +137,7 @@ def others_undisturbed(umbrad, before):
 def worker_that_hangs_is_killed_and_told():
     with Umbrad({"stuck": endless(), "other": endless()}, policy="hang_timeout = 2") as umbrad:
         pid = umbrad.wait_state("stuck", "running")["pid"]
-        wait_for(lambda: instructions(umbrad, "stuck"), 10)
+        wait_for(lambda: umbrad.guest("stuck")["decisions"], 20)  # an event, so a place
         other = {"other": umbrad.wait_state("other", "running")}
         os.kill(pid, signal.SIGSTOP)
         text = umbrad.wait_state("stuck", "failed")["end"]["text"]
