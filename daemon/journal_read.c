@@ -157,14 +157,18 @@ static int read_rows(struct journal_pool *pool, struct text *out, const char *sq
 	return code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? -EUCLEAN : -EIO;
 }
 
+/* The last rows, oldest first, by the index alone: nothing is sorted, whatever the limit. */
+#define LAST_ROWS(columns, table, number)                                                          \
+	"SELECT " columns " FROM " table " WHERE guest = ?1 AND " number " < ?2 AND " number       \
+	" >= (SELECT min(" number ") FROM (SELECT " number " FROM " table                          \
+	" WHERE guest = ?1 AND " number " < ?2 ORDER BY " number " DESC LIMIT ?3))"                \
+	" AND json_valid(record) ORDER BY " number
+
 int journal_pool_decisions(struct journal_pool *pool, struct text *out, const char *guest,
 			   size_t limit, uint64_t before)
 {
 	return read_rows(pool, out,
-			 "SELECT * FROM (SELECT record, first_id, count, first_at, at FROM decision"
-			 " WHERE guest = ? AND first_id < ? AND json_valid(record) ORDER BY "
-			 "first_id DESC LIMIT ?)"
-			 " ORDER BY first_id",
+			 LAST_ROWS("record, first_id, count, first_at, at", "decision", "first_id"),
 			 guest, limit, before && before < INT64_MAX ? (int64_t)before : INT64_MAX,
 			 write_decision);
 }
@@ -172,10 +176,6 @@ int journal_pool_decisions(struct journal_pool *pool, struct text *out, const ch
 int journal_pool_switches(struct journal_pool *pool, struct text *out, const char *guest,
 			  size_t limit)
 {
-	return read_rows(pool, out,
-			 "SELECT * FROM (SELECT record, number, at FROM switch"
-			 " WHERE guest = ? AND number < ? AND json_valid(record) ORDER BY number "
-			 "DESC LIMIT ?)"
-			 " ORDER BY number",
-			 guest, limit, INT64_MAX, write_switch);
+	return read_rows(pool, out, LAST_ROWS("record, number, at", "switch", "number"), guest,
+			 limit, INT64_MAX, write_switch);
 }

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -385,6 +386,63 @@ static void numbers_that_no_run_counts_are_refused(void **state)
 	/* Nor one that would reach into an earlier run. */
 	assert_int_equal(decide(one, UINT64_MAX, POLICY_STAY, "cheapest"), -EBADMSG);
 	assert_int_equal(decide(one, 1, POLICY_STAY, "cheapest"), 0);
+}
+
+static void *read_always(void *context)
+{
+	atomic_bool *stop = context;
+	uintptr_t failed = 0;
+
+	while (!atomic_load(stop)) {
+		struct text text = {0};
+
+		failed += journal_read_decisions(journal, &text, "one", 50, 0) != 0;
+		failed += text.failed;
+		text_free(&text);
+	}
+	return (void *)failed;
+}
+
+/* In @where, with others reading all the time. */
+static void write_while_others_read(const char *where)
+{
+	enum { READERS = 3, RECORDS = 2000 };
+	pthread_t readers[READERS];
+	atomic_bool stop = false;
+	struct journal_status status;
+	json_t *list;
+
+	begin_with(where, 0, 0);
+	for (int i = 0; i < READERS; i++)
+		assert_int_equal(pthread_create(&readers[i], NULL, read_always, &stop), 0);
+	for (uint64_t id = 1; id <= RECORDS; id++) {
+		assert_int_equal(decide(one, id, POLICY_SWITCH, "cheaper"), 0);
+		if (id % 100 == 0)
+			settle();
+	}
+	atomic_store(&stop, true);
+	for (int i = 0; i < READERS; i++) {
+		void *failed;
+
+		pthread_join(readers[i], &failed);
+		assert_null(failed);
+	}
+	list = decisions_of("one");
+	assert_int_equal(json_array_size(list), 1000);
+	assert_row(list, 0, RECORDS - 999, RECORDS - 999, 1);
+	assert_row(list, 999, RECORDS, RECORDS, 1);
+	json_decref(list);
+	journal_status(journal, &status);
+	assert_int_equal(status.dropped, 0);
+	assert_int_equal(status.rows, RECORDS);
+	assert_true(status.up);
+	finish();
+}
+
+static void readers_and_the_writer_do_not_hold_each_other_up(void **state)
+{
+	write_while_others_read(directory);
+	write_while_others_read(""); /* in memory they share another way */
 }
 
 /* --- what operators set ------------------------------------------------------------------- */
@@ -850,6 +908,7 @@ int main(void)
 		TEST(amended_decision_replaces_its_first_version),
 		TEST(switch_is_kept_with_its_latest_refill),
 		TEST(limit_and_before_choose_the_rows),
+		TEST(readers_and_the_writer_do_not_hold_each_other_up),
 		TEST(numbers_go_on_in_the_next_run),
 		TEST(numbers_that_no_run_counts_are_refused),
 		TEST(what_operators_set_is_written_at_once_and_survives),
