@@ -58,11 +58,11 @@ static sqlite3 *take(struct journal_pool *pool, unsigned int *ret_generation)
 		return db;
 	if (sqlite3_open_v2(place, &db,
 			    SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL) ||
+	    sqlite3_busy_timeout(db, JOURNAL_BUSY_MS) ||
 	    sqlite3_exec(db, "PRAGMA cache_size = -256", NULL, NULL, NULL)) {
 		sqlite3_close(db);
 		return NULL;
 	}
-	sqlite3_busy_timeout(db, JOURNAL_BUSY_MS);
 	return db;
 }
 

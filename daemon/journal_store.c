@@ -69,6 +69,9 @@ int journal_sqlite_error(sqlite3 *db, char ret_text[JOURNAL_TEXT_MAX])
 	}
 	snprintf(ret_text, JOURNAL_TEXT_MAX, JOURNAL_FILE ": %s", sqlite3_errmsg(db));
 	switch (code & 0xff) {
+	/* None of our rows breaks a rule of the tables; an index that is wrong makes it seem so. */
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH:
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB: return -EUCLEAN;
 	case SQLITE_FULL: return -ENOSPC;
@@ -145,7 +148,7 @@ static int check_integrity(sqlite3 *db, char ret_text[JOURNAL_TEXT_MAX])
 	sqlite3_stmt *statement;
 	int code = 0;
 
-	if (sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &statement, NULL))
+	if (sqlite3_prepare_v2(db, "PRAGMA integrity_check(1)", -1, &statement, NULL))
 		return journal_sqlite_error(db, ret_text);
 	if (sqlite3_step(statement) != SQLITE_ROW) {
 		code = journal_sqlite_error(db, ret_text);

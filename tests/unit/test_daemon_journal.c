@@ -824,6 +824,75 @@ static void file_found_damaged_gives_what_can_be_read(void **state)
 	json_decref(list);
 }
 
+static void write_file(const char *path, const char *bytes, size_t size)
+{
+	FILE *out = fopen(path, "wb");
+
+	assert_non_null(out);
+	assert_int_equal(fwrite(bytes, 1, size, out), size);
+	assert_int_equal(fclose(out), 0);
+}
+
+/* The journal works: what comes now is shown. A reader may be the first to find a damage. */
+static void assert_works(struct journal_guest *guest)
+{
+	time_t deadline = time(NULL) + DEADLINE_SECONDS;
+	struct text text = {0};
+
+	assert_int_equal(decide(guest, 1, POLICY_SWITCH, "cheaper"), 0);
+	settle();
+	while (journal_read_decisions(journal, &text, "one", 1, 0)) {
+		text_free(&text);
+		assert_true(time(NULL) < deadline);
+		settle();
+	}
+	text_free(&text);
+	decide(guest, 2, POLICY_SWITCH, "cheaper");
+	settle();
+	assert_int_equal(journal_read_decisions(journal, &text, "one", 1, 0), 0);
+	assert_true(text.len > 100);
+	text_free(&text);
+}
+
+static void whatever_is_damaged_the_journal_works(void **state)
+{
+	enum { FILES = 60 };
+	char command[128], *good, *bad;
+	struct journal_status status;
+	int set_aside = 0;
+	size_t size;
+
+	begin();
+	for (uint64_t id = 1; id <= 100; id++) {
+		decide(one, id, POLICY_SWITCH, "cheaper");
+		make_switch(one, id, 0);
+	}
+	finish();
+	good = read_file(file, &size);
+	bad = malloc(size);
+	srand(7);
+	for (int i = 0; i < FILES; i++) {
+		memcpy(bad, good, size);
+		for (int n = 1 + rand() % 20; n; n--)
+			bad[rand() % (i % 2 ? size : 4096 * 4)] ^= 1 << rand() % 8;
+		snprintf(command, sizeof(command), "rm -f %s/*", directory);
+		assert_int_equal(system(command), 0);
+		/* Cut short, too. */
+		write_file(file, bad, i % 10 == 9 ? size / 2 + 100 : size);
+		begin();
+		assert_works(one);
+		wait_for_state("ok");
+		journal_status(journal, &status);
+		set_aside += *status.aside != '\0';
+		finish();
+		assert_int_equal(query(file, "SELECT count(*) = 1 FROM pragma_integrity_check"), 1);
+	}
+	/* Many a damage shows at once. */
+	assert_true(set_aside > FILES / 4);
+	free(good);
+	free(bad);
+}
+
 static void file_that_is_no_database_is_set_aside(void **state)
 {
 	struct journal_status status;
@@ -922,6 +991,7 @@ int main(void)
 		TEST(directory_that_comes_late_gets_what_is_in_memory),
 		TEST(damaged_file_is_set_aside_and_settings_stay),
 		TEST(file_found_damaged_gives_what_can_be_read),
+		TEST(whatever_is_damaged_the_journal_works),
 		TEST(file_that_is_no_database_is_set_aside),
 		TEST(record_that_is_no_object_is_passed_over),
 		TEST(slow_disk_costs_records_and_not_time),
