@@ -54,7 +54,7 @@ void text_free(struct text *text)
 	*text = (struct text){0};
 }
 
-void text_append(struct text *text, const char *bytes, size_t len)
+void text_append_slowly(struct text *text, const char *bytes, size_t len)
 {
 	char *end = reserve(text, len);
 

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct text {
 	char *data; /* not terminated; NULL: nothing yet */
@@ -20,7 +21,20 @@ struct text {
 char *text_take(struct text *text, size_t *ret_len);
 void text_free(struct text *text);
 
-void text_append(struct text *text, const char *bytes, size_t len);
+void text_append_slowly(struct text *text, const char *bytes, size_t len);
+
+/* Here, so that the compiler sees lengths that are constants: nearly all that is written is short.
+ */
+static inline void text_append(struct text *text, const char *bytes, size_t len)
+{
+	if (len > text->size - text->len) {
+		text_append_slowly(text, bytes, len);
+	} else if (len) {
+		memcpy(text->data + text->len, bytes, len);
+		text->len += len;
+	}
+}
+
 void text_string(struct text *text, const char *string);
 void text_unsigned(struct text *text, uint64_t value);
 /* With 15 significant digits. A value that is no number becomes @otherwise. */

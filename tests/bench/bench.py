@@ -16,8 +16,9 @@ import statistics
 import sys
 
 from emulators import Bochs, Failed, Guest, Qemu, Umbra
-from parts import measure_paging, measure_switches
-from tables import print_growth, print_modes, print_paging, print_peers, print_switches
+from parts import measure_paging, measure_switches, measure_web
+from tables import (print_growth, print_modes, print_paging, print_peers, print_switches,
+                    print_web)
 
 MODES = ("bare", "brute", "shadow", "ept", "auto")
 PEER_MODE = "ept"  # in which others are compared
@@ -45,6 +46,8 @@ GROWTH = (
     *((1, pages, Guest("gups", f"rounds=24 pages={pages}", memory=512))
       for pages in (1024, 4096, 16384, 65536)),
 )
+
+WEB_GUESTS = (10, 100, 1000)  # that an answer is about
 
 
 def median_of(runs):
@@ -197,10 +200,12 @@ def parse():
     parser.add_argument("--switches", action="store_true",
                         help="also what switches take, between each pair of modes")
     parser.add_argument("--rounds", type=int, default=5, help="of switches: each pair so often")
+    parser.add_argument("--web", action="store_true",
+                        help="also what answers about many guests take")
     parser.add_argument("--pages", type=int,
                         help="of the largest working set of these two, 1 GiB without")
     parser.add_argument("--programs", default="tests/bench",
-                        help="directory of the built programs that measure these two")
+                        help="directory of the built programs that measure these parts")
     parser.add_argument("--json", default="bench.json")
     options = parser.parse_args()
     options.modes = options.modes.split(",")
@@ -245,6 +250,9 @@ def main():
         bench["switches"] = measure_switches(options.programs, options.guests, options.rounds,
                                              options.pages)
         print_switches(bench["switches"])
+    if options.web:
+        bench["web"] = measure_web(options.programs, options.samples, WEB_GUESTS)
+        print_web(bench["web"])
     print(f"\nOn {bench['machine']['processor']}; medians of {options.runs} runs.")
     with open(options.json, "w", encoding="utf-8") as file:
         json.dump(bench, file, indent=2)

@@ -7,7 +7,7 @@ EXTRA_DIST += \
 	tests/bench/parts.py \
 	tests/bench/tables.py
 BENCH_RUNS = 3
-BENCH_FLAGS = --growth --paging --switches
+BENCH_FLAGS = --growth --paging --switches --web
 
 .PHONY: bench
 bench: umbra umbrad $(GUESTS) $(BENCHES)
@@ -17,13 +17,16 @@ bench: umbra umbrad $(GUESTS) $(BENCHES)
 CLEANFILES += bench.json bench-daemon.json
 
 # Programs that it runs, over the core.
-BENCHES = tests/bench/paging tests/bench/switches
+BENCHES = tests/bench/paging tests/bench/switches tests/bench/web
 check_PROGRAMS += $(BENCHES)
 tests_bench_paging_SOURCES = tests/bench/paging.c $(paging_test_sources)
 tests_bench_paging_CPPFLAGS = $(paging_test_cppflags)
 tests_bench_paging_LDADD = $(paging_test_ldadd)
 tests_bench_switches_SOURCES = tests/bench/switches.c
 tests_bench_switches_LDADD = $(VMMCORE_LIBS)
+tests_bench_web_SOURCES = tests/bench/web.c
+tests_bench_web_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_bench_web_LDADD = $(WEB_LIBS)
 
 TESTS += tests/integration/test_bench.py
 EXTRA_DIST += tests/integration/test_bench.py

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Parts of Umbra measured by programs of their own over the core: paging.c, switches.c."""
+"""Parts of Umbra measured by programs of their own: paging.c, switches.c, web.c."""
 import json
 import os
 import statistics
@@ -62,3 +62,11 @@ def measure_switches(programs, guests, rounds, pages):
             for way in ways]
         groups.append(group)
     return groups
+
+
+def measure_web(programs, samples, guests):
+    rows = run([os.path.join(programs, "web"), str(samples), *map(str, guests)])
+    for row in rows:
+        for key in ("format", "gzip"):
+            row[f"median_{key}_ns"] = statistics.median(row[f"{key}_ns"])
+    return rows

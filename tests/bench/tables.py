@@ -86,3 +86,13 @@ def print_switches(groups):
                   f"{row['teardown_ns'] / 1e6:8.3f} {row['zapped']:7,.0f} {row['built']:5,.0f} "
                   f"{row['refill_fills']:12,.0f} {row['refill_cycles']:13,.0f} "
                   f"{row['intervals']:9,.0f} {row['steady_cost']:6.2f}")
+
+
+def print_web(rows):
+    print("\nWhat an answer takes of a CPU, once a snapshot, by the number of guests:")
+    print(f"{'answer':13} {'guests':>7} {'KiB':>8} {'gzip, KiB':>9} {'format, ms':>10} "
+          f"{'gzip, ms':>8}")
+    for row in rows:
+        print(f"{row['answer']:13} {row['guests']:7,} {row['bytes'] / 1024:8.1f} "
+              f"{row['gzip_bytes'] / 1024:9.1f} {row['median_format_ns'] / 1e6:10.3f} "
+              f"{row['median_gzip_ns'] / 1e6:8.3f}")

@@ -164,6 +164,25 @@ def test_parts(tap, folder):
     tap.check("switches of each pair of modes, with the refill that they cause", complaints)
 
 
+def test_web(tap, folder):
+    status, said, result = bench(folder, "--only", "none", "--web", "--samples", "3")
+    if result is None:
+        tap.check("answers are measured", [f"status {status}", said])
+        return
+    rows = {(row["answer"], row["guests"]): row for row in result["web"]}
+    large, small = rows["metrics", 1000], rows["metrics", 100]
+    tap.check("answers about more guests are longer, and each is measured as often", differences((
+        ("answers", sorted(rows), sorted((answer, guests) for guests in (10, 100, 1000)
+                                         for answer in ("metrics", "open_metrics", "guests"))),
+        ("samples", {len(row[key]) for row in rows.values() for key in ("format_ns", "gzip_ns")},
+         {3}),
+        ("ten times the guests", 8 < large["bytes"] / small["bytes"] < 12, True),
+        ("compressed", all(row["gzip_bytes"] * 2 < row["bytes"] for row in rows.values()), True),
+        ("median", small["median_format_ns"], statistics.median(small["format_ns"])),
+        ("in the table", said.count("open_metrics"), 3),
+    )))
+
+
 def test_liar(tap, folder):
     liar = os.path.join(folder, "liar")
     with open(liar, "w", encoding="utf-8") as file:
@@ -199,6 +218,7 @@ def main():
         test_figures(tap, folder)
         test_missing(tap, folder)
         test_parts(tap, folder)
+        test_web(tap, folder)
         test_liar(tap, folder)
         test_daemon(tap, folder)
     print(f"1..{tap.count}")
