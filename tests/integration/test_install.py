@@ -24,7 +24,7 @@ INSTALLED = {
                  "scan.elf smp.elf switcher.elf",
     "schemasdir": "advice.json collectors.json decision.json decisions.json guest.json "
                   "guests.json host.json host_request.json mode.json mode_request.json "
-                  "problem.json switch.json translation.json",
+                  "problem.json schemas.json switch.json translation.json",
     "mandir": "man1/umbra.1 man5/umbra.conf.5 man7/umbra-metrics.7 man8/umbrad.8",
     "completionsdir": "umbra",
     "prometheusdir": "umbra-alerts.yml umbra.yml",
