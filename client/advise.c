@@ -53,7 +53,7 @@ static void judge(struct advice *advice, const struct api_options *options, bool
 		snprintf(advice->text, sizeof(advice->text), "nothing has been decided yet");
 	} else if (strcmp(mode, api_text(advice->decision, "mode"))) {
 		snprintf(advice->text, sizeof(advice->text),
-			 "%s came on after the last decision: wait for the next", mode);
+			 "%s came on after the latest decision: wait for the next", mode);
 	} else if (!difference->known || difference->percent >= 0) {
 		snprintf(advice->text, sizeof(advice->text), "stay: %s is the cheapest", mode);
 	} else if (difference->percent > -WORTH_PERCENT) {
@@ -104,9 +104,10 @@ static void add_row(struct table *table, const struct advice *advice)
 		for (int i = 0; i < 5; i++)
 			table_cell(table, "-");
 	}
-	table_cell(table, "%s", advice->text);
 	if (advice->command[0])
-		table_note(table, "    %s", advice->command);
+		table_note(table, "    %s: %s", advice->text, advice->command);
+	else
+		table_note(table, "    %s", advice->text);
 }
 
 static void add_object(json_t *list, const struct advice *advice)
@@ -153,7 +154,7 @@ static int advise(const struct api_options *options, const json_t *guests, bool 
 	bool as_json = options->value[API_JSON];
 	struct table *table = as_json ? NULL
 				      : table_create("GUEST MODE POLICY >NOW OTHER >THERE "
-						     ">DIFFERENCE >+- ADVICE");
+						     ">DIFFERENCE >+-");
 	json_t *list = as_json ? json_array() : NULL, *guest;
 	int status = 0;
 	size_t i;

@@ -51,7 +51,7 @@ static void add_decision(struct table *table, const json_t *decision)
 	if (!stays)
 		table_cell(table, "%s %s", back ? "back" : "to", target);
 	else if (strcmp(target, api_text(decision, "mode")))
-		table_cell(table, "stay (%s)", target); /* advised */
+		table_cell(table, "(%s)", target); /* it would have, but may not */
 	else
 		table_cell(table, "stay");
 	table_cell(table, "%s", api_text(decision, "reason"));
@@ -63,15 +63,17 @@ static void add_decision(struct table *table, const json_t *decision)
 
 static int print_table(const json_t *decisions)
 {
-	struct table *table = table_create(">ID >TIMES AT MODE >BRUTE >SHADOW >EPT >ADVANTAGE "
-					   ">THRESHOLD ACTION REASON PAID");
+	struct table *table = table_create(">ID >TIMES AT MODE >BRUTE >SHADOW >EPT >GAIN >NEEDED "
+					   "ACTION REASON PAID");
 	const json_t *decision;
 	size_t i;
 
 	json_array_foreach(decisions, i, decision) add_decision(table, decision);
 	if (json_array_size(decisions))
-		table_note(table, "Costs, advantage and threshold in million cycles. "
-				  "--explain ID tells one in words.");
+		table_note(
+			table,
+			"Costs, GAIN (what another mode would have saved by now) and NEEDED (for "
+			"a switch) in\nmillion cycles. --explain ID tells one in words.");
 	return table_print(table);
 }
 

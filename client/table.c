@@ -10,7 +10,7 @@
 #include "client/client.h"
 #include "client/table.h"
 
-enum { COLUMNS_MAX = 16, CELL_MAX = 256, NAME_WIDTH_MAX = 30 };
+enum { COLUMNS_MAX = 16, CELL_MAX = 256, NAME_WIDTH_MAX = 24 };
 
 struct cell {
 	char *text;

@@ -8,44 +8,51 @@
 
 #include "client/api.h"
 #include "client/client.h"
-
-struct phrase {
-	const char *name, *words;
-};
+#include "umbra/translate.h"
 
 /* How a walk ends, behind its references. */
-static const struct phrase ends[] = {
-	{"no_tables", "not on: it has no tables, and would begin with empty ones"},
-	{"translated", "the hardware finds the page"},
-	{"page_fault", "the guest gets a page fault, and the VMM does not see it"},
-	{"device", "a device answers"},
-	{"nobody", "nobody answers there: reads give all ones"},
-	{"exit_fill",
-	 "no entry yet that allows it: the VMM makes one and the hardware walks again"},
-	{"exit_page_fault", "the VMM hands the guest its page fault"},
-	{"exit_emulate", "the VMM carries the access out itself, each time"},
-	{"exit_device", "the VMM has the device answer"},
-	{"exit_nobody", "the VMM sees that nobody answers there: reads give all ones"},
-	{NULL, NULL},
+static const char *const ends[UMBRA_WALK_END_COUNT] = {
+	[UMBRA_WALK_NO_TABLES] = "not on: it has no tables, and would begin with empty ones",
+	[UMBRA_WALK_TRANSLATED] = "the hardware finds the page",
+	[UMBRA_WALK_FAULT] = "the guest gets a page fault, and the VMM does not see it",
+	[UMBRA_WALK_DEVICE] = "a device answers",
+	[UMBRA_WALK_NOBODY] = "nobody answers there: reads give all ones",
+	[UMBRA_WALK_EXIT_FILL] =
+		"no entry yet that allows it: the VMM makes one and the hardware walks again",
+	[UMBRA_WALK_EXIT_FAULT] = "the VMM hands the guest its page fault",
+	[UMBRA_WALK_EXIT_EMULATE] = "the VMM carries the access out itself, each time",
+	[UMBRA_WALK_EXIT_DEVICE] = "the VMM has the device answer",
+	[UMBRA_WALK_EXIT_NOBODY] = "the VMM sees that nobody answers there: reads give all ones",
 };
 
 /* Why a figure is not there. */
-static const struct phrase unknowns[] = {
-	{"page_fault", "there is no page: the guest gets a page fault"},
-	{"device", "a device answers: no walk ends in a page"},
-	{"nobody", "nobody answers there"},
-	{"untouched", "not known: the guest's page gets its frame when it is first touched"},
-	{"emulated", "the VMM carries out each such access: no walk succeeds"},
-	{"pieces", "not known: a large page is mapped whole only if no table lies in it"},
-	{"bare", "not known: a guest without a VMM has its memory elsewhere"},
-	{NULL, NULL},
+static const char *const unknowns[UMBRA_UNKNOWN_COUNT] = {
+	[UMBRA_KNOWN] = "known",
+	[UMBRA_UNKNOWN_FAULT] = "there is no page: the guest gets a page fault",
+	[UMBRA_UNKNOWN_DEVICE] = "a device answers: no walk ends in a page",
+	[UMBRA_UNKNOWN_NOBODY] = "nobody answers there",
+	[UMBRA_UNKNOWN_UNTOUCHED] =
+		"not known: the guest's page gets its frame when it is first touched",
+	[UMBRA_UNKNOWN_EMULATED] = "the VMM carries out each such access: no walk succeeds",
+	[UMBRA_UNKNOWN_PIECES] =
+		"not known: a large page is mapped whole only if no table lies in it",
+	[UMBRA_UNKNOWN_BARE] = "not known: a guest without a VMM has its memory elsewhere",
 };
 
-static const char *phrase(const struct phrase *phrases, const char *name)
+/* Of another umbrad's build may come what this one does not know. */
+static const char *end_words(const char *name)
 {
-	for (; phrases->name; phrases++)
-		if (!strcmp(phrases->name, name))
-			return phrases->words;
+	for (enum umbra_walk_end end = 0; end < UMBRA_WALK_END_COUNT; end++)
+		if (!strcmp(umbra_walk_end_name(end), name))
+			return ends[end];
+	return name;
+}
+
+static const char *unknown_words(const char *name)
+{
+	for (enum umbra_unknown unknown = 0; unknown < UMBRA_UNKNOWN_COUNT; unknown++)
+		if (!strcmp(umbra_unknown_name(unknown), name))
+			return unknowns[unknown];
 	return name;
 }
 
@@ -141,8 +148,7 @@ static void print_walk(const json_t *walk)
 		printf("%zu reference%s", json_array_size(steps),
 		       json_array_size(steps) == 1 ? "" : "s");
 	else
-		fputs(bare ? "not on: a guest without a VMM walks its own tables"
-			   : phrase(ends, end),
+		fputs(bare ? "not on: a guest without a VMM walks its own tables" : end_words(end),
 		      stdout);
 	if (json_object_get(walk, "exit_reason"))
 		printf(", VM exit %s", api_text(walk, "exit_reason"));
@@ -155,17 +161,17 @@ static void print_walk(const json_t *walk)
 	putchar('\n');
 	print_entries(steps);
 	if (strcmp(end, "no_tables"))
-		printf("  %s\n", phrase(ends, end));
+		printf("  %s\n", end_words(end));
 	if (!json_object_get(walk, "walk_unknown"))
 		printf("  %s: %.0f references, an entry of the TLB for %s\n",
 		       translated ? "in all" : "a walk that finds all in place",
 		       api_number(walk, "references"), page_size(api_number(walk, "page_bytes")));
 	else
-		printf("  a walk that finds all in place: %s\n", phrase(unknowns, unknown));
+		printf("  a walk that finds all in place: %s\n", unknown_words(unknown));
 	if (json_object_get(walk, "hpa"))
 		printf("  HPA %s\n", api_text(walk, "hpa"));
 	else if (strcmp(unknown, api_text(walk, "hpa_unknown")))
-		printf("  HPA %s\n", phrase(unknowns, api_text(walk, "hpa_unknown")));
+		printf("  HPA %s\n", unknown_words(api_text(walk, "hpa_unknown")));
 }
 
 static void print_translation(const json_t *answer)

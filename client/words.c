@@ -12,42 +12,59 @@
 #define MILLION  1e6
 #define LINE_MAX 98
 
-/* Where ${...} stands the decision's own is put: mode, rival, target, advantage, threshold. */
-static const struct {
-	const char *name, *sentence;
-} reasons[] = {
-	{"bare", "the guest is bare: it has no VMM whose mode could be switched"},
-	{"pinned", "the mode is pinned: the policy watches and does nothing"},
-	{"advise", "the policy only advises here: it would have switched to ${target}"},
-	{"frozen", "all switching is frozen: the policy would have switched to ${target}"},
-	{"refill", "most of the interval went into filling tables after the last switch; what was "
-		   "done between the fills is too little to judge by"},
-	{"cheapest", "${mode} is the cheapest of the modes"},
-	{"hysteresis", "${rival} would be cheaper, but by less than it takes to act on"},
-	{"accumulating", "${rival} would be cheaper, but what it would have saved by now "
-			 "(${advantage} million cycles) does not outgrow what a switch takes "
-			 "(${threshold} million)"},
-	{"dwell", "${rival} would be cheaper, but the last switch was too short ago"},
-	{"hold_off", "${rival} looks cheaper, but the last switches to it did not pay: it is not "
-		     "tried again yet"},
-	{"cheaper", "${rival} would have saved ${advantage} million cycles by now, more than a "
-		    "switch to it takes (${threshold} million)"},
-	{"probe", "${rival} may be cheaper: it would have saved ${advantage} million cycles by now "
-		  "as far as can be told from ${mode}, more than the doubled price of a try "
-		  "(${threshold} million)"},
-	{"did_not_pay", "since the last switch the same work has cost more than before in "
-			"${target}: the guest goes back"},
-};
-
-enum {
+enum reason {
 #define POLICY_REASON(name, help) REASON_##name,
 #include "policy/reasons.def"
 #undef POLICY_REASON
 	REASON_COUNT
 };
 
-_Static_assert(sizeof(reasons) / sizeof(reasons[0]) == REASON_COUNT,
-	       "each reason of reasons.def has a sentence");
+static const char *const reason_names[REASON_COUNT] = {
+#define POLICY_REASON(name, help) #name,
+#include "policy/reasons.def"
+#undef POLICY_REASON
+};
+
+/* Where ${...} stands the decision's own is put: mode, rival, target, advantage, threshold. */
+static const char *sentence(enum reason reason)
+{
+	/* No default: the compiler tells of one that has none. */
+	switch (reason) {
+	case REASON_bare: return "the guest is bare: it has no VMM whose mode could be switched";
+	case REASON_pinned: return "the mode is pinned: the policy watches and does nothing";
+	case REASON_advise:
+		return "the policy only advises here: it would have switched to ${target}";
+	case REASON_frozen:
+		return "all switching is frozen: the policy would have switched to ${target}";
+	case REASON_refill:
+		return "most of the interval went into filling tables after the last switch; what "
+		       "was done between the fills is too little to judge by";
+	case REASON_cheapest: return "${mode} is the cheapest of the modes";
+	case REASON_hysteresis:
+		return "${rival} would be cheaper, but by less than it takes to act on";
+	case REASON_accumulating:
+		return "${rival} would be cheaper, but what it would have saved by now "
+		       "(${advantage} million cycles) does not outgrow what a switch takes "
+		       "(${threshold} million)";
+	case REASON_dwell:
+		return "${rival} would be cheaper, but the last switch was too short ago";
+	case REASON_hold_off:
+		return "${rival} looks cheaper, but the last switches to it did not pay: it is not "
+		       "tried again yet";
+	case REASON_cheaper:
+		return "${rival} would have saved ${advantage} million cycles by now, more than a "
+		       "switch to it takes (${threshold} million)";
+	case REASON_probe:
+		return "${rival} may be cheaper: it would have saved ${advantage} million cycles "
+		       "by now as far as can be told from ${mode}, more than the doubled price "
+		       "of a try (${threshold} million)";
+	case REASON_did_not_pay:
+		return "since the last switch the same work has cost more than before in "
+		       "${target}: the guest goes back";
+	case REASON_COUNT: break;
+	}
+	return NULL;
+}
 
 static double million(const json_t *object, const char *key)
 {
@@ -72,9 +89,9 @@ void words_reason(const json_t *decision, char *buffer, size_t size)
 	const char *text = api_text(decision, "reason"), *place;
 	size_t used = 0;
 
-	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-		if (!strcmp(text, reasons[i].name)) {
-			text = reasons[i].sentence;
+	for (enum reason reason = 0; reason < REASON_COUNT; reason++) {
+		if (!strcmp(text, reason_names[reason])) {
+			text = sentence(reason);
 			break;
 		}
 	}

@@ -19,7 +19,7 @@ umbrad = Umbrad({
     "churn": shipped("churn", "rounds=0", mode="shadow"),
     "bare": endless(mode="bare"),
     "dead": {"image": "triple", "memory": "2M", "mode": "ept"},
-    "-dashed": endless(mode="ept"),
+    "-a-name-of-24-characters": endless(mode="ept"),
     "a-guest-whose-name-is-as-long-as-allowed": {"image": "halted", "memory": "2M"},
 }, {"triple": TRIPLE_FAULT, "halted": HALTED})
 
@@ -127,7 +127,7 @@ def decisions_are_a_table_in_which_stays_are_counted():
     assert decision["reason"] in row and row[-1] == ("yes" if decision["after"]["paid"] else "no")
     many = next(one for one in rows if one["count"] > 1 and one["id"] < rows[-1]["id"])
     assert row_of(table, str(many["id"]))[1] == f"x{many['count']}", table
-    assert len(umbra("decisions", "--limit", "1", "phases").splitlines()) == 3
+    assert len(umbra("decisions", "--limit", "1", "phases").splitlines()) == 4
 
 
 def a_switch_is_explained_with_its_modes_and_numbers():
@@ -208,14 +208,14 @@ def advise_compares_and_gives_the_command_that_works():
 
 
 def a_name_that_looks_like_an_option_is_a_name_behind_two_dashes():
-    umbra("mode", "--", "-dashed", "advise")
-    assert "mode ept, policy advise" in umbra("mode", "--", "-dashed")
+    umbra("mode", "--", "-a-name-of-24-characters", "advise")
+    assert "mode ept, policy advise" in umbra("mode", "--", "-a-name-of-24-characters")
 
     def command():
         told = {one["id"]: one for one in as_json("advice", "advise")["guests"]}
-        return told["-dashed"].get("command")
+        return told["-a-name-of-24-characters"].get("command")
     words = wait_for(command, 60).split()
-    assert words[4:6] == ["--", "-dashed"], words
+    assert words[4:6] == ["--", "-a-name-of-24-characters"], words
     assert "switched from ept" in umbra(words[1], *words[4:])
 
 
