@@ -113,7 +113,8 @@ def example_configuration_runs_on_the_installed_programs():
     with Umbrad({}, binary=os.path.join(directory("sbindir"), "umbrad")) as umbrad:
         umbrad.stop()
         with open(umbrad.config, "w", encoding="utf-8") as file:
-            file.write(example.replace("image = ", f"image = {root}"))
+            file.write(example.replace("image = ", f"image = {root}")
+                       .replace("state = /var/lib/umbra", f"state = {umbrad.directory}"))
         umbrad.start("--listen", "127.0.0.1:0", "--socket", umbrad.socket)
         umbrad.wait_state("phases", "running")
         shown = subprocess.run([umbra, "guests", "--socket", umbrad.socket], timeout=60,
