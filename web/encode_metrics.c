@@ -267,6 +267,17 @@ static void write_http_requests(const struct samples *samples, const struct metr
 	}
 }
 
+static void write_configuration_ok(const struct samples *samples, const struct metrics_view *view)
+{
+	write_count(samples, LABELS(), !view->snapshot->config_error);
+}
+
+static void write_configuration_loaded(const struct samples *samples,
+				       const struct metrics_view *view)
+{
+	write_count(samples, LABELS(), view->snapshot->config_loaded);
+}
+
 static void write_frozen(const struct samples *samples, const struct metrics_view *view)
 {
 	write_count(samples, LABELS(), view->snapshot->frozen);

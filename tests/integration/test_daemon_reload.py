@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """SIGHUP: what has changed in the configuration happens, and nobody else notices."""
 import os
+import re
 import signal
 import threading
 import time
@@ -62,7 +63,7 @@ def guests_come_and_go_and_the_others_run_on():
         assert names(umbrad) == ["new", "stays"]
         # Not a guest that failed: one that is gone.
         assert "guest goes: its worker" not in umbrad.log()
-        # What goes may come back, as a guest that knows nothing of the one before.
+        # What goes may come back.
         umbrad.configure({"goes": endless(), "stays": endless()})
         umbrad.reload()
         wait_gone(umbrad, "new", new)
@@ -254,6 +255,7 @@ def bad_reload_keeps_the_old_configuration_whole():
         state = umbrad.ask("/api/v1/host").json()["configuration"]
         assert state["ok"] is False and state["loaded"] == first["loaded"], state
         assert len(state["error"].split("\n")) == 3, state
+        assert "\numbra_configuration_ok 0\n" in umbrad.ask("/metrics").body.decode()
         for mistake, line in zip(mistakes, state["error"].split("\n")):
             assert line.startswith(mistake), state
         assert names(umbrad) == ["a", "b"]
@@ -272,6 +274,10 @@ def bad_reload_keeps_the_old_configuration_whole():
         wait_choice(umbrad, "a", "shadow", "pinned")
         state = umbrad.ask("/api/v1/host").json()["configuration"]
         assert state["ok"] is True and "error" not in state and state["loaded"] > first["loaded"]
+        metrics = umbrad.ask("/metrics").body.decode()
+        assert "\numbra_configuration_ok 1\n" in metrics
+        loaded = re.search(r"^umbra_configuration_loaded_timestamp_seconds (\d+)$", metrics, re.M)
+        assert time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(loaded[1]))) == state["loaded"]
 
 
 def what_cannot_change_live_is_told_and_the_rest_happens():
