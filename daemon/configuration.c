@@ -195,6 +195,7 @@ static void take_key(struct ini_reading *ini, void *context, const char *section
 			 why);
 		return;
 	}
+	reading->target.again = ini_again(ini);
 	if (!row->parse(&reading->target, value, why, sizeof(why)))
 		return;
 	ini_fail(ini, section, key, "\"%s\": %s", value, *why ? why : row->expected);
@@ -206,7 +207,7 @@ static void take_key(struct ini_reading *ini, void *context, const char *section
 
 int config_read(struct config *config, const char *file, struct complaints *complaints)
 {
-	static const struct ini_reader reader = {take_section, take_key};
+	static const struct ini_reader reader = {take_section, take_key, "append"};
 	struct reading reading = {.config = config, .target = {.config = config, .file = file}};
 
 	if (!grow((void **)&config->files, config->nr_files, sizeof(*config->files)))

@@ -315,7 +315,18 @@ static int parse_cpus(const struct config_target *target, const char *value, cha
 static int parse_append(const struct config_target *target, const char *value, char *why,
 			size_t size)
 {
-	return set_text(&target->guest->append, value, why, size);
+	char **append = &target->guest->append;
+	char text[CONFIG_APPEND_MAX + 1];
+	int len;
+
+	/* A line is too short for many a kernel's command line. */
+	len = snprintf(text, sizeof(text), "%s%s%s", target->again ? *append : "",
+		       target->again ? " " : "", value);
+	if ((size_t)len >= sizeof(text)) {
+		snprintf(why, size, "all in all at most %d bytes were expected", CONFIG_APPEND_MAX);
+		return -EINVAL;
+	}
+	return set_text(append, text, why, size);
 }
 
 static int parse_initrd(const struct config_target *target, const char *value, char *why,

@@ -15,6 +15,7 @@ struct config_target {
 	struct workload_config *workload;
 	bool *collector;
 	const char *file; /* that the value stands in */
+	bool again;       /* the key stood there before */
 };
 
 struct config_key {

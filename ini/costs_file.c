@@ -66,7 +66,7 @@ static void take_key(struct ini_reading *reading, void *context, const char *sec
 
 int costs_file_read(const char *file, struct umbra_cost_table *table, struct complaints *complaints)
 {
-	static const struct ini_reader reader = {take_section, take_key};
+	static const struct ini_reader reader = {take_section, take_key, NULL};
 
 	table->file = file;
 	return ini_read(file, &reader, table, complaints);

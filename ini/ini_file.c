@@ -30,6 +30,7 @@ struct ini_reading {
 	enum { NO_SECTION, TAKEN, LEFT_OUT } state; /* of the present section */
 	char section[INI_SECTION_MAX + 1];
 	void *seen; /* a tree of "section\nkey" */
+	bool again; /* the present key was seen before */
 	int code;   /* of the first complaint */
 	struct complaints *complaints;
 };
@@ -54,6 +55,11 @@ void ini_fail(struct ini_reading *reading, const char *section, const char *key,
 unsigned int ini_line(const struct ini_reading *reading)
 {
 	return reading->line;
+}
+
+bool ini_again(const struct ini_reading *reading)
+{
+	return reading->again;
 }
 
 static void begin_section(struct ini_reading *reading, const char *line)
@@ -179,12 +185,16 @@ static bool seen_before(struct ini_reading *reading, const char *section, const 
 static int take_key(void *context, const char *section, const char *key, const char *value)
 {
 	struct ini_reading *reading = context;
+	const char *repeatable = reading->reader->repeatable;
 
 	if (reading->state == LEFT_OUT)
 		return 1;
-	if (reading->state == NO_SECTION)
+	if (reading->state == NO_SECTION) {
 		ini_fail(reading, NULL, key, "a section was expected before the first key");
-	else if (seen_before(reading, reading->section, key))
+		return 1;
+	}
+	reading->again = seen_before(reading, reading->section, key);
+	if (reading->again && (!repeatable || strcmp(key, repeatable)))
 		ini_fail(reading, reading->section, key, "given twice");
 	else
 		reading->reader->key(reading, reading->context, reading->section, key, value);

@@ -20,9 +20,10 @@ struct ini_reader {
 	/* [@section] begins; also when it is empty. If something is wrong with it, its keys are
 	 * left out. */
 	void (*section)(struct ini_reading *reading, void *context, const char *section);
-	/* A key, given for the first time in this section of this file. */
+	/* A key, given for the first time in this section of this file, or it is @repeatable. */
 	void (*key)(struct ini_reading *reading, void *context, const char *section,
 		    const char *key, const char *value);
+	const char *repeatable; /* the key that may stand there again; NULL: none */
 };
 
 /*
@@ -35,6 +36,8 @@ int ini_read(const char *file, const struct ini_reader *reader, void *context,
 /* What is wrong in the present line; @section and @key may be NULL. */
 void ini_fail(struct ini_reading *reading, const char *section, const char *key, const char *format,
 	      ...) __attribute__((format(printf, 4, 5)));
+/* Whether the present key stood in this section of this file before. */
+bool ini_again(const struct ini_reading *reading);
 /* The number of the present line, from 1. */
 unsigned int ini_line(const struct ini_reading *reading);
 

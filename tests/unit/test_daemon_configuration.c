@@ -116,6 +116,45 @@ static void every_key_reaches_its_place(void **state)
 	config_free(&config);
 }
 
+/* In one section of one file; a later file says all of it anew. */
+static void append_may_take_many_lines(void **state)
+{
+	struct complaints complaints = {0};
+	struct config config;
+
+	read_text("[guest a]\nimage = x\nappend = root=/dev/ram0\nappend =\nappend = quiet\n",
+		  &config);
+	assert_string_equal(config.guests[0].append, "root=/dev/ram0  quiet");
+	write_file("later.conf", "[guest a]\nappend = single\nappend = debug\n");
+	assert_int_equal(config_read(&config, path_of("later.conf"), &complaints), 0);
+	assert_string_equal(config.guests[0].append, "single debug");
+	config_free(&config);
+}
+
+static void a_command_line_has_an_end(void **state)
+{
+	struct complaints complaints = {0};
+	struct config_source source = {0};
+	struct config config;
+	char text[4000] = "[guest a]\nimage = x\n";
+
+	/* 11 times 186 bytes, and ten blanks between them: 2056. */
+	for (int i = 0; i < 11; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "append = %0186d\n", i);
+	write_file("umbra.conf", text);
+	source.file = path_of("umbra.conf");
+	assert_int_equal(config_load(&source, &config, &complaints), -EINVAL);
+	assert_int_equal(complaints.nr, 1);
+	assert_non_null(strstr(complaints.text[0], "line 13, [guest a] append: \"0000"));
+	assert_non_null(strstr(complaints.text[0], "at most 2047 bytes"));
+	complaints_free(&complaints);
+	text[strlen(text) - 10] = '\0';
+	strcat(text, "\n");
+	read_text(text, &config);
+	assert_int_equal(strlen(config.guests[0].append), 2047);
+	config_free(&config);
+}
+
 static void nothing_need_be_said(void **state)
 {
 	struct config config;
@@ -457,6 +496,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(every_key_reaches_its_place),
+		TEST(append_may_take_many_lines),
+		TEST(a_command_line_has_an_end),
 		TEST(nothing_need_be_said),
 		TEST(a_mode_pins_unless_a_policy_is_given),
 		TEST(default_policy_is_for_guests_without_any),

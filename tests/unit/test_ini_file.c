@@ -51,7 +51,7 @@ static void take_key(struct ini_reading *reading, void *context, const char *sec
 		 value);
 }
 
-static const struct ini_reader reader = {take_section, take_key};
+static const struct ini_reader reader = {take_section, take_key, "more"};
 
 static int read_bytes(const char *bytes, size_t size, struct complaints *complaints)
 {
@@ -116,6 +116,14 @@ static void everything_that_is_wrong_is_told(void **state)
 	assert_complaint(&complaints, 5, ": line 10: nothing but a comment");
 	assert_complaint(&complaints, 6, ": line 12: \"key = value\"");
 	complaints_free(&complaints);
+}
+
+static void one_key_may_be_repeatable(void **state)
+{
+	struct complaints complaints = {0};
+
+	assert_int_equal(read_text("[a]\nmore = 1\nk = v\nmore = 2\n", &complaints), 0);
+	assert_string_equal(told, "[a]\na.more=1\na.k=v\na.more=2\n");
 }
 
 static void twenty_complaints_are_enough(void **state)
@@ -217,6 +225,7 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(everything_that_is_wrong_is_told, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(one_key_may_be_repeatable, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(twenty_complaints_are_enough, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bytes_that_are_no_text_are_refused, set_up,
 						tear_down),
