@@ -163,7 +163,7 @@ static void launch(struct umbrad *umbrad, struct guest *guest)
 	registry_choose(guest);
 	journal_begin(guest->journal, guest->recorded);
 	guest->started = time(NULL);
-	code = spawn_worker(guest, umbrad->config->interval, &error);
+	code = spawn_worker(guest, &error);
 	if (!code)
 		code = loop_add(umbrad->loop, &guest->source, guest->fd, on_message, guest);
 	if (!code)

@@ -63,8 +63,7 @@ static void copy_name(char ret_name[MESSAGE_NAME_MAX], const char *path)
 		 slash ? slash + 1 : path);
 }
 
-static void fill_start(struct message *message, const struct guest *guest,
-		       uint64_t default_interval)
+static void fill_start(struct message *message, const struct guest *guest)
 {
 	const struct guest_config *config = guest->config;
 	struct message_start *start = &message->start;
@@ -78,7 +77,7 @@ static void fill_start(struct message *message, const struct guest *guest,
 	start->cpus = config->cpus;
 	start->processor = config->processor;
 	start->cost = config->costs->table.cost;
-	start->interval = config->interval ? config->interval : default_interval;
+	start->interval = config->interval;
 	start->mode = guest->mode;
 	start->clock = config->clock;
 	start->policy = guest->policy;
@@ -86,8 +85,7 @@ static void fill_start(struct message *message, const struct guest *guest,
 }
 
 /* Everything but the files, which are open; @initrd is negative where there is none. */
-static int start(struct guest *guest, uint64_t default_interval, int image, int initrd,
-		 const char **ret_what)
+static int start(struct guest *guest, int image, int initrd, const char **ret_what)
 {
 	struct message message;
 	struct shared_counters *shared = NULL;
@@ -108,7 +106,7 @@ static int start(struct guest *guest, uint64_t default_interval, int image, int 
 		code = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) ? -errno : 0;
 	}
 	if (!code) {
-		fill_start(&message, guest, default_interval);
+		fill_start(&message, guest);
 		fds[START_FD_COUNTERS] = memory;
 		fds[START_FD_CONTROL] = guest->umbrad->registry.control_fd;
 		fds[START_FD_IMAGE] = image;
@@ -158,7 +156,7 @@ static int open_file(const char *path, struct umbra_error *ret_error)
 	return code;
 }
 
-int spawn_worker(struct guest *guest, uint64_t default_interval, struct umbra_error *ret_error)
+int spawn_worker(struct guest *guest, struct umbra_error *ret_error)
 {
 	const struct guest_config *config = guest->config;
 	int image = open_file(config->image, ret_error), initrd = -1;
@@ -174,7 +172,7 @@ int spawn_worker(struct guest *guest, uint64_t default_interval, struct umbra_er
 			return initrd;
 		}
 	}
-	code = start(guest, default_interval, image, initrd, &what);
+	code = start(guest, image, initrd, &what);
 	close(image);
 	if (initrd >= 0)
 		close(initrd);

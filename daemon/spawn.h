@@ -13,6 +13,6 @@ enum { SPAWN_WORKER_FD = 3 };
  * Starts a worker for @guest: this binary, executed anew with --role worker, so that it shares no
  * memory with umbrad but the counters. 0, or a negative errno and the guest is as before.
  */
-int spawn_worker(struct guest *guest, uint64_t default_interval, struct umbra_error *ret_error);
+int spawn_worker(struct guest *guest, struct umbra_error *ret_error);
 
 #endif
