@@ -130,7 +130,11 @@ class Umbrad:
         return name
 
     def __enter__(self):
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
         return self
 
     def begin(self, *options):
