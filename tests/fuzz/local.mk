@@ -17,6 +17,13 @@ check_PROGRAMS += tests/fuzz/hostile
 tests_fuzz_hostile_SOURCES = tests/fuzz/hostile.c $(fuzz_image_sources) $(fuzz_program_sources)
 tests_fuzz_hostile_LDADD = $(VMMCORE_LIBS)
 
+# A guest that makes up its code and tables as it runs, for umbrad too.
+check_DATA += tests/fuzz/wild.elf
+CLEANFILES += tests/fuzz/wild.elf
+EXTRA_DIST += tests/fuzz/wild.c
+tests/fuzz/wild.elf: tests/fuzz/wild.c $(GUEST_LIB)
+	$(GUEST_BUILD) -mgeneral-regs-only '$(srcdir)/tests/fuzz/wild.c'
+
 # libFuzzer targets: in a build of their own, with configure CC=clang --enable-fuzzers.
 FUZZ_TARGETS = tests/fuzz/target_code tests/fuzz/target_config tests/fuzz/target_image \
 	tests/fuzz/target_message tests/fuzz/target_request
