@@ -14,6 +14,7 @@
 
 #include "daemon/guests.h"
 #include "daemon/log.h"
+#include "daemon/privileges.h"
 #include "daemon/reload.h"
 #include "daemon/sampler.h"
 #include "daemon/sockets.h"
@@ -285,6 +286,7 @@ int umbrad_run(struct config *config, const struct config_source *source)
 	tcp = sockets_listen_tcp(config->listen_address, config->listen_port, &port, &error);
 	local = tcp < 0 ? -1 : sockets_listen_unix(config->socket, &error);
 	if (local < 0) {
+		privileges_explain(&error);
 		log_write(LOG_ERR, NULL, "%s%s%s: %s", error.subject, error.place[0] ? " " : "",
 			  error.place, error.text);
 		return STATUS_FAULT;

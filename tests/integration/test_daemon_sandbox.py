@@ -56,6 +56,15 @@ def file_that_the_user_cannot_read_is_told_with_the_user():
                               timeout=20, check=False)
         assert done.returncode == 78, done.returncode
         assert f"{config}: Permission denied to the user {name}" in done.stderr, done.stderr
+        # A configuration that can be read, and a socket's directory that cannot be written.
+        os.chmod(closed, 0o755)
+        os.chmod(config, 0o644)
+        done = subprocess.run([UMBRAD, "--config", config, "--listen", "127.0.0.1:0", "--socket",
+                               f"{closed}/umbra.sock"], capture_output=True, text=True, timeout=20,
+                              check=False)
+        assert done.returncode == 70, done.returncode
+        assert f"umbra.sock: Permission denied to the user {name}" in done.stderr, done.stderr
+        os.chmod(closed, 0o700)
         with Umbrad({"one": {"image": f"{closed}/hello.elf"}}) as umbrad:
             text = umbrad.wait_state("one", "failed")["end"]["text"]
             assert f"hello.elf: Permission denied to the user {name}" in text, text
