@@ -13,21 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/journal_store.h"
+#include "daemon/journal_store_private.h"
 #include "web/text.h"
 #include "web/view.h"
 
-enum statement {
-	PUT_DECISION,
-	PUT_AMENDMENT,
-	PUT_SWITCH,
-	PUT_GUEST,
-	PUT_SETTING,
-	PUT_STATE,
-	STATEMENT_COUNT,
-};
-
-static const char *const statements[STATEMENT_COUNT] = {
+static const char *const statements[JOURNAL_STATEMENT_COUNT] = {
 	[PUT_DECISION] =
 		"INSERT INTO decision (guest, first_id, last_id, count, first_time, time, first_at,"
 		" at, mode, action, target, reason, record)"
@@ -45,17 +35,6 @@ static const char *const statements[STATEMENT_COUNT] = {
 		      " last_switch = max(last_switch, excluded.last_switch)",
 	[PUT_SETTING] = "INSERT OR REPLACE INTO setting VALUES (?, ?, ?, ?, ?)",
 	[PUT_STATE] = "INSERT OR REPLACE INTO state VALUES (?, ?)",
-};
-
-/* Free pages that are left in the file for what comes next. */
-enum { SPARE_PAGES = 64 };
-
-struct journal_store {
-	sqlite3 *db;
-	sqlite3_stmt *put[STATEMENT_COUNT];
-	int lock; /* holds the directory for this umbrad; -1: in memory */
-	uint64_t rows;
-	char wal[CONFIG_PATH_MAX + 64]; /* the write-ahead log's path; empty: in memory */
 };
 
 int journal_sqlite_error(sqlite3 *db, char ret_text[JOURNAL_TEXT_MAX])
@@ -86,8 +65,7 @@ void journal_memory_uri(const char *name, char *ret_uri, size_t size)
 	snprintf(ret_uri, size, "file:/%s?vfs=memdb", name);
 }
 
-/* A query with one integer as its answer. 0 or SQLite's code. */
-static int ask(sqlite3 *db, const char *sql, int64_t *ret_value)
+int journal_ask(sqlite3 *db, const char *sql, int64_t *ret_value)
 {
 	sqlite3_stmt *statement;
 	int code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
@@ -102,7 +80,7 @@ static int ask(sqlite3 *db, const char *sql, int64_t *ret_value)
 }
 
 /* Fills the statement's parameters by @types: s a text (NULL: none), i an int64_t. Runs it. */
-static int put(struct journal_store *store, enum statement which, const char *types, ...)
+static int put(struct journal_store *store, enum journal_statement which, const char *types, ...)
 {
 	sqlite3_stmt *statement = store->put[which];
 	va_list values;
@@ -131,12 +109,12 @@ static int put(struct journal_store *store, enum statement which, const char *ty
 static int prepare(struct journal_store *store)
 {
 	int64_t decisions = 0, switches = 0;
-	int code = ask(store->db, "SELECT count(*) FROM decision", &decisions);
+	int code = journal_ask(store->db, "SELECT count(*) FROM decision", &decisions);
 
 	if (!code)
-		code = ask(store->db, "SELECT count(*) FROM switch", &switches);
+		code = journal_ask(store->db, "SELECT count(*) FROM switch", &switches);
 	store->rows = decisions + switches;
-	for (int i = 0; i < STATEMENT_COUNT && !code; i++)
+	for (int i = 0; i < JOURNAL_STATEMENT_COUNT && !code; i++)
 		code = sqlite3_prepare_v3(store->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
 					  &store->put[i], NULL);
 	return code;
@@ -284,7 +262,7 @@ void journal_store_close(struct journal_store *store)
 {
 	if (!store)
 		return;
-	for (int i = 0; i < STATEMENT_COUNT; i++)
+	for (int i = 0; i < JOURNAL_STATEMENT_COUNT; i++)
 		sqlite3_finalize(store->put[i]);
 	sqlite3_close(store->db);
 	if (store->lock >= 0)
@@ -399,8 +377,7 @@ static int write_row(struct journal_store *store, const struct journal_row *row)
 	return 0;
 }
 
-/* Ends a transaction with @code: commits, or takes all back and tells the story. */
-static int end(struct journal_store *store, int code, char ret_text[JOURNAL_TEXT_MAX])
+int journal_end(struct journal_store *store, int code, char ret_text[JOURNAL_TEXT_MAX])
 {
 	if (!code)
 		code = sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL);
@@ -419,7 +396,7 @@ int journal_store_write(struct journal_store *store, const struct journal_row *r
 
 	for (size_t i = 0; i < nr_rows && !code; i++)
 		code = write_row(store, &rows[i]);
-	code = end(store, code, ret_text);
+	code = journal_end(store, code, ret_text);
 	if (code)
 		store->rows = before;
 	return code;
@@ -433,195 +410,6 @@ int journal_store_note(struct journal_store *store, const char *guest, uint64_t 
 		       : 0;
 }
 
-/* The time of the 64th oldest row of all, or what it was before where there are fewer. */
-static int find_edge(struct journal_store *store, int64_t *edge)
-{
-	return ask(store->db,
-		   "SELECT at FROM (SELECT at FROM (SELECT at FROM decision ORDER BY at LIMIT 64)"
-		   " UNION ALL SELECT at FROM (SELECT at FROM switch ORDER BY at LIMIT 64))"
-		   " ORDER BY at LIMIT 1 OFFSET 63",
-		   edge);
-}
-
-int journal_store_prune(struct journal_store *store, int64_t oldest, uint64_t bytes, bool *ret_more,
-			char ret_text[JOURNAL_TEXT_MAX])
-{
-	static const char *const tables[] = {"decision", "switch"};
-	int64_t pages = 0, spare = 0, page_size = 0, edge = oldest - 1;
-	int code = sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-	bool full = false, more = false;
-
-	if (!code)
-		code = ask(store->db, "PRAGMA page_count", &pages);
-	if (!code)
-		code = ask(store->db, "PRAGMA freelist_count", &spare);
-	if (!code)
-		code = ask(store->db, "PRAGMA page_size", &page_size);
-	full = bytes && (uint64_t)((pages - spare) * page_size) > bytes;
-	if (!code && full)
-		code = find_edge(store, &edge);
-	if (edge < oldest - 1)
-		edge = oldest - 1;
-	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]) && !code; i++) {
-		char sql[160];
-		int deleted;
-
-		snprintf(sql, sizeof(sql),
-			 "DELETE FROM %s WHERE row IN (SELECT row FROM %s WHERE at <= %" PRId64
-			 " ORDER BY at LIMIT 64)",
-			 tables[i], tables[i], edge);
-		code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
-		deleted = code ? 0 : sqlite3_changes(store->db);
-		store->rows -= deleted;
-		more = more || deleted == 64 || (full && deleted);
-	}
-	if (!code && spare > SPARE_PAGES)
-		code = sqlite3_exec(store->db, "PRAGMA incremental_vacuum(256)", NULL, NULL, NULL);
-	code = end(store, code, ret_text);
-	if (!code)
-		*ret_more = more;
-	return code;
-}
-
-/* --- from one store to another ------------------------------------------------------------ */
-
-/* The names come from a file that anybody may have written: what is no name is passed over. */
-static bool read_setting(sqlite3_stmt *row, struct journal_setting *ret_setting)
-{
-	const char *text[5];
-
-	for (int i = 1; i < 5; i++) {
-		text[i] = (const char *)sqlite3_column_text(row, i);
-		if (!text[i])
-			return false;
-	}
-	return !umbra_mode_parse(text[1], &ret_setting->mode) &&
-	       !policy_kind_parse(text[2], &ret_setting->policy) &&
-	       !umbra_mode_parse(text[3], &ret_setting->config_mode) &&
-	       !policy_kind_parse(text[4], &ret_setting->config_policy);
-}
-
-static void load_guest(const struct journal_loader *loader, sqlite3_stmt *row)
-{
-	int64_t decision = sqlite3_column_int64(row, 1), made = sqlite3_column_int64(row, 2);
-
-	loader->guest(loader->context, (const char *)sqlite3_column_text(row, 0),
-		      decision > 0 ? decision : 0, made > 0 ? made : 0);
-}
-
-static void load_setting(const struct journal_loader *loader, sqlite3_stmt *row)
-{
-	struct journal_setting setting;
-
-	if (read_setting(row, &setting))
-		loader->setting(loader->context, (const char *)sqlite3_column_text(row, 0),
-				&setting);
-}
-
-static void load_state(const struct journal_loader *loader, sqlite3_stmt *row)
-{
-	if (!strcmp((const char *)sqlite3_column_text(row, 0), "frozen"))
-		loader->frozen(loader->context, sqlite3_column_int64(row, 1) != 0);
-}
-
-static int load(sqlite3 *db, const struct journal_loader *loader, char ret_text[JOURNAL_TEXT_MAX])
-{
-	static const struct {
-		const char *sql;
-		void (*load)(const struct journal_loader *loader, sqlite3_stmt *row);
-	} tables[] = {
-		{"SELECT name, last_decision, last_switch FROM guest", load_guest},
-		{"SELECT guest, mode, policy, config_mode, config_policy FROM setting",
-		 load_setting},
-		{"SELECT key, value FROM state", load_state},
-	};
-	sqlite3_stmt *row;
-	int code = 0, step;
-
-	/* What one table refuses the next may still give. */
-	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-		if (sqlite3_prepare_v2(db, tables[i].sql, -1, &row, NULL)) {
-			code = journal_sqlite_error(db, ret_text);
-			continue;
-		}
-		while ((step = sqlite3_step(row)) == SQLITE_ROW) {
-			if (sqlite3_column_text(row, 0))
-				tables[i].load(loader, row);
-		}
-		if (step != SQLITE_DONE)
-			code = journal_sqlite_error(db, ret_text);
-		sqlite3_finalize(row);
-	}
-	return code;
-}
-
-int journal_store_load(struct journal_store *store, const struct journal_loader *loader,
-		       char ret_text[JOURNAL_TEXT_MAX])
-{
-	return load(store->db, loader, ret_text);
-}
-
-void journal_store_salvage(const char *directory, const struct journal_loader *loader)
-{
-	char path[CONFIG_PATH_MAX + 32], text[JOURNAL_TEXT_MAX];
-	sqlite3 *db;
-
-	snprintf(path, sizeof(path), "%s/" JOURNAL_FILE, directory);
-	if (!sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL))
-		load(db, loader, text);
-	sqlite3_close(db);
-}
-
-/*
- * %1$d is 1 where the numbers in memory are to go on after the file's, else 0. Numbers come before
- * the guests' last ones, which they are counted from.
- */
-static const char carry[] =
-	"BEGIN IMMEDIATE;"
-	"INSERT OR REPLACE INTO main.decision (guest, first_id, last_id, count, first_time, time,"
-	" first_at, at, mode, action, target, reason, record)"
-	" SELECT guest, first_id + base, last_id + base, count, first_time, time, first_at, at,"
-	" mode, action, target, reason, json_set(record, '$.id', last_id + base)"
-	" FROM (SELECT d.*, %1$d * coalesce(g.last_decision, 0) AS base FROM memory.decision AS d"
-	" LEFT JOIN main.guest AS g ON g.name = d.guest) ORDER BY row;"
-	"INSERT OR REPLACE INTO main.switch (guest, number, time, at, \"from\", \"to\", reason,"
-	" record)"
-	" SELECT guest, number + base, time, at, \"from\", \"to\", reason, record"
-	" FROM (SELECT s.*, %1$d * coalesce(g.last_switch, 0) AS base FROM memory.switch AS s"
-	" LEFT JOIN main.guest AS g ON g.name = s.guest) ORDER BY row;"
-	"INSERT INTO main.guest SELECT * FROM memory.guest WHERE true"
-	" ON CONFLICT (name) DO UPDATE SET"
-	" last_decision = max(last_decision, %1$d * last_decision + excluded.last_decision),"
-	" last_switch = max(last_switch, %1$d * last_switch + excluded.last_switch);"
-	"INSERT OR REPLACE INTO main.setting SELECT * FROM memory.setting;"
-	"INSERT OR REPLACE INTO main.state SELECT * FROM memory.state;"
-	"COMMIT;";
-
-int journal_store_carry(struct journal_store *store, const char *name, bool shift,
-			char ret_text[JOURNAL_TEXT_MAX])
-{
-	char uri[128], attach[192], sql[sizeof(carry) + 64];
-	int64_t decisions = 0, switches = 0;
-	int code;
-
-	journal_memory_uri(name, uri, sizeof(uri));
-	snprintf(attach, sizeof(attach), "ATTACH '%s' AS memory", uri);
-	snprintf(sql, sizeof(sql), carry, shift);
-	if (sqlite3_exec(store->db, attach, NULL, NULL, NULL))
-		return journal_sqlite_error(store->db, ret_text);
-	code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
-	if (code) {
-		code = journal_sqlite_error(store->db, ret_text);
-		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-	}
-	sqlite3_exec(store->db, "DETACH memory", NULL, NULL, NULL);
-	if (!code && (ask(store->db, "SELECT count(*) FROM decision", &decisions) ||
-		      ask(store->db, "SELECT count(*) FROM switch", &switches)))
-		code = journal_sqlite_error(store->db, ret_text);
-	store->rows = decisions + switches;
-	return code;
-}
-
 uint64_t journal_store_rows(const struct journal_store *store)
 {
 	return store->rows;
@@ -632,8 +420,8 @@ uint64_t journal_store_bytes(struct journal_store *store)
 	int64_t pages = 0, page_size = 0;
 	struct stat wal = {0};
 
-	if (ask(store->db, "PRAGMA page_count", &pages) ||
-	    ask(store->db, "PRAGMA page_size", &page_size))
+	if (journal_ask(store->db, "PRAGMA page_count", &pages) ||
+	    journal_ask(store->db, "PRAGMA page_size", &page_size))
 		return 0;
 	if (store->wal[0] && stat(store->wal, &wal))
 		wal.st_size = 0;

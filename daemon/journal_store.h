@@ -99,8 +99,9 @@ int journal_store_load(struct journal_store *store, const struct journal_loader 
 void journal_store_salvage(const char *directory, const struct journal_loader *loader);
 
 /*
- * Deletes what is older than @oldest (wall time, milliseconds) and the oldest rows beyond @bytes, a
- * small step of it; *ret_more: there is more to do.
+ * A small step: deletes what is older than @oldest (wall time, milliseconds), and where there is
+ * more than @bytes (0: no bound) the oldest rows of a guest that has the most. *ret_more: there is
+ * more to do.
  */
 int journal_store_prune(struct journal_store *store, int64_t oldest, uint64_t bytes, bool *ret_more,
 			char ret_text[JOURNAL_TEXT_MAX]);

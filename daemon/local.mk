@@ -25,7 +25,9 @@ libdaemon_a_SOURCES = \
 	daemon/journal_schema.c \
 	daemon/journal_store.c \
 	daemon/journal_store.h \
+	daemon/journal_store_private.h \
 	daemon/journal_thread.c \
+	daemon/journal_upkeep.c \
 	daemon/log.c \
 	daemon/log.h \
 	daemon/loop.c \

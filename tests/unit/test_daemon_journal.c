@@ -100,6 +100,9 @@ static int decide(struct journal_guest *guest, uint64_t id, enum policy_action a
 		.reason = policy_reason_find(reason),
 	};
 
+	/* As large as real ones. */
+	for (int i = 0; i < POLICY_INPUT_COUNT; i++)
+		decision.inputs[i] = (struct policy_input){1000000 + id, true, false, 0.125};
 	return journal_decision(journal, guest, &decision);
 }
 
@@ -591,7 +594,7 @@ static void what_is_older_than_the_bound_is_deleted(void **state)
 
 static void file_stays_within_its_size(void **state)
 {
-	enum { BOUND = 1 << 20, RECORDS = 8000 };
+	enum { BOUND = 1 << 20, RECORDS = 3000 };
 	struct stat status;
 	json_t *list;
 
@@ -619,6 +622,57 @@ static void file_stays_within_its_size(void **state)
 	finish();
 	assert_int_equal(stat(file, &status), 0);
 	assert_true(status.st_size <= BOUND / 2 + BOUND / 3);
+}
+
+static void guest_that_decides_much_does_not_drive_out_another(void **state)
+{
+	enum { BOUND = 1 << 20, FEW = 50, MANY = 3000 };
+	json_t *list;
+
+	begin_with(directory, 0, BOUND);
+	for (uint64_t id = 1; id <= FEW; id++) {
+		decide(two, id, POLICY_SWITCH, "cheaper");
+		make_switch(two, id, 0);
+	}
+	settle();
+	for (uint64_t id = 1; id <= MANY; id++) {
+		decide(one, id, POLICY_SWITCH, "cheaper");
+		if (id % 200 == 0)
+			settle();
+	}
+	settle();
+	list = decisions_of("two");
+	assert_int_equal(json_array_size(list), FEW);
+	json_decref(list);
+	list = switches_of("two", 1000);
+	assert_int_equal(json_array_size(list), FEW);
+	json_decref(list);
+	list = some_decisions("one", 1, 0);
+	assert_row(list, 0, MANY, MANY, 1);
+	json_decref(list);
+	assert_true(query(file, "SELECT min(first_id) FROM decision WHERE guest = 'one'") > 100);
+}
+
+static void memory_stays_within_its_size(void **state)
+{
+	enum { RECORDS = 6000 };
+	struct journal_status status;
+	json_t *list;
+
+	begin_with("", 0, 0);
+	for (uint64_t id = 1; id <= RECORDS; id++) {
+		decide(one, id, POLICY_SWITCH, "cheaper");
+		if (id % 200 == 0)
+			settle();
+	}
+	settle();
+	list = some_decisions("one", 1, 0);
+	assert_row(list, 0, RECORDS, RECORDS, 1);
+	json_decref(list);
+	journal_status(journal, &status);
+	assert_true(status.rows < RECORDS);
+	assert_true(status.rows > 1000);
+	assert_true(status.bytes <= 9 << 20);
 }
 
 static void second_umbrad_stays_out_of_the_directory(void **state)
@@ -985,6 +1039,8 @@ int main(void)
 		TEST(file_of_a_later_version_is_left_alone),
 		TEST(what_is_older_than_the_bound_is_deleted),
 		TEST(file_stays_within_its_size),
+		TEST(guest_that_decides_much_does_not_drive_out_another),
+		TEST(memory_stays_within_its_size),
 		TEST(second_umbrad_stays_out_of_the_directory),
 		TEST(without_a_directory_it_is_in_memory),
 		TEST(full_disk_is_told_once_and_nothing_is_lost),
