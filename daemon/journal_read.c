@@ -15,6 +15,7 @@ void journal_pool_init(struct journal_pool *pool)
 {
 	*pool = (struct journal_pool){0};
 	pthread_mutex_init(&pool->lock, NULL);
+	pthread_mutex_init(&pool->memory, NULL);
 }
 
 /* With the lock. */
@@ -28,6 +29,7 @@ void journal_pool_destroy(struct journal_pool *pool)
 {
 	close_idle(pool);
 	pthread_mutex_destroy(&pool->lock);
+	pthread_mutex_destroy(&pool->memory);
 }
 
 void journal_pool_move(struct journal_pool *pool, const char *path, const char *name)
@@ -35,6 +37,7 @@ void journal_pool_move(struct journal_pool *pool, const char *path, const char *
 	pthread_mutex_lock(&pool->lock);
 	close_idle(pool);
 	pool->generation++;
+	pool->in_memory = !path;
 	if (path)
 		snprintf(pool->place, sizeof(pool->place), "%s", path);
 	else
@@ -129,7 +132,7 @@ static void write_row(struct text *out, sqlite3_stmt *row,
 	json_write_close(out, '}');
 }
 
-static int read_rows(struct journal_pool *pool, struct text *out, const char *sql,
+static int read_from(struct journal_pool *pool, struct text *out, const char *sql,
 		     const char *guest, size_t limit, int64_t before,
 		     void (*write)(struct text *out, sqlite3_stmt *row))
 {
@@ -155,6 +158,24 @@ static int read_rows(struct journal_pool *pool, struct text *out, const char *sq
 	sqlite3_close(db);
 	code &= 0xff;
 	return code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? -EUCLEAN : -EIO;
+}
+
+static int read_rows(struct journal_pool *pool, struct text *out, const char *sql,
+		     const char *guest, size_t limit, int64_t before,
+		     void (*write)(struct text *out, sqlite3_stmt *row))
+{
+	bool in_memory;
+	int code;
+
+	pthread_mutex_lock(&pool->lock);
+	in_memory = pool->in_memory;
+	pthread_mutex_unlock(&pool->lock);
+	if (in_memory)
+		pthread_mutex_lock(&pool->memory);
+	code = read_from(pool, out, sql, guest, limit, before, write);
+	if (in_memory)
+		pthread_mutex_unlock(&pool->memory);
+	return code;
 }
 
 /* The last rows, oldest first, by the index alone: nothing is sorted, whatever the limit. */

@@ -18,6 +18,12 @@ struct journal_pool {
 	pthread_mutex_t lock;
 	char place[4200]; /* what is read: a path, or the URI of memory; empty: nothing yet */
 	unsigned int generation; /* of the place */
+	bool in_memory;
+	/*
+	 * Held by whoever uses the store in memory: there a reader keeps the writer out and the
+	 * writer all readers, and SQLite only tries again and again.
+	 */
+	pthread_mutex_t memory;
 	struct sqlite3 *idle[JOURNAL_POOL_MAX];
 	size_t nr_idle;
 };

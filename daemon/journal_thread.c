@@ -255,20 +255,49 @@ static void leave_disk(struct journal *journal, int code, const char *why)
 		retry(journal);
 }
 
+/* journal_store_write() to the present store. */
+static int write_rows(struct journal *journal, const struct batch *batch,
+		      char text[JOURNAL_TEXT_MAX])
+{
+	int code = -EIO;
+
+	if (!journal->store)
+		return code;
+	if (!journal->on_disk)
+		pthread_mutex_lock(&journal->pool.memory);
+	code = journal_store_write(journal->store, batch->rows, batch->nr, text);
+	if (!journal->on_disk)
+		pthread_mutex_unlock(&journal->pool.memory);
+	return code;
+}
+
+static int prune_step(struct journal *journal, int64_t oldest, uint64_t bytes, bool *ret_more,
+		      char text[JOURNAL_TEXT_MAX])
+{
+	int code;
+
+	if (!journal->on_disk)
+		pthread_mutex_lock(&journal->pool.memory);
+	code = journal_store_prune(journal->store, oldest, bytes, ret_more, text);
+	if (!journal->on_disk)
+		pthread_mutex_unlock(&journal->pool.memory);
+	return code;
+}
+
 static void write_batch(struct journal *journal, const struct batch *batch)
 {
 	char text[JOURNAL_TEXT_MAX];
-	int code = -EIO;
+	int code;
 
 	if (!batch->nr)
 		return;
-	if (journal->store)
-		code = journal_store_write(journal->store, batch->rows, batch->nr, text);
+	code = write_rows(journal, batch, text);
 	if (code && journal->on_disk) {
+		bool damaged = code == -EUCLEAN;
+
 		go_on_in_memory(journal, text);
-		if (journal->store)
-			code = journal_store_write(journal->store, batch->rows, batch->nr, text);
-		if (code == -EUCLEAN)
+		code = write_rows(journal, batch, text);
+		if (damaged)
 			retry(journal);
 	}
 	if (!code)
@@ -296,7 +325,7 @@ static void prune(struct journal *journal)
 		oldest = journal_clock_ms(CLOCK_REALTIME) -
 			 (int64_t)journal->config.days * MS_PER_DAY;
 	for (int i = 0; i < PRUNE_STEPS && more && !code && journal->store; i++)
-		code = journal_store_prune(journal->store, oldest, bytes_max(journal), &more, text);
+		code = prune_step(journal, oldest, bytes_max(journal), &more, text);
 	if (code && journal->on_disk)
 		leave_disk(journal, code, text);
 }
