@@ -212,8 +212,14 @@ def prometheus_scrapes_it():
         assert prometheus.query("scrape_samples_scraped == scrape_samples_post_metric_relabeling")
 
 
+def all_measured():
+    guests = umbrad.ask("/api/v1/guests").json()["guests"]
+    return all("instructions" in guest for guest in guests if guest["id"] != "lost")
+
+
 if __name__ == "__main__":
     with umbrad:
+        wait_for(all_measured, 60)
         run_tests((
             accept_chooses_the_form,
             both_forms_parse_to_the_same_samples,
