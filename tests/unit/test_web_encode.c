@@ -13,6 +13,7 @@
 
 #include "schemas/metrics.h"
 #include "schemas/schema.h"
+#include "schemas/types.h"
 #include "web/encode_metrics.h"
 #include "web/problem.h"
 #include "web/view.h"
@@ -143,6 +144,35 @@ static void guest_matches_its_schema(void **state)
 		json_string_value(json_object_get(json_object_get(guest, "end"), "rip")),
 		"0xffffffff81000000");
 	json_decref(guest);
+	json_decref(schema);
+}
+
+/* Measured or not, alive or not: "paused" is a state that no test can bring a guest of umbrad into.
+ */
+static void guest_of_each_state_matches_its_schema(void **state)
+{
+	json_t *schema = schema_build("guest");
+
+	for (int i = 0; i < 4 * GUEST_STATE_COUNT; i++) {
+		struct guest_view view = make_view();
+		json_t *guest;
+
+		view.state = guest_state_name(i / 4);
+		view.started = i % 4 ? 1650000000 : 0;
+		if (i & 1)
+			view.counters = NULL;
+		if (i & 2) {
+			view.end = NULL;
+			view.registers = NULL;
+			view.memory_hash = NULL;
+		}
+		guest = web_encode_guest(&view, true);
+		assert_non_null(guest);
+		validate(schema, schema, guest);
+		assert_string_equal(json_string_value(json_object_get(guest, "state")), view.state);
+		assert_int_equal(json_object_get(guest, "instructions") != NULL, !(i & 1));
+		json_decref(guest);
+	}
 	json_decref(schema);
 }
 
@@ -411,6 +441,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(guest_matches_its_schema),
+		cmocka_unit_test(guest_of_each_state_matches_its_schema),
 		cmocka_unit_test(costs_are_shown_with_their_origin),
 		cmocka_unit_test(every_metric_is_in_json_and_schema),
 		cmocka_unit_test(what_was_not_measured_is_absent),
