@@ -217,40 +217,39 @@ def journal_gets_fields():
     umbrad.wrapper = ("unshare", "--mount", "sh", "-c",
                       "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && "
                       'mount --bind "$0" /run/systemd/journal && exec "$@"', place)
-    found = {}
+    came = []
 
-    def take(name):
-        """The next message with this id."""
-        def came():
+    def take(wanted):
+        """The next message that @wanted is true of, in whatever order they come; only once."""
+        def one_came():
             message = journal.take(0.1)
-            if not message:
-                return None
-            one = fields(message)
-            found[one.get("MESSAGE_ID")] = one
-            return one if one.get("MESSAGE_ID") == ids[name] else None
-        return found.get(ids[name]) or wait_for(came, 20)
+            if message:
+                came.append(fields(message))
+            return next((one for one in came if wanted(one)), None)
+        found = wait_for(one_came, 20)
+        came.remove(found)
+        return found
 
-    def port():
-        message = journal.take(20)
-        return re.search(r"serving http://127.0.0.1:(\d+) ", fields(message)["MESSAGE"])
+    def event(name):
+        return take(lambda one: one.get("MESSAGE_ID") == ids[name])
     umbrad.begin()
     try:
-        failed = take("guest failed")
+        failed = event("guest failed")
         assert failed["UMBRA_GUEST"] == "absent" and failed["PRIORITY"] == "3", failed
         assert "absent.elf" in failed["MESSAGE"] and "UMBRA_MODE" not in failed, failed
         assert failed["SYSLOG_IDENTIFIER"] == "umbrad"
-        umbrad.port = int(wait_for(port, 20)[1])
-        started = take("guest started")
+        serving = take(lambda one: one["MESSAGE"].startswith("serving "))["MESSAGE"]
+        umbrad.port = int(re.search(r"http://127.0.0.1:(\d+) ", serving)[1])
+        started = event("guest started")
         assert started["UMBRA_GUEST"] == "one" and started["UMBRA_MODE"] == "ept", started
         assert umbrad.put_mode("one", mode="shadow").status == 200
-        switched = take("guest switched")
+        switched = event("guest switched")
         assert switched["UMBRA_GUEST"] == "one" and switched["UMBRA_MODE"] == "shadow", switched
         assert "from ept to shadow" in switched["MESSAGE"], switched
         worker = umbrad.guest("one")["pid"]
         assert is_alive(worker)
         os.kill(worker, signal.SIGKILL)
-        del found[ids["guest failed"]]
-        killed = take("guest failed")
+        killed = event("guest failed")
         assert killed["UMBRA_GUEST"] == "one" and "signal 9" in killed["MESSAGE"], killed
         assert not umbrad.log(), "with a journal there is nothing for standard error"
     finally:
