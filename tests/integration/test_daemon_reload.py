@@ -235,6 +235,36 @@ def a_guest_that_ended_or_failed_starts_anew_when_it_is_another():
         assert umbrad.guest("same")["state"] == "ended"
 
 
+def restart_changes_live():
+    with Umbrad({"a": endless(restart="no"), "b": endless(restart="always")}) as umbrad:
+        pids = running(umbrad, "a", "b")
+        umbrad.configure({"a": endless(restart="always"), "b": endless(restart="no")})
+        assert "0 started anew" in umbrad.reload()
+        assert [umbrad.guest(name)["pid"] for name in "ab"] == pids
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: umbrad.guest("a")["state"] == "running" and
+                 umbrad.guest("a")["pid"] != pids[0], 30)
+        assert "pid" not in umbrad.wait_state("b", "failed")
+        assert "guest b: starts anew" not in umbrad.log()
+
+
+def a_guest_that_waits_to_start_anew_may_go_or_become_another():
+    missing = {"image": "missing", "restart": "always"}
+    with Umbrad({"goes": missing, "becomes": missing, "stays": endless()}) as umbrad:
+        stays, = running(umbrad, "stays")
+        umbrad.wait_state("goes", "failed")
+        umbrad.wait_state("becomes", "failed")
+        umbrad.configure({"becomes": endless(), "stays": endless()})
+        umbrad.reload()
+        running(umbrad, "becomes")
+        assert names(umbrad) == ["becomes", "stays"]
+        told = umbrad.log().count("guest goes:")
+        time.sleep(3)  # longer than it would have waited
+        assert umbrad.log().count("guest goes:") == told
+        assert_goes_on(umbrad, "stays", stays)
+
+
 def bad_reload_keeps_the_old_configuration_whole():
     with Umbrad({"a": endless(mode="ept"), "b": endless()}) as umbrad:
         pids = running(umbrad, "a", "b")
@@ -390,6 +420,8 @@ if __name__ == "__main__":
         what_an_operator_chose_stays_until_the_configuration_changes,
         what_a_worker_cannot_change_starts_its_guest_anew,
         a_guest_that_ended_or_failed_starts_anew_when_it_is_another,
+        restart_changes_live,
+        a_guest_that_waits_to_start_anew_may_go_or_become_another,
         bad_reload_keeps_the_old_configuration_whole,
         what_cannot_change_live_is_told_and_the_rest_happens,
         a_worker_that_does_not_stop_is_killed,
