@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +147,9 @@ int main(int argc, char **argv)
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
+	/* Who asks for a reload before there is a loop is not to end umbrad; nor does a closed
+	 * terminal end a worker, which keeps this. */
+	signal(SIGHUP, SIG_IGN);
 	status = parse_options(argc, argv, &options);
 	if (status >= 0)
 		return status;

@@ -468,7 +468,6 @@ int worker_run(int fd)
 
 	/* A Ctrl-C goes to the whole group, but it is umbrad that stops workers. */
 	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
 	prctl(PR_SET_NAME, "umbra-guest");
 	/* A thread's own heap would reserve address space, which is limited. */
 	mallopt(M_ARENA_MAX, 1);

@@ -398,6 +398,17 @@ def workers_take_no_notice_of_the_signal():
         assert_goes_on(umbrad, "a", pid)
 
 
+def started_with_the_signal_ignored_it_reloads_all_the_same():
+    umbrad = Umbrad({"a": endless()})
+    umbrad.wrapper = ("nohup",)
+    with umbrad:
+        pid, = running(umbrad, "a")
+        umbrad.configure({"a": endless(), "b": endless()})
+        assert "1 new" in umbrad.reload()
+        running(umbrad, "b")
+        assert_goes_on(umbrad, "a", pid)
+
+
 def reload_does_not_disturb_the_end():
     with Umbrad({"a": endless()}) as umbrad:
         pid, = running(umbrad, "a")
@@ -428,5 +439,6 @@ if __name__ == "__main__":
         whoever_asks_a_guest_that_goes_gets_an_answer,
         storm_of_signals_ends_in_the_last_configuration,
         workers_take_no_notice_of_the_signal,
+        started_with_the_signal_ignored_it_reloads_all_the_same,
         reload_does_not_disturb_the_end,
     ))
