@@ -75,7 +75,8 @@ DAEMON_TESTS = \
 	tests/unit/test_daemon_registry \
 	tests/unit/test_daemon_sandbox \
 	tests/unit/test_daemon_shared \
-	tests/unit/test_daemon_watch
+	tests/unit/test_daemon_watch \
+	tests/unit/test_daemon_wishes
 check_PROGRAMS += $(DAEMON_TESTS)
 TESTS += $(DAEMON_TESTS)
 tests_unit_test_daemon_configuration_SOURCES = tests/unit/test_daemon_configuration.c
@@ -98,6 +99,9 @@ tests_unit_test_daemon_shared_SOURCES = tests/unit/test_daemon_shared.c
 tests_unit_test_daemon_shared_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_watch_SOURCES = tests/unit/test_daemon_watch.c
 tests_unit_test_daemon_watch_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_daemon_wishes_SOURCES = tests/unit/test_daemon_wishes.c
+tests_unit_test_daemon_wishes_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_daemon_wishes_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 # umbrad with workers that are in their guests' hands.
 check_PROGRAMS += tests/integration/compromised

@@ -214,7 +214,12 @@ static void send_first(struct guest *guest)
 		if (!code)
 			return;
 		guest->wishes = wish->next;
-		answer(wish, -EIO, "the guest's worker cannot be told: %s", strerror(-code));
+		/* It has gone, which its death will tell in a moment. */
+		if (code == -EPIPE || code == -ECONNRESET || code == -EBADF)
+			answer(wish, -EPERM, "the guest's worker has just ended");
+		else
+			answer(wish, -EIO, "the guest's worker cannot be told: %s",
+			       strerror(-code));
 	}
 }
 
