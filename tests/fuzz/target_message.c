@@ -147,7 +147,7 @@ static void check_json(struct text *text)
 
 static void check_what_is_served(void)
 {
-	struct snapshot *snapshot = sampler_take(&registry);
+	struct snapshot *snapshot = sampler_take(&registry, true);
 	struct worker_state state;
 	struct watch watch = {0};
 	struct text text = {0};

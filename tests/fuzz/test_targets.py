@@ -21,7 +21,7 @@ RUNS = -1 if FULL or len(sys.argv) > 1 else 1000
 
 # name, longest input, branches of what is fuzzed that the seeds alone must reach
 TARGETS = (("image", 16384, 400), ("code", 2048, 4000), ("config", 4096, 400),
-           ("message", 2048, 400), ("request", 4096, 250))
+           ("message", 2048, 300), ("request", 4096, 250))
 
 
 def run(name, longest, place):
