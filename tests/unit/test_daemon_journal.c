@@ -842,6 +842,36 @@ static void damaged_file_is_set_aside_and_settings_stay(void **state)
 	assert_int_equal(setting.mode, UMBRA_MODE_BRUTE);
 }
 
+static void writer_that_finds_damage_replaces_the_file_at_once(void **state)
+{
+	const struct journal_config patient = {.directory = directory, .commit_ms = 20};
+	struct journal_status status;
+	time_t deadline;
+
+	/* The next regular try would come in a minute. */
+	assert_int_equal(journal_create(&patient, &journal, &event), 0);
+	one = journal_guest(journal, "one");
+	journal_begin(journal, one);
+	/* More than the writer has in its memory, or the log in its file. */
+	for (uint64_t id = 1; id <= 2000; id++) {
+		decide(one, id, POLICY_SWITCH, "cheaper");
+		if (id % 200 == 0)
+			settle();
+	}
+	damage(20, query(file, "PRAGMA page_count"));
+	decide(one, 700, POLICY_SWITCH, "cheaper"); /* amended */
+	settle();
+	deadline = time(NULL) + DEADLINE_SECONDS;
+	do {
+		usleep(10000);
+		journal_status(journal, &status);
+		assert_true(time(NULL) < deadline);
+	} while (!*status.aside || strcmp(status.state, "ok") != 0);
+	decide(one, 2001, POLICY_SWITCH, "cheaper");
+	settle();
+	assert_int_equal(query(file, "SELECT max(first_id) FROM decision"), 2001);
+}
+
 static void file_found_damaged_gives_what_can_be_read(void **state)
 {
 	struct journal_setting setting = {.mode = UMBRA_MODE_BRUTE, .policy = POLICY_PINNED};
@@ -1046,6 +1076,7 @@ int main(void)
 		TEST(full_disk_is_told_once_and_nothing_is_lost),
 		TEST(directory_that_comes_late_gets_what_is_in_memory),
 		TEST(damaged_file_is_set_aside_and_settings_stay),
+		TEST(writer_that_finds_damage_replaces_the_file_at_once),
 		TEST(file_found_damaged_gives_what_can_be_read),
 		TEST(whatever_is_damaged_the_journal_works),
 		TEST(file_that_is_no_database_is_set_aside),
