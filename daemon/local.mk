@@ -70,6 +70,7 @@ DAEMON_TESTS = \
 	tests/unit/test_daemon_configuration \
 	tests/unit/test_daemon_control \
 	tests/unit/test_daemon_journal \
+	tests/unit/test_daemon_journal_faults \
 	tests/unit/test_daemon_log \
 	tests/unit/test_daemon_message \
 	tests/unit/test_daemon_registry \
@@ -83,9 +84,13 @@ tests_unit_test_daemon_configuration_SOURCES = tests/unit/test_daemon_configurat
 tests_unit_test_daemon_configuration_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_control_SOURCES = tests/unit/test_daemon_control.c
 tests_unit_test_daemon_control_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_daemon_journal_SOURCES = tests/unit/test_daemon_journal.c
+tests_unit_test_daemon_journal_SOURCES = tests/unit/test_daemon_journal.c tests/unit/journal_fixture.h
 tests_unit_test_daemon_journal_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SQLITE_CFLAGS)
 tests_unit_test_daemon_journal_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_daemon_journal_faults_SOURCES = tests/unit/test_daemon_journal_faults.c \
+	tests/unit/journal_fixture.h
+tests_unit_test_daemon_journal_faults_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SQLITE_CFLAGS)
+tests_unit_test_daemon_journal_faults_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_log_SOURCES = tests/unit/test_daemon_log.c
 tests_unit_test_daemon_log_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_message_SOURCES = tests/unit/test_daemon_message.c
