@@ -39,6 +39,15 @@ def freeze(pid):
     wait_for(stopped, 20)
 
 
+def wait_anew(umbrad, name, pid):
+    """Waits until the guest runs in another worker than @pid."""
+    def anew():
+        guest = umbrad.guest(name)
+        return guest["state"] == "running" and guest.get("pid", pid) != pid
+    wait_for(anew, 30)
+    assert not is_alive(pid)
+
+
 def names(umbrad):
     return sorted(guest["id"] for guest in umbrad.ask("/api/v1/guests").json()["guests"])
 
@@ -207,11 +216,7 @@ def what_a_worker_cannot_change_starts_its_guest_anew():
         assert "guest image: image has changed: it starts anew" in log
         assert "guest bare: mode has changed: it starts anew" in log
         for name in ("memory", "image", "bare"):
-            def anew(name=name):
-                guest = umbrad.guest(name)
-                return guest["state"] == "running" and guest["pid"] != pids[name]
-            wait_for(anew, 20)
-            assert not is_alive(pids[name])
+            wait_anew(umbrad, name, pids[name])
         # An operator's word outlives the worker.
         wait_choice(umbrad, "memory", "shadow", "pinned")
         wait_choice(umbrad, "bare", "bare", "pinned")
@@ -243,8 +248,7 @@ def restart_changes_live():
         assert [umbrad.guest(name)["pid"] for name in "ab"] == pids
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: umbrad.guest("a")["state"] == "running" and
-                 umbrad.guest("a")["pid"] != pids[0], 30)
+        wait_anew(umbrad, "a", pids[0])
         assert "pid" not in umbrad.wait_state("b", "failed")
         assert "guest b: starts anew" not in umbrad.log()
 
@@ -345,9 +349,8 @@ def a_worker_that_does_not_stop_is_killed():
         umbrad.configure({"stays": endless(), "stuck": endless(cpus=2)})
         umbrad.reload()
         wait_gone(umbrad, "stuck-too", pids[1])
-        wait_for(lambda: umbrad.guest("stuck")["state"] == "running" and
-                 umbrad.guest("stuck")["pid"] != pids[0], 20)
-        assert not is_alive(pids[0])
+        wait_for(lambda: "stuck" in names(umbrad), 20)
+        wait_anew(umbrad, "stuck", pids[0])
         assert umbrad.log().count("its worker does not stop: killed") >= 2
         assert_goes_on(umbrad, "stays", pids[2])
 
