@@ -160,7 +160,9 @@ class Umbrad:
             return file.read()
 
     def stop(self):
-        """Its exit status."""
+        """Its exit status; None: it was never begun."""
+        if not self.process:
+            return None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -171,7 +173,7 @@ class Umbrad:
 
     def __exit__(self, kind, value, trace):
         self.stop()
-        if kind:
+        if kind and self.process:
             print("# " + self.log().replace("\n", "\n# "))
         shutil.rmtree(self.directory, ignore_errors=True)
 
