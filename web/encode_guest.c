@@ -319,7 +319,7 @@ static void write_metrics(struct text *out, const struct umbra_counters *counter
 	}
 	for (size_t i = 0; i < form->nr_holes; i++) {
 		text_append(out, form->text.data + from, form->holes[i].at - from);
-		text_unsigned(out, numbers[form->holes[i].index]);
+		text_unsigned(out, json_bounded(numbers[form->holes[i].index]));
 		from = form->holes[i].at + 1;
 	}
 	text_append(out, form->text.data + from, form->text.len - from);

@@ -202,7 +202,7 @@ void json_write_text(struct text *text, const char *value)
 void json_write_unsigned(struct text *text, uint64_t value)
 {
 	comma(text);
-	text_unsigned(text, value < INT64_MAX ? value : INT64_MAX);
+	text_unsigned(text, json_bounded(value));
 }
 
 void json_write_double(struct text *text, double value)

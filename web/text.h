@@ -50,6 +50,10 @@ void json_write_key(struct text *text, const char *key);
 /* Values: after a key, or as elements. Text may be any bytes: what is no UTF-8 becomes "?". */
 void json_write_text(struct text *text, const char *value);
 /* Readers have integers of 64 bits with a sign: what no counter can reach is INT64_MAX. */
+static inline uint64_t json_bounded(uint64_t value)
+{
+	return value < INT64_MAX ? value : INT64_MAX;
+}
 void json_write_unsigned(struct text *text, uint64_t value);
 void json_write_double(struct text *text, double value); /* what is no number: null */
 void json_write_bool(struct text *text, bool value);

@@ -176,6 +176,19 @@ static void guest_of_each_state_matches_its_schema(void **state)
 	json_decref(schema);
 }
 
+/* One guest whose worker scribbles into its counters must not make the list of all unreadable. */
+static void counter_that_no_guest_reaches_is_still_json(void **state)
+{
+	struct guest_view view = make_view();
+	json_t *value;
+
+	memset(&counters, 0xff, sizeof(counters));
+	value = web_encode_guest(&view, false);
+	assert_non_null(value);
+	assert_int_equal(json_integer_value(json_object_get(value, "instructions")), INT64_MAX);
+	json_decref(value);
+}
+
 static void costs_are_shown_with_their_origin(void **state)
 {
 	struct guest_view view = make_view();
@@ -442,6 +455,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(guest_matches_its_schema),
 		cmocka_unit_test(guest_of_each_state_matches_its_schema),
+		cmocka_unit_test(counter_that_no_guest_reaches_is_still_json),
 		cmocka_unit_test(costs_are_shown_with_their_origin),
 		cmocka_unit_test(every_metric_is_in_json_and_schema),
 		cmocka_unit_test(what_was_not_measured_is_absent),
