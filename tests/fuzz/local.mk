@@ -65,6 +65,6 @@ EXTRA_DIST += tests/fuzz/seeds.py tests/fuzz/test_targets.py
 
 # Runs the targets, with seeds that a script writes: 1,000 inputs each, 10 minutes with UMBRA_FULL.
 fuzz: $(FUZZ_TARGETS)
-	$(MAKE) $(AM_MAKEFLAGS) check-TESTS check_PROGRAMS= TESTS=tests/fuzz/test_targets.py
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS check_PROGRAMS= check_DATA= TESTS=tests/fuzz/test_targets.py
 
 .PHONY: fuzz

@@ -360,6 +360,8 @@ static void abort_is_told_as_abort(void **state)
 	assert_killed(&(struct plan){NULL, give_up}, SIGABRT, "abort");
 }
 
+/* AddressSanitizer reserves terabytes: there is no such limit under it. */
+#if !WITH_ASAN
 static void use_too_much(struct child *child)
 {
 	if (mmap(NULL, 2 * GROWTH, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED ||
@@ -369,10 +371,9 @@ static void use_too_much(struct child *child)
 
 static void memory_has_a_limit(void **state)
 {
-	if (WITH_ASAN)
-		skip();
 	assert_done(&(struct plan){NULL, use_too_much});
 }
+#endif
 
 int main(void)
 {
@@ -387,7 +388,9 @@ int main(void)
 		cmocka_unit_test(descriptors_that_are_sent_to_it_do_not_arrive),
 		cmocka_unit_test(threads_that_were_there_are_inside_too),
 		cmocka_unit_test(abort_is_told_as_abort),
+#if !WITH_ASAN
 		cmocka_unit_test(memory_has_a_limit),
+#endif
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
