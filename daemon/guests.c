@@ -184,11 +184,12 @@ static bool is_starting(const struct guest *guest)
 void guests_launch(struct umbrad *umbrad)
 {
 	const struct registry *registry = &umbrad->registry;
-	long at_once = STARTS_A_CPU * sysconf(_SC_NPROCESSORS_ONLN), starting = 0;
+	long at_once, starting = 0;
 
 	if (!umbrad->guests_wait || umbrad->stopping)
 		return;
 	umbrad->guests_wait = false;
+	at_once = STARTS_A_CPU * sysconf(_SC_NPROCESSORS_ONLN);
 	for (size_t i = 0; i < registry->nr_guests; i++)
 		starting += is_starting(registry->guests[i]);
 	for (size_t i = 0; i < registry->nr_guests; i++) {
