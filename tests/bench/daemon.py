@@ -96,43 +96,72 @@ def measure_busy(count, seconds):
                 "umbrad_rss_anon_kib": status_kib(umbrad.process.pid, "RssAnon")}
 
 
+def answered(umbrad):
+    """Requests that umbrad has answered so far."""
+    text = umbrad.ask("/metrics").body.decode()
+    return sum(float(line.split()[-1]) for line in text.splitlines()
+               if line.startswith("umbra_http_requests_total{"))
+
+
+def at_next_snapshot(umbrad, name, pid):
+    """Instructions of a snapshot, and the CPU seconds of the guest's thread when it was taken."""
+    seen = umbrad.guest(name)["instructions"]
+    while True:
+        seconds = cpu_seconds(pid, pid)
+        instructions = umbrad.guest(name)["instructions"]
+        if instructions != seen:
+            return instructions, seconds
+        time.sleep(0.002)
+
+
 def guest_speed(umbrad, name, pid, seconds):
     """Guest instructions for each CPU second of the guest's thread."""
-    before, cpu_before = umbrad.guest(name)["instructions"], cpu_seconds(pid, pid)
-    time.sleep(seconds)
-    after, cpu_after = umbrad.guest(name)["instructions"], cpu_seconds(pid, pid)
+    before, cpu_before = at_next_snapshot(umbrad, name, pid)
+    time.sleep(seconds - 0.5)
+    after, cpu_after = at_next_snapshot(umbrad, name, pid)
     return (after - before) / (cpu_after - cpu_before)
 
 
+def beside(command, umbrad, name, pid, seconds):
+    """The guest's speed while @command keeps the other core busy; what it printed."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        time.sleep(1)
+        speed = guest_speed(umbrad, name, pid, seconds)
+        process.terminate()
+        return speed, process.communicate()[0]
+
+
 def measure_scraping(seconds, rounds):
-    """A guest alone on one core, umbrad and 50 clients on another: by turns with and without."""
+    """A guest alone on one core, umbrad and 50 clients on another: by turns without, with a loop
+    that only takes that core, and with them."""
     if not shutil.which("wrk"):
         return {"not_measured": "wrk is not installed (Debian package wrk)"}
     if len(os.sched_getaffinity(0)) < 2:
         return {"not_measured": "it takes two CPUs"}
     first, second = sorted(os.sched_getaffinity(0))[:2]
-    quiet, scraped, rates = [], [], []
+    quiet, spun, scraped, requests = [], [], [], []
     with Umbrad({"busy": endless(mode="ept")}) as umbrad:
         pid = umbrad.wait_state("busy", "running")["pid"]
         for process, cpu in ((umbrad.process.pid, second), (pid, first)):
             for thread in os.listdir(f"/proc/{process}/task"):
                 os.sched_setaffinity(int(thread), {cpu})
+        there = ["taskset", "-c", str(second)]
+        wrk = ["wrk", "-t1", "-c50", "-d600s", f"http://127.0.0.1:{umbrad.port}/metrics"]
         time.sleep(2)
         for _ in range(rounds):
             quiet.append(guest_speed(umbrad, "busy", pid, seconds))
-            with subprocess.Popen(
-                    ["taskset", "-c", str(second), "wrk", "-t1", "-c50", f"-d{seconds + 2}s",
-                     f"http://127.0.0.1:{umbrad.port}/metrics"],
-                    stdout=subprocess.PIPE, text=True) as wrk:
-                time.sleep(1)
-                scraped.append(guest_speed(umbrad, "busy", pid, seconds))
-                out = wrk.communicate()[0]
-            rates += [float(line.split()[1]) for line in out.splitlines()
-                      if line.startswith("Requests/sec")]
-    # Each round beside itself: the machine's own drift is in both.
-    losses = [1 - with_load / without for with_load, without in zip(scraped, quiet)]
-    return {"rounds": rounds, "loss": statistics.median(losses), "losses": losses,
-            "requests_per_second": statistics.median(rates) if rates else None}
+            spun.append(beside([*there, "sh", "-c", "while :; do :; done"], umbrad, "busy", pid,
+                               seconds)[0])
+            before = answered(umbrad)
+            scraped.append(beside([*there, *wrk], umbrad, "busy", pid, seconds)[0])
+            requests.append((answered(umbrad) - before) / (seconds + 1))
+
+    def loss(speeds):
+        """Each round beside itself: the machine's own drift is in both."""
+        return statistics.median(1 - speed / alone for speed, alone in zip(speeds, quiet))
+    return {"rounds": rounds, "loss": loss(scraped), "loss_beside_a_loop": loss(spun),
+            "quiet": quiet, "spun": spun, "scraped": scraped,
+            "requests_per_second": statistics.median(requests)}
 
 
 def main():
@@ -163,8 +192,9 @@ def main():
         row = measure_scraping(options.seconds, options.rounds)
         result["scraping"] = row
         if "loss" in row:
-            print(f"50 clients: {row['requests_per_second']} requests a second take"
-                  f" {row['loss']:.2%} of the guest's instructions a CPU second")
+            print(f"50 clients: {row['requests_per_second']:.0f} requests a second take"
+                  f" {row['loss']:.2%} of the guest's instructions a CPU second;"
+                  f" a loop in their place {row['loss_beside_a_loop']:.2%}")
         else:
             print(f"50 clients: not measured: {row['not_measured']}")
     if options.json:
