@@ -127,7 +127,8 @@ def each_command_that_is_printed_works():
     assert "The guest was switched to shadow" in why, why
     advice, = (text for command, text in printed.items() if " advise " in command)
     for name in GUESTS:
-        assert re.search(rf"^{name} .*\n? +(stay|switch)", advice, re.M), advice
+        # One that was switched just now has no decision in its mode yet.
+        assert re.search(rf"^{name} .*\n? +(stay|switch|\w+ came on)", advice, re.M), advice
 
 
 def interrupt_stops_all():
