@@ -198,6 +198,13 @@ class Umbrad:
             return guest if guest["state"] == state else None
         return wait_for(reached, seconds)
 
+    def wait_measured(self, name, seconds=20):
+        """The guest when it runs and has counters: they come with its first instructions."""
+        def measured():
+            guest = self.guest(name)
+            return guest if guest["state"] == "running" and "instructions" in guest else None
+        return wait_for(measured, seconds)
+
     def umbra(self, *words):
         return subprocess.run([UMBRA, words[0], "--socket", self.socket, *words[1:]],
                               capture_output=True, text=True, timeout=60, check=False)

@@ -51,8 +51,8 @@ def each_bad_guest_fails_alone_and_says_why():
             assert guest["end"]["reason"] == "error" and guest["end"]["text"], guest
             assert "instructions" not in guest
         assert umbrad.wait_state("triple", "ended")["end"]["reason"] == "triple_fault"
-        before = umbrad.wait_state("good", "running")["instructions"]
-        spun = umbrad.wait_state("spin", "running")["instructions"]
+        before = umbrad.wait_measured("good")["instructions"]
+        spun = umbrad.wait_measured("spin")["instructions"]
         wait_for(lambda: umbrad.guest("good")["instructions"] > before, 10)
         wait_for(lambda: umbrad.guest("spin")["instructions"] > spun, 10)
         assert umbrad.put_mode("spin", mode="shadow").json()["to"] == "shadow"
