@@ -53,7 +53,7 @@ static int grow(void **array, size_t nr, size_t size)
 	return 0;
 }
 
-static struct guest_config *find_guest(const struct config *config, const char *name)
+struct guest_config *config_find_guest(const struct config *config, const char *name)
 {
 	for (size_t i = 0; i < config->nr_guests; i++) {
 		if (!strcmp(config->guests[i].name, name))
@@ -79,7 +79,7 @@ static void begin_guest(struct ini_reading *ini, struct reading *reading, const 
 
 	if (!check_name(ini, section, name))
 		return;
-	reading->target.guest = find_guest(config, name);
+	reading->target.guest = config_find_guest(config, name);
 	if (reading->target.guest)
 		return;
 	if (config->nr_guests == CONFIG_GUESTS_MAX) {

@@ -106,6 +106,8 @@ struct config_source {
 int config_load(const struct config_source *source, struct config *ret_config,
 		struct complaints *complaints);
 void config_free(struct config *config);
+/* NULL: there is none of that name. */
+struct guest_config *config_find_guest(const struct config *config, const char *name);
 /*
  * Takes from @with what may change while umbrad runs: all but listen, socket and what is the
  * journal's. What

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/configuration_guest.h"
 #include "daemon/guests.h"
 #include "daemon/log.h"
@@ -21,16 +22,6 @@ enum {
 	STARTS_A_CPU = 2,         /* workers that start at once, for each CPU */
 	LAST_WORDS = 256 * 64,    /* that a dead worker may have left in its socket */
 };
-
-static const uint64_t ns_per_second = 1000000000;
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * ns_per_second + now.tv_nsec;
-}
 
 /* The socket has nothing more to say; the process is reaped when it dies. */
 static void hang_up(struct guest *guest)
@@ -133,7 +124,7 @@ static void plan_restart(struct guest *guest)
 {
 	if (!guest->config->restart)
 		return;
-	backoff_fall(&guest->backoff, monotonic_ns() / ns_per_second);
+	backoff_fall(&guest->backoff, clock_seconds());
 	log_write(LOG_NOTICE, guest->config->name, "starts anew in %u s", guest->backoff.seconds);
 }
 
@@ -151,7 +142,6 @@ static void launch(struct umbrad *umbrad, struct guest *guest)
 	int code;
 
 	guest->waiting = false;
-	guest->nr_switches = 0;
 	guest->starts++;
 	guest->watch = (struct watch){0};
 	guest->allowance = MESSAGES_A_SECOND;
@@ -159,7 +149,7 @@ static void launch(struct umbrad *umbrad, struct guest *guest)
 	guest->untold = 0;
 	guest->muted = false;
 	guest->backoff.due = 0;
-	backoff_start(&guest->backoff, monotonic_ns() / ns_per_second);
+	backoff_start(&guest->backoff, clock_seconds());
 	registry_choose(guest);
 	journal_begin(guest->journal, guest->recorded);
 	guest->started = time(NULL);
@@ -248,7 +238,7 @@ static void begin_plan(struct guest *guest, enum guest_plan plan, struct guest_c
 	guest->next = next;
 	if (guest->plan == PLAN_NONE) {
 		guests_stop(guest);
-		guest->stop_deadline = monotonic_ns() / ns_per_second + UMBRAD_STOP_SECONDS;
+		guest->stop_deadline = clock_seconds() + UMBRAD_STOP_SECONDS;
 	}
 	guest->plan = plan;
 	if (!guest->pid)
@@ -295,7 +285,7 @@ static void watch(struct guest *guest, unsigned int hang_timeout)
 		return;
 	}
 	shared_read_state(guest->shared, &state);
-	switch (watch_tick(&guest->watch, &state, monotonic_ns(), hang_timeout)) {
+	switch (watch_tick(&guest->watch, &state, clock_ns(), hang_timeout)) {
 	case WATCH_LIVES: break;
 	case WATCH_SILENT:
 		/* If it cannot be sent the worker has enough to read. */
@@ -315,7 +305,7 @@ static void watch(struct guest *guest, unsigned int hang_timeout)
 /* It was told to stop, and is not waited for for ever. */
 static void watch_stopping(struct guest *guest)
 {
-	if (guest->stop_deadline > monotonic_ns() / ns_per_second)
+	if (guest->stop_deadline > clock_seconds())
 		return;
 	log_write(LOG_WARNING, guest->config->name, "its worker does not stop: killed");
 	guests_kill(guest);
@@ -348,7 +338,7 @@ void guests_tick(struct umbrad *umbrad)
 		else if (guest->pid > 0)
 			watch(guest, umbrad->config->hang_timeout);
 		else if (guest->config->restart && guest->backoff.due &&
-			 guest->backoff.due <= monotonic_ns() / ns_per_second)
+			 guest->backoff.due <= clock_seconds())
 			restart(umbrad, guest);
 	}
 }

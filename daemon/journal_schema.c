@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "daemon/journal_store.h"
+#include "daemon/journal_store_private.h"
 
 static const char *const steps[] = {
 	/*
@@ -51,15 +51,9 @@ int journal_schema_latest(void)
 
 int journal_schema_version(sqlite3 *db)
 {
-	sqlite3_stmt *statement;
-	int version = -EIO;
+	int64_t version;
 
-	if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &statement, NULL))
-		return -EIO;
-	if (sqlite3_step(statement) == SQLITE_ROW)
-		version = sqlite3_column_int(statement, 0);
-	sqlite3_finalize(statement);
-	return version;
+	return journal_ask(db, "PRAGMA user_version", &version) ? -EIO : (int)version;
 }
 
 static int run_steps(sqlite3 *db, int version)

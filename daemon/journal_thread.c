@@ -255,6 +255,19 @@ static void leave_disk(struct journal *journal, int code, const char *why)
 		retry(journal);
 }
 
+/* A store in memory has no readers while it is written. */
+static void hold_memory(struct journal *journal)
+{
+	if (!journal->on_disk)
+		pthread_mutex_lock(&journal->pool.memory);
+}
+
+static void release_memory(struct journal *journal)
+{
+	if (!journal->on_disk)
+		pthread_mutex_unlock(&journal->pool.memory);
+}
+
 /* journal_store_write() to the present store. */
 static int write_rows(struct journal *journal, const struct batch *batch,
 		      char text[JOURNAL_TEXT_MAX])
@@ -263,11 +276,9 @@ static int write_rows(struct journal *journal, const struct batch *batch,
 
 	if (!journal->store)
 		return code;
-	if (!journal->on_disk)
-		pthread_mutex_lock(&journal->pool.memory);
+	hold_memory(journal);
 	code = journal_store_write(journal->store, batch->rows, batch->nr, text);
-	if (!journal->on_disk)
-		pthread_mutex_unlock(&journal->pool.memory);
+	release_memory(journal);
 	return code;
 }
 
@@ -276,11 +287,9 @@ static int prune_step(struct journal *journal, int64_t oldest, uint64_t bytes, b
 {
 	int code;
 
-	if (!journal->on_disk)
-		pthread_mutex_lock(&journal->pool.memory);
+	hold_memory(journal);
 	code = journal_store_prune(journal->store, oldest, bytes, ret_more, text);
-	if (!journal->on_disk)
-		pthread_mutex_unlock(&journal->pool.memory);
+	release_memory(journal);
 	return code;
 }
 

@@ -2,6 +2,7 @@
 sbin_PROGRAMS += umbrad
 noinst_LIBRARIES += libdaemon.a
 libdaemon_a_SOURCES = \
+	daemon/clock.h \
 	daemon/configuration.c \
 	daemon/configuration.h \
 	daemon/configuration_finish.c \

@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 #endif
 
+#include "daemon/clock.h"
 #include "daemon/notify.h"
 
 /* One snapshot a second; a loop that has stood still may find the watchdog's timer first. */
@@ -43,14 +43,6 @@ static uint64_t watchdog_us(void)
 }
 #endif
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static void on_watchdog(void *context)
 {
 	struct notify *notify = context;
@@ -59,7 +51,7 @@ static void on_watchdog(void *context)
 	if (read(notify->timer, &expirations, sizeof(expirations)) < 0)
 		return;
 	/* A loop that turns and samples nothing is as dead to readers as one that does not turn. */
-	if (monotonic_ns() - notify->published < snapshot_late_ns)
+	if (clock_ns() - notify->published < snapshot_late_ns)
 		tell("WATCHDOG=1");
 }
 
@@ -98,8 +90,7 @@ void notify_reloading(void)
 {
 	char state[64];
 
-	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-		 monotonic_ns() / 1000);
+	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_ns() / 1000);
 	tell(state);
 }
 
@@ -114,7 +105,7 @@ void notify_published(struct notify *notify, const struct registry *registry)
 	char status[sizeof(notify->status)];
 	int length;
 
-	notify->published = monotonic_ns();
+	notify->published = clock_ns();
 	for (size_t i = 0; i < registry->nr_guests; i++)
 		counts[registry->guests[i]->state]++;
 	length = snprintf(status, sizeof(status), "STATUS=%zu guest%s", registry->nr_guests,

@@ -67,7 +67,7 @@ struct guest {
 
 	struct guest_wish *wishes; /* asked for; the first has been sent to the worker */
 	uint64_t next_request;
-	time_t asked_second; /* the last in which it was interrupted for whoever only reads ... */
+	uint64_t asked_second; /* the last in which it was interrupted for whoever only reads ... */
 	unsigned int asked_often; /* ... and how often then */
 	struct guest *next_removed;
 };

@@ -125,15 +125,6 @@ static void compare(struct guest *guest, struct guest_config *next, struct tally
 	registry_reconfigure(guest, next);
 }
 
-static const struct guest_config *find(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->nr_guests; i++) {
-		if (!strcmp(config->guests[i].name, name))
-			return &config->guests[i];
-	}
-	return NULL;
-}
-
 /* Those that are known: they stop, or are compared with what they are to be. */
 static void go_through_guests(struct umbrad *umbrad, struct tally *tally)
 {
@@ -142,7 +133,8 @@ static void go_through_guests(struct umbrad *umbrad, struct tally *tally)
 	/* From the last one on: the present one may leave the array. */
 	for (size_t i = registry->nr_guests; i--;) {
 		struct guest *guest = registry->guests[i];
-		const struct guest_config *found = find(umbrad->config, guest->config->name);
+		const struct guest_config *found =
+			config_find_guest(umbrad->config, guest->config->name);
 		struct guest_config *next;
 
 		if (!found && guest->plan == PLAN_REMOVE)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/clock.h"
 #include "daemon/configuration_guest.h"
 #include "daemon/sampler.h"
 
@@ -80,14 +81,11 @@ static int copy_costs(struct snapshot *snapshot, const struct registry *registry
 /* Seconds until the guest starts anew; -1: it does not. */
 static int restart_in(const struct guest *guest)
 {
-	struct timespec now;
+	uint64_t now = clock_seconds();
 
 	if (!guest->config->restart || !guest->backoff.due || guest->pid > 0)
 		return -1;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (guest->backoff.due <= (uint64_t)now.tv_sec)
-		return 0;
-	return (int)(guest->backoff.due - (uint64_t)now.tv_sec);
+	return guest->backoff.due > now ? (int)(guest->backoff.due - now) : 0;
 }
 
 static int copy_guest(struct snapshot *snapshot, const struct guest *guest, bool soft,
@@ -166,6 +164,22 @@ static int add_collectors(struct snapshot *snapshot, bool soft)
 	return 0;
 }
 
+/* 0 or -1: out of memory. */
+static int fill(struct snapshot *snapshot, const struct registry *registry, bool soft)
+{
+	if (copy_journal(snapshot, registry->journal))
+		return -1;
+	for (size_t i = 0; i < registry->nr_guests; i++) {
+		const struct guest *guest = registry->guests[i];
+
+		snapshot->nr_unready += guest->state == GUEST_STARTING;
+		if (copy_guest(snapshot, guest, soft, &snapshot->guests[i]) ||
+		    copy_costs(snapshot, registry, i))
+			return -1;
+	}
+	return add_collectors(snapshot, soft);
+}
+
 struct snapshot *sampler_take(const struct registry *registry, bool soft)
 {
 	struct snapshot *snapshot = snapshot_create(registry->nr_guests);
@@ -174,21 +188,7 @@ struct snapshot *sampler_take(const struct registry *registry, bool soft)
 		return NULL;
 	clock_gettime(CLOCK_REALTIME, &snapshot->time);
 	snapshot->frozen = journal_frozen(registry->journal);
-	if (copy_journal(snapshot, registry->journal)) {
-		snapshot_unref(snapshot);
-		return NULL;
-	}
-	for (size_t i = 0; i < registry->nr_guests; i++) {
-		const struct guest *guest = registry->guests[i];
-
-		snapshot->nr_unready += guest->state == GUEST_STARTING;
-		if (copy_guest(snapshot, guest, soft, &snapshot->guests[i]) ||
-		    copy_costs(snapshot, registry, i)) {
-			snapshot_unref(snapshot);
-			return NULL;
-		}
-	}
-	if (add_collectors(snapshot, soft)) {
+	if (fill(snapshot, registry, soft)) {
 		snapshot_unref(snapshot);
 		return NULL;
 	}

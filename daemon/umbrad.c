@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/guests.h"
 #include "daemon/log.h"
 #include "daemon/privileges.h"
@@ -21,21 +22,13 @@
 #include "daemon/umbrad.h"
 #include "web/server.h"
 
-static double seconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 static void publish(struct umbrad *umbrad)
 {
-	double begun = seconds_now();
+	uint64_t begun = clock_ns();
 	struct snapshot *snapshot =
 		sampler_take(&umbrad->registry, umbrad->config->collectors[CONFIG_COLLECTOR_SOFT]);
 
-	umbrad->sampling.seconds += seconds_now() - begun;
+	umbrad->sampling.seconds += (double)(clock_ns() - begun) / 1e9;
 	umbrad->sampling.count++;
 	/* Without memory readers keep the last one. */
 	if (!snapshot)
@@ -134,19 +127,16 @@ static int turn(struct umbrad *umbrad, int timeout_ms)
 
 static void stop_guests(struct umbrad *umbrad)
 {
-	struct timespec now;
-	time_t deadline;
+	uint64_t deadline;
 	bool killed = false;
 
 	for (size_t i = 0; i < umbrad->registry.nr_guests; i++)
 		guests_stop(umbrad->registry.guests[i]);
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	deadline = now.tv_sec + UMBRAD_STOP_SECONDS;
+	deadline = clock_seconds() + UMBRAD_STOP_SECONDS;
 	while (guests_any_worker(umbrad)) {
 		if (turn(umbrad, 200))
 			break;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec >= deadline && !killed) {
+		if (clock_seconds() >= deadline && !killed) {
 			kill_workers(umbrad);
 			killed = true;
 		}

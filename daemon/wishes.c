@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/wishes.h"
 
 enum {
@@ -21,9 +22,9 @@ enum {
 struct guest_wish {
 	struct web_wish *asked;
 	struct guest_wish *next;
-	uint64_t request; /* 0: not sent to the worker yet */
-	time_t deadline;  /* monotonic */
-	uint64_t ticket;  /* of the journal: not answered before; 0: none */
+	uint64_t request;  /* 0: not sent to the worker yet */
+	uint64_t deadline; /* monotonic */
+	uint64_t ticket;   /* of the journal: not answered before; 0: none */
 };
 
 struct wishes {
@@ -34,14 +35,6 @@ struct wishes {
 	struct guest_wish *done; /* answered by the worker, not yet to the operator */
 	uint64_t settled;        /* the journal's latest ticket */
 };
-
-static time_t monotonic_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
 
 static void append(struct guest_wish **list, struct guest_wish *wish)
 {
@@ -188,7 +181,7 @@ static const struct {
 /* Whoever reads must not slow a guest down: false, it has been asked that often this second. */
 static bool is_allowed(struct guest *guest, enum web_wish_kind kind)
 {
-	time_t now = monotonic_seconds();
+	uint64_t now = clock_seconds();
 
 	if (!kinds[kind].per_second)
 		return true;
@@ -227,7 +220,7 @@ static void send_first(struct guest *guest)
 static void settle(struct wishes *wishes, struct guest_wish *wish, uint64_t ticket)
 {
 	wish->ticket = ticket;
-	wish->deadline = monotonic_seconds() + SETTLE_SECONDS;
+	wish->deadline = clock_seconds() + SETTLE_SECONDS;
 	append(&wishes->done, wish);
 }
 
@@ -252,7 +245,7 @@ static void begin(struct wishes *wishes, struct registry *registry, struct guest
 		answer(wish, -EBUSY, "a guest is asked for this at most %u times a second",
 		       kinds[wish->asked->kind].per_second);
 	} else {
-		wish->deadline = monotonic_seconds() + ANSWER_SECONDS;
+		wish->deadline = clock_seconds() + ANSWER_SECONDS;
 		append(&guest->wishes, wish);
 		send_first(guest);
 	}
@@ -306,7 +299,7 @@ int wishes_answered(struct wishes *wishes, struct guest *guest, const struct mes
 }
 
 /* The disk is too slow: it has happened, but whether it will be remembered nobody knows. */
-static void give_up_settling(struct wishes *wishes, time_t now)
+static void give_up_settling(struct wishes *wishes, uint64_t now)
 {
 	for (struct guest_wish *wish = wishes->done; wish; wish = wish->next) {
 		if (wish->ticket <= wishes->settled || wish->deadline > now)
@@ -320,7 +313,7 @@ static void give_up_settling(struct wishes *wishes, time_t now)
 
 void wishes_check(struct wishes *wishes, struct registry *registry)
 {
-	time_t now = monotonic_seconds();
+	uint64_t now = clock_seconds();
 
 	for (size_t i = 0; i < registry->nr_guests; i++) {
 		struct guest *guest = registry->guests[i];

@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/console.h"
 #include "daemon/control.h"
 #include "daemon/crash.h"
@@ -35,8 +36,6 @@
 #include "daemon/worker.h"
 #include "policy/pilot.h"
 #include "x86/control.h"
-
-enum { NS_PER_SECOND = 1000000000 };
 
 /* What a guest may make its worker map beside its memory: tables and lists of other modes. */
 static const uint64_t growth_base = 256ull << 20;
@@ -59,17 +58,9 @@ struct worker {
 	sem_t commands_run; /* the other thread has done what only a new thread does */
 };
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
-}
-
 static void enter_phase(struct worker *worker, enum worker_phase phase)
 {
-	SHARED_SET(worker->shared->state.heartbeat, monotonic_ns());
+	SHARED_SET(worker->shared->state.heartbeat, clock_ns());
 	SHARED_SET(worker->shared->state.phase, (uint32_t)phase);
 }
 
@@ -85,7 +76,7 @@ static void note_event(struct worker *worker)
 		cpu = registers.efer & EFER_LMA ? WORKER_CPU_LONG : WORKER_CPU_PROTECTED;
 	SHARED_SET(state->rip, registers.rip);
 	SHARED_SET(state->cpu, (uint32_t)cpu);
-	SHARED_SET(state->heartbeat, monotonic_ns());
+	SHARED_SET(state->heartbeat, clock_ns());
 }
 
 /* Without umbrad nobody wants the guest: there is nothing to save, so nothing to wait for. */
@@ -251,9 +242,10 @@ static void send_ended(struct worker *worker)
 /* Sleeps until the monotonic @deadline or umbrad's word. Whether there was one. */
 static bool sleep_until(struct worker *worker, uint64_t deadline)
 {
-	uint64_t now = monotonic_ns();
+	uint64_t now = clock_ns();
 	uint64_t ns = deadline > now ? deadline - now : 0;
-	struct timespec timeout = {.tv_sec = ns / NS_PER_SECOND, .tv_nsec = ns % NS_PER_SECOND};
+	struct timespec timeout = {.tv_sec = ns / clock_ns_per_second,
+				   .tv_nsec = ns % clock_ns_per_second};
 	struct pollfd event = {.fd = worker->event, .events = POLLIN};
 	eventfd_t value;
 
@@ -268,7 +260,7 @@ static void wait_idle(struct worker *worker)
 {
 	uint64_t now = umbra_guest_time(worker->guest);
 	uint64_t wake = umbra_guest_wake_time(worker->guest);
-	uint64_t deadline = monotonic_ns() + (wake > now ? wake - now : 0);
+	uint64_t deadline = clock_ns() + (wake > now ? wake - now : 0);
 
 	SHARED_SET(worker->shared->state.wake, deadline);
 	enter_phase(worker, WORKER_IDLE);
