@@ -80,24 +80,16 @@ static void give_back(struct journal_pool *pool, sqlite3 *db, unsigned int gener
 	sqlite3_close(db);
 }
 
-/* RFC 3339 with milliseconds. */
 static void write_time(struct text *out, const char *key, int64_t ms)
 {
-	time_t seconds = ms / 1000;
-	char text[40], whole[48];
-	struct tm utc;
+	char text[TEXT_TIME_SIZE];
 
-	gmtime_r(&seconds, &utc);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
-	snprintf(whole, sizeof(whole), "%s.%03dZ", text, (int)(ms % 1000));
-	json_write_key(out, key);
-	json_write_text(out, whole);
+	json_write_word(out, key, text_time(text, ms / 1000, (int)(ms % 1000)));
 }
 
 static void write_number(struct text *out, const char *key, sqlite3_stmt *row, int column)
 {
-	json_write_key(out, key);
-	json_write_unsigned(out, sqlite3_column_int64(row, column));
+	json_write_count(out, key, sqlite3_column_int64(row, column));
 }
 
 /* The columns behind the record. */

@@ -24,8 +24,7 @@ static struct body *keep(struct bodies *place, const struct route *route, struct
 
 static struct body *out_of_memory(struct reply *reply)
 {
-	reply->status = 500;
-	strcpy(reply->detail, "out of memory");
+	refuse(reply, 500, "out of memory");
 	return NULL;
 }
 

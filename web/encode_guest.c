@@ -14,18 +14,6 @@
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
-static void write_word(struct text *out, const char *key, const char *value)
-{
-	json_write_key(out, key);
-	json_write_text(out, value);
-}
-
-static void write_count(struct text *out, const char *key, uint64_t value)
-{
-	json_write_key(out, key);
-	json_write_unsigned(out, value);
-}
-
 static void write_number(struct text *out, const char *key, double value)
 {
 	json_write_key(out, key);
@@ -44,36 +32,26 @@ static void write_hex(struct text *out, const char *key, uint64_t value)
 	json_write_hex(out, value);
 }
 
-static void write_time(struct text *out, const char *key, time_t time)
-{
-	char digits[32];
-	struct tm utc;
-
-	gmtime_r(&time, &utc);
-	strftime(digits, sizeof(digits), "%Y-%m-%dT%H:%M:%SZ", &utc);
-	write_word(out, key, digits);
-}
-
 static void write_end(struct text *out, const struct umbra_end *end)
 {
 	char bytes[3 * sizeof(end->bytes) + 1] = "";
 
 	json_write_open(out, '{');
-	write_word(out, "reason", umbra_end_reason_name(end->reason));
+	json_write_word(out, "reason", umbra_end_reason_name(end->reason));
 	if (end->reason == UMBRA_END_DEBUG_EXIT)
-		write_count(out, "value", end->value);
+		json_write_count(out, "value", end->value);
 	if (end->cpu_mode) {
 		write_hex(out, "rip", end->rip);
-		write_word(out, "cpu_mode", end->cpu_mode);
-		write_count(out, "cpu", end->cpu);
+		json_write_word(out, "cpu_mode", end->cpu_mode);
+		json_write_count(out, "cpu", end->cpu);
 	}
 	for (unsigned int i = 0; i < end->nr_bytes && i < sizeof(end->bytes); i++)
 		snprintf(bytes + 3 * i, sizeof(bytes) - 3 * i,
 			 i + 1 < end->nr_bytes ? "%02x " : "%02x", end->bytes[i]);
 	if (bytes[0])
-		write_word(out, "bytes", bytes);
+		json_write_word(out, "bytes", bytes);
 	if (end->text[0])
-		write_word(out, "text", end->text);
+		json_write_word(out, "text", end->text);
 	json_write_close(out, '}');
 }
 
@@ -126,17 +104,17 @@ void web_write_switch(struct text *out, const struct switch_record *record)
 	const struct umbra_switch *made = &record->record;
 
 	json_write_open(out, '{');
-	write_count(out, "instruction", made->instruction);
-	write_count(out, "time", made->time);
-	write_word(out, "from", umbra_mode_name(made->from));
-	write_word(out, "to", umbra_mode_name(made->to));
-	write_count(out, "pause_ns", made->pause_ns);
-	write_count(out, "teardown_ns", made->teardown_ns);
-	write_count(out, "zapped", made->zapped);
-	write_count(out, "built", made->built);
-	write_count(out, "refill_fills", made->refill_fills);
-	write_count(out, "refill_cycles", made->refill_cycles);
-	write_word(out, "reason", record->reason);
+	json_write_count(out, "instruction", made->instruction);
+	json_write_count(out, "time", made->time);
+	json_write_word(out, "from", umbra_mode_name(made->from));
+	json_write_word(out, "to", umbra_mode_name(made->to));
+	json_write_count(out, "pause_ns", made->pause_ns);
+	json_write_count(out, "teardown_ns", made->teardown_ns);
+	json_write_count(out, "zapped", made->zapped);
+	json_write_count(out, "built", made->built);
+	json_write_count(out, "refill_fills", made->refill_fills);
+	json_write_count(out, "refill_cycles", made->refill_cycles);
+	json_write_word(out, "reason", record->reason);
 	json_write_close(out, '}');
 }
 
@@ -163,7 +141,7 @@ static void write_inputs(struct text *out, const struct policy_input inputs[POLI
 			continue;
 		json_write_key(out, policy_input_name(id));
 		json_write_open(out, '{');
-		write_count(out, "value", inputs[id].value);
+		json_write_count(out, "value", inputs[id].value);
 		write_flag(out, "model_only", inputs[id].model_only);
 		write_number(out, "uncertainty", inputs[id].uncertainty);
 		json_write_close(out, '}');
@@ -178,7 +156,7 @@ static void write_after(struct text *out, const struct policy_after *after)
 		return;
 	}
 	json_write_open(out, '{');
-	write_count(out, "intervals", after->intervals);
+	json_write_count(out, "intervals", after->intervals);
 	write_number(out, "cycles_per_instruction_before", after->cycles_per_instruction_before);
 	write_number(out, "cycles_per_instruction", after->cycles_per_instruction);
 	write_number(out, "refill_cycles", after->refill_cycles);
@@ -189,19 +167,19 @@ static void write_after(struct text *out, const struct policy_after *after)
 void web_write_decision(struct text *out, const struct policy_decision *decision)
 {
 	json_write_open(out, '{');
-	write_count(out, "id", decision->id);
-	write_count(out, "time", decision->time);
-	write_count(out, "instruction", decision->instruction);
-	write_word(out, "mode", umbra_mode_name(decision->mode));
+	json_write_count(out, "id", decision->id);
+	json_write_count(out, "time", decision->time);
+	json_write_count(out, "instruction", decision->instruction);
+	json_write_word(out, "mode", umbra_mode_name(decision->mode));
 	json_write_key(out, "cost");
 	write_mode_costs(out, decision->cost);
-	write_word(out, "rival", umbra_mode_name(decision->rival));
+	json_write_word(out, "rival", umbra_mode_name(decision->rival));
 	write_number(out, "switch_cost", decision->switch_cost);
 	write_number(out, "threshold", decision->threshold);
 	write_number(out, "advantage", decision->advantage);
-	write_word(out, "action", policy_action_name(decision->action));
-	write_word(out, "target", umbra_mode_name(decision->target));
-	write_word(out, "reason", decision->reason);
+	json_write_word(out, "action", policy_action_name(decision->action));
+	json_write_word(out, "target", umbra_mode_name(decision->target));
+	json_write_word(out, "reason", decision->reason);
 	json_write_key(out, "inputs");
 	write_inputs(out, decision->inputs);
 	json_write_key(out, "after");
@@ -216,7 +194,7 @@ static void write_origin(struct text *out, const struct umbra_cost_table *costs,
 
 	if (!figure->source)
 		snprintf(place, sizeof(place), "%s, line %u", costs->file, figure->line);
-	write_word(out, "origin", figure->source ? figure->source : place);
+	json_write_word(out, "origin", figure->source ? figure->source : place);
 }
 
 void web_write_costs(struct text *out, const struct umbra_cost_table *costs)
@@ -225,9 +203,9 @@ void web_write_costs(struct text *out, const struct umbra_cost_table *costs)
 	unsigned int borrowed = umbra_cost_table_borrowed(costs);
 
 	json_write_open(out, '{');
-	write_word(out, "processor", costs->processor);
+	json_write_word(out, "processor", costs->processor);
 	write_flag(out, "calibrated", !borrowed);
-	write_count(out, "borrowed", borrowed);
+	json_write_count(out, "borrowed", borrowed);
 	json_write_key(out, "figures");
 	json_write_open(out, '{');
 	for (size_t row = 0; row < UMBRA_COST_COUNT; row++) {
@@ -235,8 +213,8 @@ void web_write_costs(struct text *out, const struct umbra_cost_table *costs)
 			continue;
 		json_write_key(out, umbra_cost_rows[row].name);
 		json_write_open(out, '{');
-		write_count(out, "cycles", cycles[row]);
-		write_count(out, "default", umbra_cost_rows[row].cycles);
+		json_write_count(out, "cycles", cycles[row]);
+		json_write_count(out, "default", umbra_cost_rows[row].cycles);
 		write_origin(out, costs, row);
 		json_write_close(out, '}');
 	}
@@ -341,8 +319,8 @@ static void write_collectors(struct text *out, const struct guest_view *view)
 	json_write_key(out, "collectors");
 	json_write_open(out, '[');
 	json_write_open(out, '{');
-	write_word(out, "name", view->engine);
-	write_word(out, "state", collector_state(view));
+	json_write_word(out, "name", view->engine);
+	json_write_word(out, "state", collector_state(view));
 	json_write_close(out, '}');
 	json_write_close(out, ']');
 }
@@ -390,31 +368,33 @@ static void write_lists(struct text *out, const struct guest_view *view)
 
 void web_write_guest(struct text *out, const struct guest_view *view, bool lists)
 {
+	char started[TEXT_TIME_SIZE];
+
 	json_write_open(out, '{');
 	if (view->id) {
-		write_word(out, "id", view->id);
-		write_word(out, "state", view->state);
+		json_write_word(out, "id", view->id);
+		json_write_word(out, "state", view->state);
 		if (view->pid > 0)
-			write_count(out, "pid", view->pid);
+			json_write_count(out, "pid", view->pid);
 		if (view->started)
-			write_time(out, "started", view->started);
-		write_count(out, "starts", view->starts);
+			json_write_word(out, "started", text_time(started, view->started, -1));
+		json_write_count(out, "starts", view->starts);
 		if (view->restart_in >= 0)
-			write_count(out, "restart_in_seconds", view->restart_in);
+			json_write_count(out, "restart_in_seconds", view->restart_in);
 	}
-	write_word(out, "guest", view->guest);
-	write_word(out, "engine", view->engine);
-	write_word(out, "mode", umbra_mode_name(view->mode));
-	write_word(out, "policy", policy_kind_name(view->policy));
+	json_write_word(out, "guest", view->guest);
+	json_write_word(out, "engine", view->engine);
+	json_write_word(out, "mode", umbra_mode_name(view->mode));
+	json_write_word(out, "policy", policy_kind_name(view->policy));
 	if (view->policy_source)
-		write_word(out, "policy_source", view->policy_source);
-	write_word(out, "clock", umbra_clock_name(view->clock));
-	write_word(out, "processor", view->processor);
+		json_write_word(out, "policy_source", view->policy_source);
+	json_write_word(out, "clock", umbra_clock_name(view->clock));
+	json_write_word(out, "processor", view->processor);
 	if (view->costs) {
 		json_write_key(out, "costs");
 		web_write_costs(out, view->costs);
 	}
-	write_count(out, "cpus", view->cpus);
+	json_write_count(out, "cpus", view->cpus);
 	if (view->counters)
 		write_metrics(out, view->counters);
 	if (view->end) {
@@ -424,7 +404,7 @@ void web_write_guest(struct text *out, const struct guest_view *view, bool lists
 	if (lists)
 		write_lists(out, view);
 	if (view->memory_hash)
-		write_word(out, "memory_hash", view->memory_hash);
+		json_write_word(out, "memory_hash", view->memory_hash);
 	json_write_close(out, '}');
 }
 

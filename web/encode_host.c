@@ -6,15 +6,13 @@
 
 #include "umbra/guest.h"
 #include "web/encode_host.h"
+#include "web/text.h"
 
 static json_t *rfc3339(time_t time)
 {
-	char text[32];
-	struct tm utc;
+	char text[TEXT_TIME_SIZE];
 
-	gmtime_r(&time, &utc);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
-	return json_string(text);
+	return json_string(text_time(text, time, -1));
 }
 
 static json_t *encode_journal(const struct journal_view *journal)

@@ -9,12 +9,6 @@
 #include "web/examine.h"
 #include "web/guard.h"
 
-void refuse(struct reply *reply, unsigned int status, const char *detail)
-{
-	reply->status = status;
-	snprintf(reply->detail, sizeof(reply->detail), "%s", detail);
-}
-
 static enum MHD_Result add_line(void *context, enum MHD_ValueKind kind, const char *name,
 				const char *value)
 {

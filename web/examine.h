@@ -21,9 +21,6 @@ struct lines {
 /* The value of a header that is a list; @lines holds it. NULL: it was not sent. */
 const char *header_list(struct MHD_Connection *connection, const char *name, struct lines *lines);
 
-/* Refuses the request with @status. */
-void refuse(struct reply *reply, unsigned int status, const char *detail);
-
 /*
  * What libmicrohttpd lets pass and a proxy before it may read in another way: then one's body is
  * the other's next request. The connection of what is refused must not go on.

@@ -6,12 +6,11 @@
 #include "web/get_schemas.h"
 #include "web/text.h"
 
+/* What a route does not have is left out. */
 static void write_word(struct text *out, const char *key, const char *value)
 {
-	if (!value)
-		return;
-	json_write_key(out, key);
-	json_write_text(out, value);
+	if (value)
+		json_write_word(out, key, value);
 }
 
 static void write_schemas(struct text *out)

@@ -14,10 +14,7 @@
 #include "web/routes.h"
 #include "web/text.h"
 
-static void fail(struct reply *reply, unsigned int status, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void fail(struct reply *reply, unsigned int status, const char *format, ...)
+void refuse(struct reply *reply, unsigned int status, const char *format, ...)
 {
 	va_list arguments;
 
@@ -30,7 +27,7 @@ static void fail(struct reply *reply, unsigned int status, const char *format, .
 static void answer_text(struct reply *reply, const char *content_type, char *body, size_t len)
 {
 	if (!body) {
-		fail(reply, 500, "out of memory");
+		refuse(reply, 500, "out of memory");
 		return;
 	}
 	reply->status = 200;
@@ -54,7 +51,7 @@ static const struct guest_view *find_guest(const struct request *request, struct
 	const struct guest_view *guest = snapshot_find(request->snapshot, request->id);
 
 	if (!guest)
-		fail(reply, 404, "there is no guest with this id");
+		refuse(reply, 404, "there is no guest with this id");
 	return guest;
 }
 
@@ -95,9 +92,9 @@ static char *take_history(struct reply *reply, struct text *out, int code)
 
 	text_free(out);
 	if (code)
-		fail(reply, 503, "the journal cannot be read at the moment");
+		refuse(reply, 503, "the journal cannot be read at the moment");
 	else if (!text)
-		fail(reply, 500, "out of memory");
+		refuse(reply, 500, "out of memory");
 	return text;
 }
 
@@ -141,7 +138,7 @@ static int parse_number(const struct request *request, const char *name, uint64_
 	errno = 0;
 	number = strtoull(text, &end, 10);
 	if (!*text || strspn(text, "0123456789") != strlen(text) || errno) {
-		fail(reply, 400, "%s: a whole number, 0 or more, was expected", name);
+		refuse(reply, 400, "%s: a whole number, 0 or more, was expected", name);
 		return -EINVAL;
 	}
 	*ret = number;
@@ -192,17 +189,19 @@ static void parse_mode(const struct request *request, json_t *body, struct reply
 	const char *policy = json_string_value(json_object_get(body, "policy"));
 
 	if (json_object_size(body) != 1 || (!mode && !policy)) {
-		fail(reply, 422, "exactly one of \"mode\" and \"policy\", a string, was expected");
+		refuse(reply, 422,
+		       "exactly one of \"mode\" and \"policy\", a string, was expected");
 		return;
 	}
 	wish->has_mode = mode != NULL;
 	wish->policy = POLICY_PINNED;
 	if (mode) {
 		if (umbra_mode_parse(mode, &wish->mode))
-			fail(reply, 422, "mode: brute, shadow or ept was expected, not %.64s",
-			     mode);
+			refuse(reply, 422, "mode: brute, shadow or ept was expected, not %.64s",
+			       mode);
 	} else if (policy_kind_parse(policy, &wish->policy)) {
-		fail(reply, 422, "policy: auto, advise or pinned was expected, not %.64s", policy);
+		refuse(reply, 422, "policy: auto, advise or pinned was expected, not %.64s",
+		       policy);
 	}
 }
 
@@ -214,7 +213,8 @@ static json_t *load_body(const struct request *request, struct reply *reply)
 
 	if (json_is_object(body))
 		return body;
-	fail(reply, 400, "the body is no JSON object: %.160s", body ? "another value" : error.text);
+	refuse(reply, 400, "the body is no JSON object: %.160s",
+	       body ? "another value" : error.text);
 	json_decref(body);
 	return NULL;
 }
@@ -243,7 +243,7 @@ static void put_host(const struct request *request, struct reply *reply)
 		return;
 	frozen = json_object_get(body, "frozen");
 	if (json_object_size(body) != 1 || !json_is_boolean(frozen))
-		fail(reply, 422, "exactly \"frozen\", true or false, was expected");
+		refuse(reply, 422, "exactly \"frozen\", true or false, was expected");
 	request->wish->kind = WISH_FREEZE;
 	request->wish->frozen = json_is_true(frozen);
 	reply->wait = !reply->status;
@@ -323,16 +323,16 @@ static void get_translate(const struct request *request, struct reply *reply)
 	if (!find_guest(request, reply))
 		return;
 	if (!gva || parse_address(gva, &wish->gva))
-		fail(reply, 400,
-		     "gva: an address of at most 64 bits, 0x and hexadecimal digits, "
-		     "was expected");
+		refuse(reply, 400,
+		       "gva: an address of at most 64 bits, 0x and hexadecimal digits, "
+		       "was expected");
 	else if (cpu && parse_address(cpu, &number))
-		fail(reply, 400, "cpu: the number of a vCPU, 0 or more, was expected");
+		refuse(reply, 400, "cpu: the number of a vCPU, 0 or more, was expected");
 	else if (parse_access(access, &wish->access))
-		fail(reply, 422, "access: r, w or x was expected, not %.64s", access);
+		refuse(reply, 422, "access: r, w or x was expected, not %.64s", access);
 	else if (parse_only_mode(request, &only))
-		fail(reply, 422, "mode: bare, brute, shadow or ept was expected, not %.64s",
-		     target_parameter(request->target, "mode"));
+		refuse(reply, 422, "mode: bare, brute, shadow or ept was expected, not %.64s",
+		       target_parameter(request->target, "mode"));
 	if (reply->status)
 		return;
 	wish->cpu = number < UINT_MAX ? (unsigned int)number : UINT_MAX;
@@ -361,13 +361,13 @@ void web_wish_reply(const struct request *request, struct reply *reply)
 
 	switch (wish->error) {
 	case 0: replies[wish->kind](request, reply); return;
-	case -ENOENT: fail(reply, 404, "%s", wish->detail); return;
-	case -EPERM: fail(reply, 409, "%s", wish->detail); return;
-	case -EINVAL: fail(reply, 422, "%s", wish->detail); return;
-	case -EBUSY: fail(reply, 429, "%s", wish->detail); return;
-	case -ETIMEDOUT: fail(reply, 504, "%s", wish->detail); return;
-	case -ESHUTDOWN: fail(reply, 503, "%s", wish->detail); return;
-	default: fail(reply, 500, "%s", wish->detail); return;
+	case -ENOENT: refuse(reply, 404, "%s", wish->detail); return;
+	case -EPERM: refuse(reply, 409, "%s", wish->detail); return;
+	case -EINVAL: refuse(reply, 422, "%s", wish->detail); return;
+	case -EBUSY: refuse(reply, 429, "%s", wish->detail); return;
+	case -ETIMEDOUT: refuse(reply, 504, "%s", wish->detail); return;
+	case -ESHUTDOWN: refuse(reply, 503, "%s", wish->detail); return;
+	default: refuse(reply, 500, "%s", wish->detail); return;
 	}
 }
 
@@ -403,12 +403,9 @@ static void get_collectors(const struct request *request, struct reply *reply)
 	json_write_open(&out, '[');
 	for (size_t i = 0; i < snapshot->nr_collectors; i++) {
 		json_write_open(&out, '{');
-		json_write_key(&out, "name");
-		json_write_text(&out, snapshot->collectors[i].name);
-		json_write_key(&out, "state");
-		json_write_text(&out, snapshot->collectors[i].state);
-		json_write_key(&out, "help");
-		json_write_text(&out, snapshot->collectors[i].help);
+		json_write_word(&out, "name", snapshot->collectors[i].name);
+		json_write_word(&out, "state", snapshot->collectors[i].state);
+		json_write_word(&out, "help", snapshot->collectors[i].help);
 		json_write_close(&out, '}');
 	}
 	json_write_close(&out, ']');
@@ -424,8 +421,8 @@ static void get_health(const struct request *request, struct reply *reply)
 static void get_ready(const struct request *request, struct reply *reply)
 {
 	if (request->snapshot->nr_unready)
-		fail(reply, 503, "%zu of %zu guests have not reported yet",
-		     request->snapshot->nr_unready, request->snapshot->nr_guests);
+		refuse(reply, 503, "%zu of %zu guests have not reported yet",
+		       request->snapshot->nr_unready, request->snapshot->nr_guests);
 	else
 		answer_text(reply, "text/plain; charset=utf-8", strdup("ready\n"),
 			    strlen("ready\n"));

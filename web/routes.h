@@ -66,6 +66,10 @@ extern const struct route routes[];
 /* The route of @target and its {id}; NULL: none. */
 const struct route *route_find(const struct target *target, char *ret_id, size_t size);
 
+/* The reply becomes a problem of that status, 400 and more. */
+void refuse(struct reply *reply, unsigned int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* The answer to a wish that has been carried out, or not. */
 void web_wish_reply(const struct request *request, struct reply *reply);
 

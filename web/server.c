@@ -223,7 +223,7 @@ static enum MHD_Result answer(struct listener *listener, struct exchange *exchan
 		strcpy(request.id, exchange->wish.id);
 		web_wish_reply(&request, &reply);
 	} else if (exchange->refused) {
-		refuse(&reply, exchange->refused, exchange->why);
+		refuse(&reply, exchange->refused, "%s", exchange->why);
 	} else {
 		const struct inquiry inquiry = {
 			.connection = exchange->connection,

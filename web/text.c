@@ -229,3 +229,29 @@ void json_write_hex(struct text *text, uint64_t value)
 	snprintf(digits, sizeof(digits), "\"0x%" PRIx64 "\"", value);
 	json_write_raw(text, digits);
 }
+
+const char *text_time(char buffer[TEXT_TIME_SIZE], time_t seconds, int ms)
+{
+	struct tm utc;
+	size_t len;
+
+	gmtime_r(&seconds, &utc);
+	len = strftime(buffer, TEXT_TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
+	if (ms < 0)
+		snprintf(buffer + len, TEXT_TIME_SIZE - len, "Z");
+	else
+		snprintf(buffer + len, TEXT_TIME_SIZE - len, ".%03dZ", ms);
+	return buffer;
+}
+
+void json_write_word(struct text *text, const char *key, const char *value)
+{
+	json_write_key(text, key);
+	json_write_text(text, value);
+}
+
+void json_write_count(struct text *text, const char *key, uint64_t value)
+{
+	json_write_key(text, key);
+	json_write_unsigned(text, value);
+}

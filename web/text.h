@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 struct text {
 	char *data; /* not terminated; NULL: nothing yet */
@@ -40,6 +41,10 @@ void text_unsigned(struct text *text, uint64_t value);
 /* With 15 significant digits. A value that is no number becomes @otherwise. */
 void text_double(struct text *text, double value, const char *otherwise);
 
+/* The time as of RFC 3339, UTC; @ms: its milliseconds, or -1: none are shown. Returns @buffer. */
+enum { TEXT_TIME_SIZE = 48 };
+const char *text_time(char buffer[TEXT_TIME_SIZE], time_t seconds, int ms);
+
 /*
  * JSON, written from left to right. A comma is set where one belongs; what is opened must be
  * closed. Keys are our own names and need no escapes.
@@ -55,6 +60,9 @@ static inline uint64_t json_bounded(uint64_t value)
 	return value < INT64_MAX ? value : INT64_MAX;
 }
 void json_write_unsigned(struct text *text, uint64_t value);
+/* A key with its value. */
+void json_write_word(struct text *text, const char *key, const char *value);
+void json_write_count(struct text *text, const char *key, uint64_t value);
 void json_write_double(struct text *text, double value); /* what is no number: null */
 void json_write_bool(struct text *text, bool value);
 void json_write_hex(struct text *text, uint64_t value); /* "0x1f" */
