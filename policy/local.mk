@@ -35,5 +35,6 @@ EXTRA_DIST += tests/integration/test_client_status.py
 # The real guests race the static modes; UMBRA_FULL in the environment makes it long.
 check_PROGRAMS += tests/integration/test_policy_guests
 TESTS += tests/integration/test_policy_guests
-tests_integration_test_policy_guests_SOURCES = tests/integration/test_policy_guests.c
+tests_integration_test_policy_guests_SOURCES = tests/integration/test_policy_guests.c \
+	tests/integration/shipped_guest.h
 tests_integration_test_policy_guests_LDADD = $(POLICY_LIBS) $(CMOCKA_LIBS)

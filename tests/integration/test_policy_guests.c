@@ -23,6 +23,7 @@
 
 #include "cost/cost.h"
 #include "policy/pilot.h"
+#include "shipped_guest.h"
 #include "umbra/guest.h"
 
 #define MEMORY   (128ull << 20)
@@ -54,29 +55,6 @@ struct outcomes {
 	struct outcome shadow, ept, automatic;
 	uint64_t best;
 };
-
-static void *read_file(const char *guest, size_t *ret_size)
-{
-	const char *directory = getenv("UMBRA_GUESTS");
-	char path[4096];
-	char *data;
-	FILE *file;
-	long size;
-
-	snprintf(path, sizeof(path), "%s/%s.elf", directory ? directory : "guests", guest);
-	file = fopen(path, "rb");
-	if (!file)
-		fail_msg("%s: cannot open it", path);
-	assert_int_equal(fseek(file, 0, SEEK_END), 0);
-	size = ftell(file);
-	rewind(file);
-	data = malloc(size);
-	assert_non_null(data);
-	assert_int_equal(fread(data, 1, size, file), size);
-	fclose(file);
-	*ret_size = size;
-	return data;
-}
 
 /* How often each row of the table is charged, in costs.def's order. */
 static void count_charges(const struct umbra_counters *c, enum umbra_mode mode,
@@ -162,7 +140,7 @@ static struct outcome run(const struct race *race, enum umbra_mode mode, enum po
 
 	assert_non_null(counters);
 	memset(counters, 0, sizeof(*counters));
-	data = read_file(race->guest, &image.size);
+	data = shipped_guest(race->guest, &image.size);
 	image.data = data;
 	assert_int_equal(umbra_guest_create(&config, counters, &guest, NULL), 0);
 	assert_int_equal(umbra_guest_load(guest, &image, NULL), 0);

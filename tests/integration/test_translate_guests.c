@@ -13,6 +13,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "shipped_guest.h"
 #include "umbra/guest.h"
 #include "umbra/translate.h"
 
@@ -40,29 +41,6 @@ struct outcome {
 };
 
 static uint64_t translations, seen[UMBRA_OUTCOME_COUNT], ends[UMBRA_WALK_END_COUNT];
-
-static void *read_file(const char *guest, size_t *ret_size)
-{
-	const char *directory = getenv("UMBRA_GUESTS");
-	char path[4096];
-	char *data;
-	FILE *file;
-	long size;
-
-	snprintf(path, sizeof(path), "%s/%s.elf", directory ? directory : "guests", guest);
-	file = fopen(path, "rb");
-	if (!file)
-		fail_msg("%s: cannot open it", path);
-	assert_int_equal(fseek(file, 0, SEEK_END), 0);
-	size = ftell(file);
-	rewind(file);
-	data = malloc(size);
-	assert_non_null(data);
-	assert_int_equal(fread(data, 1, size, file), size);
-	fclose(file);
-	*ret_size = size;
-	return data;
-}
 
 static uint64_t random_state;
 
@@ -122,7 +100,7 @@ static void run(const struct program *program, enum umbra_mode mode, bool switch
 	};
 	struct umbra_image image = {.name = program->guest, .append = program->append};
 	struct umbra_guest *guest;
-	void *data = read_file(program->guest, &image.size);
+	void *data = shipped_guest(program->guest, &image.size);
 	unsigned intervals = 0;
 
 	image.data = data;

@@ -31,5 +31,6 @@ tests_unit_test_engine_translate_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_engine_translate_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/integration/test_translate_guests
 TESTS += tests/integration/test_translate_guests
-tests_integration_test_translate_guests_SOURCES = tests/integration/test_translate_guests.c
+tests_integration_test_translate_guests_SOURCES = tests/integration/test_translate_guests.c \
+	tests/integration/shipped_guest.h
 tests_integration_test_translate_guests_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
