@@ -10,5 +10,8 @@ libvmmcore_a_SOURCES = \
 	vmm-core/include/umbra/error.h \
 	vmm-core/include/umbra/explain.h \
 	vmm-core/include/umbra/guest.h \
+	vmm-core/include/umbra/known.h \
+	vmm-core/include/umbra/kvm.def \
+	vmm-core/include/umbra/kvm_counters.h \
 	vmm-core/include/umbra/mode.h \
 	vmm-core/include/umbra/translate.h

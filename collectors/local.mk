@@ -1,0 +1,12 @@
+# collectors: what is measured of VMs of this host's KVM. Each source lists its files here.
+noinst_LIBRARIES += libcollectors.a
+libcollectors_a_SOURCES = \
+	collectors/collector.h \
+	collectors/discovery.h \
+	collectors/exit_reasons.def \
+	collectors/kvm_exits.def \
+	collectors/perf_event.def \
+	collectors/sample.c \
+	collectors/sample.h \
+	collectors/vm.h
+COLLECTORS_LIBS = libcollectors.a $(VMMCORE_LIBS)

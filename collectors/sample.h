@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What all collectors together know of one VM at one moment. */
+#ifndef COLLECTORS_SAMPLE_H
+#define COLLECTORS_SAMPLE_H
+
+#include "umbra/kvm_counters.h"
+
+enum kvm_exit_reason {
+#define KVM_EXIT_REASON(name, help) KVM_EXIT_##name,
+#include "collectors/exit_reasons.def"
+	KVM_EXIT_REASON_COUNT,
+};
+
+#define UMBRA_DIMENSION_KVM_EXIT_REASON_COUNT KVM_EXIT_REASON_COUNT
+
+struct kvm_exits_counters {
+#define UMBRA_COUNTER(name, unit, kind, dimension, exposed, help)                                  \
+	uint64_t name[UMBRA_DIMENSION_##dimension##_COUNT];
+#include "collectors/kvm_exits.def"
+};
+
+struct perf_event_counters {
+#define UMBRA_COUNTER(name, unit, kind, dimension, exposed, help)                                  \
+	uint64_t name[UMBRA_DIMENSION_##dimension##_COUNT];
+#include "collectors/perf_event.def"
+};
+
+/*
+ * Times from an exit to the re-entry: slot i has those below 2^(i + EXIT_SLOT_SHIFT) nanoseconds
+ * that no slot before has, the last one all that are longer.
+ */
+enum { EXIT_SLOT_SHIFT = 8, EXIT_SLOT_COUNT = 24 };
+
+/* A statistic of KVM that kvm.def does not know. */
+enum { KVM_OTHER_NAME_MAX = 48, KVM_OTHER_MAX = 64 };
+struct kvm_other {
+	char name[KVM_OTHER_NAME_MAX];
+	uint64_t value; /* vCPUs added up, in KVM's unit; of a histogram the sum of its buckets */
+};
+
+struct vm_sample {
+	uint64_t time; /* CLOCK_MONOTONIC, in nanoseconds */
+
+	struct umbra_kvm_counters kvm;
+	struct umbra_known kvm_known;
+	struct kvm_other kvm_other[KVM_OTHER_MAX];
+	size_t nr_kvm_other;
+
+	struct kvm_exits_counters kvm_exits;
+	struct umbra_known kvm_exits_known;
+	uint64_t exit_slots[KVM_EXIT_REASON_COUNT][EXIT_SLOT_COUNT]; /* if exit_samples is known */
+
+	struct perf_event_counters perf_event;
+	struct umbra_known perf_event_known;
+};
+
+/* A static string: "page_fault"; "other" for what is out of range. */
+const char *kvm_exit_reason_name(unsigned int reason);
+
+#endif
