@@ -5,6 +5,8 @@ libcollectors_a_SOURCES = \
 	collectors/discovery.h \
 	collectors/exit_reasons.def \
 	collectors/kvm_exits.def \
+	collectors/observer.c \
+	collectors/observer.h \
 	collectors/perf_event.def \
 	collectors/sample.c \
 	collectors/sample.h \

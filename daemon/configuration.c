@@ -271,6 +271,19 @@ int config_read_default(struct config *config, const char *file, const char *dir
 	return code ? code : drop_ins;
 }
 
+/* Beside the other one; nowhere if that has no directory, or its path leaves no room. */
+static void place_collect_socket(struct config *config)
+{
+	static const char name[] = "collect.sock";
+	const char *slash = strrchr(config->socket, '/');
+	size_t len = slash ? slash - config->socket + 1 : 0;
+
+	if (!len || len + sizeof(name) > sizeof(config->collect_socket))
+		return;
+	memcpy(config->collect_socket, config->socket, len);
+	memcpy(config->collect_socket + len, name, sizeof(name));
+}
+
 int config_load(const struct config_source *source, struct config *ret_config,
 		struct complaints *complaints)
 {
@@ -292,6 +305,8 @@ int config_load(const struct config_source *source, struct config *ret_config,
 		config_parse_listen(source->listen, config.listen_address, &config.listen_port);
 	if (source->socket)
 		snprintf(config.socket, sizeof(config.socket), "%s", source->socket);
+	if (!config.has_collect_socket)
+		place_collect_socket(&config);
 	*ret_config = config;
 	return 0;
 }

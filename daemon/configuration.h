@@ -68,13 +68,22 @@ struct workload_config {
 	struct config_choice choice;
 };
 
-/* What this build can collect. */
-enum config_collector { CONFIG_COLLECTOR_SOFT, CONFIG_COLLECTOR_COUNT };
+/* What can be measured. All but soft are umbra-collect's. */
+enum config_collector {
+	CONFIG_COLLECTOR_SOFT,
+	CONFIG_COLLECTOR_DISCOVERY,
+	CONFIG_COLLECTOR_KVM,
+	CONFIG_COLLECTOR_KVM_EXITS,
+	CONFIG_COLLECTOR_PERF_EVENT,
+	CONFIG_COLLECTOR_COUNT,
+};
 
 struct config {
 	char listen_address[64];   /* numeric, without brackets */
 	uint16_t listen_port;      /* 0: any free one */
 	char socket[108];          /* what a sockaddr_un holds */
+	char collect_socket[108];  /* where umbra-collect connects; empty: nowhere */
+	bool has_collect_socket;   /* it was configured; else it lies beside socket */
 	char *costs;               /* a file that replaces figures of the cost model; empty: none */
 	char *state_directory;     /* of the journal; empty: it is in memory only */
 	uint64_t journal_size;     /* bytes of the journal's file */
@@ -83,6 +92,8 @@ struct config {
 	uint64_t interval;         /* units of guest time between decisions */
 	enum policy_kind policy;   /* of guests that neither they nor a rule says one for */
 	bool collectors[CONFIG_COLLECTOR_COUNT]; /* which are on */
+	/* kvm_exits takes the time of exits in timing_seconds of every timing_period seconds. */
+	unsigned int timing_seconds, timing_period;
 	struct guest_config *guests;
 	size_t nr_guests;
 	struct workload_config *workloads; /* the first that matches counts */
@@ -109,9 +120,8 @@ void config_free(struct config *config);
 /* NULL: there is none of that name. */
 struct guest_config *config_find_guest(const struct config *config, const char *name);
 /*
- * Takes from @with what may change while umbrad runs: all but listen, socket and what is the
- * journal's. What
- * @config had is @with's then.
+ * Takes from @with what may change while umbrad runs: all but listen, both sockets and what is
+ * the journal's. What @config had is @with's then.
  */
 void config_take_over(struct config *config, struct config *with);
 /* The images and initrds that cannot be read now, which is no mistake: their guests only fail. */
@@ -126,6 +136,9 @@ int config_read_default(struct config *config, const char *file, const char *dir
 			struct complaints *complaints);
 /* What can be told only when everything was read: rules, what is missing, costs. */
 int config_finish(struct config *config, struct complaints *complaints);
+
+/* As in [collector NAME] and in the API. */
+const char *config_collector_name(enum config_collector collector);
 
 /* "ADDR:PORT" with a numeric address, IPv6 in brackets. 0 or -EINVAL. */
 int config_parse_listen(const char *text, char ret_address[64], uint16_t *ret_port);

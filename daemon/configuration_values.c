@@ -13,7 +13,7 @@
 
 static const uint64_t mib = 1ull << 20, tib = 1ull << 40;
 static const uint64_t interval_min = 10000;
-enum { DAYS_MAX = 36500, HANG_SECONDS_MAX = 3600 };
+enum { DAYS_MAX = 36500, HANG_SECONDS_MAX = 3600, TIMING_PERIOD_MAX = 3600 };
 
 int config_init(struct config *config)
 {
@@ -28,8 +28,11 @@ int config_init(struct config *config)
 		.hang_timeout = 10,
 		.interval = 10000000,
 		.policy = POLICY_AUTO,
-		.collectors = {[CONFIG_COLLECTOR_SOFT] = true},
+		.timing_seconds = 1,
+		.timing_period = 10,
 	};
+	for (int i = 0; i < CONFIG_COLLECTOR_COUNT; i++)
+		config->collectors[i] = true;
 	return config->costs && config->state_directory ? 0 : -ENOMEM;
 }
 
@@ -64,6 +67,8 @@ void config_take_over(struct config *config, struct config *with)
 	SWAP(config->policy, with->policy);
 	for (int i = 0; i < CONFIG_COLLECTOR_COUNT; i++)
 		SWAP(config->collectors[i], with->collectors[i]);
+	SWAP(config->timing_seconds, with->timing_seconds);
+	SWAP(config->timing_period, with->timing_period);
 	SWAP(config->guests, with->guests);
 	SWAP(config->nr_guests, with->nr_guests);
 	SWAP(config->workloads, with->workloads);
@@ -179,18 +184,33 @@ static int parse_listen(const struct config_target *target, const char *value, c
 				   &target->config->listen_port);
 }
 
+static int set_socket(char to[108], const char *value, char *why, size_t size)
+{
+	static const size_t room = sizeof(((struct config *)NULL)->socket);
+
+	if (*value != '/')
+		return -EINVAL;
+	if (strlen(value) >= room) {
+		snprintf(why, size, "longer than the %zu bytes that a socket's path may have",
+			 room - 1);
+		return -EINVAL;
+	}
+	strcpy(to, value);
+	return 0;
+}
+
 static int parse_socket(const struct config_target *target, const char *value, char *why,
 			size_t size)
 {
-	if (*value != '/')
-		return -EINVAL;
-	if (strlen(value) >= sizeof(target->config->socket)) {
-		snprintf(why, size, "longer than the %zu bytes that a socket's path may have",
-			 sizeof(target->config->socket) - 1);
-		return -EINVAL;
-	}
-	strcpy(target->config->socket, value);
-	return 0;
+	return set_socket(target->config->socket, value, why, size);
+}
+
+static int parse_collect_socket(const struct config_target *target, const char *value, char *why,
+				size_t size)
+{
+	*target->config->collect_socket = '\0';
+	target->config->has_collect_socket = true;
+	return *value ? set_socket(target->config->collect_socket, value, why, size) : 0;
 }
 
 static int parse_state(const struct config_target *target, const char *value, char *why,
@@ -403,25 +423,51 @@ static int parse_enabled(const struct config_target *target, const char *value, 
 	return 0;
 }
 
+/* "SECONDS/PERIOD" */
+static int parse_timing(const struct config_target *target, const char *value, char *why,
+			size_t size)
+{
+	struct config *config = target->config;
+	uint64_t seconds, period;
+	char *end;
+
+	if (target->collector != &config->collectors[CONFIG_COLLECTOR_KVM_EXITS]) {
+		snprintf(why, size, "a key of [collector kvm_exits] alone");
+		return -EINVAL;
+	}
+	if (parse_number(value, &seconds, &end) || *end != '/' ||
+	    parse_number(end + 1, &period, &end) || *end || seconds > period || !period ||
+	    period > TIMING_PERIOD_MAX)
+		return -EINVAL;
+	config->timing_seconds = seconds;
+	config->timing_period = period;
+	return 0;
+}
+
+static const char *const collector_names[] = {
+	[CONFIG_COLLECTOR_SOFT] = "soft",
+	[CONFIG_COLLECTOR_DISCOVERY] = "discovery",
+	[CONFIG_COLLECTOR_KVM] = "kvm",
+	[CONFIG_COLLECTOR_KVM_EXITS] = "kvm_exits",
+	[CONFIG_COLLECTOR_PERF_EVENT] = "perf_event",
+};
+
+const char *config_collector_name(enum config_collector collector)
+{
+	return collector_names[collector];
+}
+
 int config_parse_collector(const char *name, enum config_collector *ret, char *why, size_t size)
 {
-	static const char *const names[] = {[CONFIG_COLLECTOR_SOFT] = "soft"};
-	static const char *const missing[] = {"kvm", "kvm_exits", "perf_event"};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!strcmp(name, names[i])) {
+	for (size_t i = 0; i < CONFIG_COLLECTOR_COUNT; i++) {
+		if (!strcmp(name, collector_names[i])) {
 			*ret = i;
 			return 0;
 		}
 	}
-	snprintf(why, size, "there is no such collector; soft was expected");
-	for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++) {
-		if (!strcmp(name, missing[i]))
-			snprintf(why, size,
-				 "the collector %s is not in this build; soft was "
-				 "expected",
-				 name);
-	}
+	snprintf(why, size,
+		 "there is no such collector; soft, discovery, kvm, kvm_exits or perf_event was "
+		 "expected");
 	return -EINVAL;
 }
 
@@ -445,6 +491,7 @@ int config_parse_collector(const char *name, enum config_collector *ret, char *w
 const struct config_key config_umbrad_keys[] = {
 	{"listen", parse_listen, "ADDRESS:PORT with a numeric address was expected"},
 	{"socket", parse_socket, "an absolute path was expected"},
+	{"collect_socket", parse_collect_socket, "an absolute path, or nothing, was expected"},
 	{"costs", parse_costs, "the path of a file of costs was expected"},
 	{"state", parse_state, "an absolute path, or nothing, was expected"},
 	{"journal_days", parse_journal_days, "1 to 36500 days were expected"},
@@ -482,5 +529,6 @@ const struct config_key config_workload_keys[] = {
 
 const struct config_key config_collector_keys[] = {
 	{"enabled", parse_enabled, "yes or no was expected"},
+	{"timing", parse_timing, "SECONDS/PERIOD, 0/1 to 3600/3600, was expected"},
 	END,
 };

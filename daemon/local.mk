@@ -29,6 +29,8 @@ libdaemon_a_SOURCES = \
 	daemon/journal_store_private.h \
 	daemon/journal_thread.c \
 	daemon/journal_upkeep.c \
+	daemon/load.c \
+	daemon/load.h \
 	daemon/log.c \
 	daemon/log.h \
 	daemon/loop.c \
@@ -37,12 +39,16 @@ libdaemon_a_SOURCES = \
 	daemon/message.h \
 	daemon/notify.c \
 	daemon/notify.h \
+	daemon/observed.c \
+	daemon/observed.h \
 	daemon/privileges.c \
 	daemon/privileges.h \
 	daemon/registry.c \
 	daemon/registry.h \
 	daemon/reload.c \
 	daemon/reload.h \
+	daemon/report.c \
+	daemon/report.h \
 	daemon/sampler.c \
 	daemon/sampler.h \
 	daemon/sandbox.c \
@@ -74,6 +80,7 @@ DAEMON_TESTS = \
 	tests/unit/test_daemon_journal_faults \
 	tests/unit/test_daemon_log \
 	tests/unit/test_daemon_message \
+	tests/unit/test_daemon_observed \
 	tests/unit/test_daemon_registry \
 	tests/unit/test_daemon_sandbox \
 	tests/unit/test_daemon_shared \
@@ -96,6 +103,8 @@ tests_unit_test_daemon_log_SOURCES = tests/unit/test_daemon_log.c
 tests_unit_test_daemon_log_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_message_SOURCES = tests/unit/test_daemon_message.c
 tests_unit_test_daemon_message_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_daemon_observed_SOURCES = tests/unit/test_daemon_observed.c
+tests_unit_test_daemon_observed_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_registry_SOURCES = tests/unit/test_daemon_registry.c
 tests_unit_test_daemon_registry_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_daemon_registry_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)

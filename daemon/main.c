@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/configuration.h"
+#include "daemon/load.h"
 #include "daemon/log.h"
 #include "daemon/privileges.h"
 #include "daemon/umbrad.h"
@@ -102,24 +103,6 @@ static bool check_source(const struct config_source *source)
 	return true;
 }
 
-/* 0 or an exit status, told. */
-static int load(const struct config_source *source, struct config *ret_config)
-{
-	struct complaints complaints = {0};
-	int code = config_load(source, ret_config, &complaints);
-
-	for (size_t i = 0; i < complaints.nr; i++)
-		log_write(LOG_ERR, NULL, "%s", complaints.text[i]);
-	if (complaints_full(&complaints))
-		log_write(LOG_ERR, NULL, "there may be more: these are the first mistakes");
-	else if (code && !complaints.nr)
-		log_write(LOG_ERR, NULL, "%s", strerror(-code));
-	complaints_free(&complaints);
-	if (!code)
-		return 0;
-	return code == -ENOENT ? STATUS_NO_FILE : STATUS_CONFIG;
-}
-
 static void tell_checked(const struct config_source *source, const struct config *config)
 {
 	struct complaints warnings = {0};
@@ -163,7 +146,7 @@ int main(int argc, char **argv)
 		return run_role(&options);
 	if (!check_source(&options.source))
 		return STATUS_USAGE;
-	status = load(&options.source, &config);
+	status = load_config(&options.source, &config);
 	if (status)
 		return status;
 	if (options.check)

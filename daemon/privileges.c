@@ -114,6 +114,37 @@ int privileges_drop(struct umbra_error *ret_error)
 	return code;
 }
 
+/* What collectors need, where the kernel or a service manager gave it. */
+static const unsigned int collecting[] = {
+	CAP_BPF,             /* kvm_exits: loads programs and maps */
+	CAP_PERFMON,         /* kvm_exits attaches them; perf_event counts other users' threads */
+	CAP_SYS_PTRACE,      /* discovery, kvm: descriptors of other users' processes */
+	CAP_DAC_READ_SEARCH, /* debugfs and tracefs are root's */
+};
+
+int privileges_limit(struct umbra_error *ret_error)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct has[_LINUX_CAPABILITY_U32S_3] = {0};
+	struct __user_cap_data_struct keep[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
+		return fail("ambient capabilities", ret_error);
+	if (syscall(SYS_capget, &header, has))
+		return fail("capget", ret_error);
+	for (size_t i = 0; i < sizeof(collecting) / sizeof(collecting[0]); i++) {
+		unsigned int word = CAP_TO_INDEX(collecting[i]);
+
+		keep[word].permitted |= has[word].permitted & CAP_TO_MASK(collecting[i]);
+		keep[word].effective = keep[word].permitted;
+	}
+	if (syscall(SYS_capset, &header, keep))
+		return fail("capset", ret_error);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return fail("no_new_privs", ret_error);
+	return 0;
+}
+
 void privileges_explain(struct umbra_error *error)
 {
 	const struct passwd *user;

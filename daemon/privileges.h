@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Who umbrad is: never root, whoever started it, and without any capability. */
+/*
+ * Who umbrad is: never root, whoever started it, and without any capability. And what umbra-collect
+ * may do.
+ */
 #ifndef DAEMON_PRIVILEGES_H
 #define DAEMON_PRIVILEGES_H
 
@@ -13,6 +16,13 @@
  * process must end, for part of it may be done.
  */
 int privileges_drop(struct umbra_error *ret_error);
+
+/*
+ * For umbra-collect: keeps of what the process has only the capabilities that its collectors need,
+ * for good, and gains none by executing a program. 0, or a negative errno: then the process must
+ * end.
+ */
+int privileges_limit(struct umbra_error *ret_error);
 
 /*
  * Adds to an error of permission (-EACCES, -EPERM) as which user it happened, for who started

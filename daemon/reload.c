@@ -30,6 +30,7 @@ static void tell_all_fixed(const struct config *before, const struct config *aft
 	tell_fixed("listen", strcmp(before->listen_address, after->listen_address) ||
 				     before->listen_port != after->listen_port);
 	tell_fixed("socket", strcmp(before->socket, after->socket));
+	tell_fixed("collect_socket", strcmp(before->collect_socket, after->collect_socket));
 	tell_fixed("state", strcmp(before->state_directory, after->state_directory));
 	tell_fixed("journal_days", before->journal_days != after->journal_days);
 	tell_fixed("journal_size", before->journal_size != after->journal_size);

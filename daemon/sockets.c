@@ -57,9 +57,9 @@ int sockets_listen_tcp(const char *address, uint16_t port, uint16_t *ret_port,
 }
 
 /* Whether somebody accepts connections at @name. */
-static bool is_alive(const struct sockaddr_un *name)
+static bool is_alive(const struct sockaddr_un *name, int type)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	bool alive = fd >= 0 && !connect(fd, (const struct sockaddr *)name, sizeof(*name));
 
 	if (fd >= 0)
@@ -68,7 +68,7 @@ static bool is_alive(const struct sockaddr_un *name)
 }
 
 /* Makes room for the socket. 0, or -EADDRINUSE. */
-static int clear_path(const struct sockaddr_un *name)
+static int clear_path(const struct sockaddr_un *name, int type)
 {
 	char directory[sizeof(name->sun_path)];
 	struct stat status;
@@ -82,13 +82,13 @@ static int clear_path(const struct sockaddr_un *name)
 	}
 	if (lstat(name->sun_path, &status))
 		return 0;
-	if (!S_ISSOCK(status.st_mode) || is_alive(name))
+	if (!S_ISSOCK(status.st_mode) || is_alive(name, type))
 		return -EADDRINUSE;
 	unlink(name->sun_path);
 	return 0;
 }
 
-int sockets_listen_unix(const char *path, struct umbra_error *ret_error)
+int sockets_listen_unix(const char *path, int type, struct umbra_error *ret_error)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
 	const struct group *group;
@@ -100,11 +100,11 @@ int sockets_listen_unix(const char *path, struct umbra_error *ret_error)
 				       "a path of at most %zu bytes was expected",
 				       sizeof(name.sun_path) - 1);
 	strcpy(name.sun_path, path);
-	code = clear_path(&name);
+	code = clear_path(&name, type);
 	if (code)
 		return umbra_error_set(ret_error, code, path, NULL,
 				       "something else is there, or another umbrad listens on it");
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return umbra_error_set(ret_error, -errno, path, NULL, "socket: %s",
 				       strerror(errno));

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,9 @@
 #include "daemon/sockets.h"
 #include "daemon/umbrad.h"
 #include "web/server.h"
+
+/* Nanoseconds between snapshots that are made because a VM came or went. */
+static const uint64_t publish_apart = 100 * 1000 * 1000;
 
 static void publish(struct umbrad *umbrad)
 {
@@ -38,6 +42,7 @@ static void publish(struct umbrad *umbrad)
 	if (umbrad->config_error)
 		snapshot->config_error = snapshot_strdup(snapshot, umbrad->config_error);
 	board_publish(umbrad->board, snapshot);
+	umbrad->published = clock_ns();
 	notify_published(&umbrad->notify, &umbrad->registry);
 }
 
@@ -120,6 +125,10 @@ static int turn(struct umbrad *umbrad, int timeout_ms)
 	if (wishes_finished(umbrad->wishes)) {
 		publish(umbrad);
 		wishes_finish(umbrad->wishes);
+	}
+	if (umbrad->observed.changed && clock_ns() - umbrad->published >= publish_apart) {
+		umbrad->observed.changed = false;
+		publish(umbrad);
 	}
 	registry_sweep(&umbrad->registry);
 	return code;
@@ -213,6 +222,7 @@ static void close_all(struct umbrad *umbrad)
 	journal_destroy(umbrad->journal);
 	free(umbrad->config_error);
 	notify_close(&umbrad->notify);
+	observed_close(&umbrad->observed, umbrad->config->collect_socket);
 	close(umbrad->timer);
 	close(umbrad->signals);
 	close(umbrad->loop);
@@ -274,7 +284,7 @@ int umbrad_run(struct config *config, const struct config_source *source)
 	int tcp, local, code;
 
 	tcp = sockets_listen_tcp(config->listen_address, config->listen_port, &port, &error);
-	local = tcp < 0 ? -1 : sockets_listen_unix(config->socket, &error);
+	local = tcp < 0 ? -1 : sockets_listen_unix(config->socket, SOCK_STREAM, &error);
 	if (local < 0) {
 		privileges_explain(&error);
 		log_write(LOG_ERR, NULL, "%s%s%s: %s", error.subject, error.place[0] ? " " : "",
@@ -295,10 +305,12 @@ int umbrad_run(struct config *config, const struct config_source *source)
 		unlink(config->socket);
 		return STATUS_FAULT;
 	}
+	code = observed_open(&umbrad.observed, umbrad.loop, config->collect_socket);
 	for (size_t i = 0; i < umbrad.registry.nr_guests; i++)
 		guests_start(&umbrad, umbrad.registry.guests[i]);
 	publish(&umbrad);
-	code = open_web(&umbrad, tcp, local);
+	if (!code)
+		code = open_web(&umbrad, tcp, local);
 	if (!code) {
 		tell_address(config, port);
 		notify_ready();
@@ -306,7 +318,7 @@ int umbrad_run(struct config *config, const struct config_source *source)
 		log_write(LOG_ERR, NULL, "the HTTP server does not start: %s", strerror(-code));
 	}
 	while (!code && !umbrad.stopping)
-		code = turn(&umbrad, -1);
+		code = turn(&umbrad, umbrad.observed.changed ? 100 : -1);
 	umbrad.stopping = true;
 	notify_stopping();
 	close_all(&umbrad);

@@ -8,6 +8,7 @@
 #include "daemon/configuration.h"
 #include "daemon/loop.h"
 #include "daemon/notify.h"
+#include "daemon/observed.h"
 #include "daemon/registry.h"
 #include "daemon/wishes.h"
 #include "web/snapshot.h"
@@ -32,8 +33,10 @@ struct umbrad {
 	time_t config_loaded;        /* wall time */
 	char *config_error;          /* why it was not read anew since; NULL: it was, or need not */
 	struct registry registry;
+	struct observed observed;
 	struct board *board;
 	struct sampling sampling;
+	uint64_t published; /* when the last snapshot was, ns of CLOCK_MONOTONIC */
 	struct wishes *wishes;
 	struct journal *journal;
 	struct web *web;

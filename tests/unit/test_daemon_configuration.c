@@ -71,7 +71,8 @@ static void every_key_reaches_its_place(void **state)
 		  "[umbrad]\nlisten = 127.0.0.1:0\nsocket = /tmp/x.sock\nstate = /tmp/state\n"
 		  "journal_days = 7\njournal_size = 4G\nhang_timeout = 60\n"
 		  "[policy]\ninterval = 20000000\npolicy = advise\n"
-		  "[collector soft]\nenabled = no\n"
+		  "[collector soft]\nenabled = no\n[collector perf_event]\nenabled = no\n"
+		  "[collector kvm_exits]\ntiming = 2/30\n"
 		  "[guest a]\n  image = /i.elf\n\tmode = shadow\nmemory = 16M\n"
 		  "append = pages=8 seed=1\nclock = instructions\nengine = soft\n"
 		  "cpus = 2\nprocessor = zen2\nrestart = always\ninterval=50000\n"
@@ -88,6 +89,12 @@ static void every_key_reaches_its_place(void **state)
 	assert_int_equal(config.interval, 20000000);
 	assert_int_equal(config.policy, POLICY_ADVISE);
 	assert_false(config.collectors[CONFIG_COLLECTOR_SOFT]);
+	assert_false(config.collectors[CONFIG_COLLECTOR_PERF_EVENT]);
+	assert_true(config.collectors[CONFIG_COLLECTOR_KVM_EXITS]);
+	assert_int_equal(config.timing_seconds, 2);
+	assert_int_equal(config.timing_period, 30);
+	/* Beside the other socket unless it is named. */
+	assert_string_equal(config.collect_socket, "/tmp/collect.sock");
 	assert_int_equal(config.nr_guests, 3);
 	guest = &config.guests[0];
 	assert_string_equal(guest->name, "a");

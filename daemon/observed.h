@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The VMs of other programs, as umbra-collect tells of them. One thread uses it. Where
+ * umbra-collect is not connected no VM is known, and each of its collectors says why.
+ */
+#ifndef DAEMON_OBSERVED_H
+#define DAEMON_OBSERVED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "daemon/configuration.h"
+#include "daemon/loop.h"
+#include "daemon/report.h"
+
+enum { OBSERVED_MAX = 4096 };
+
+struct observed_vm {
+	struct vm vm;   /* vcpus are its own, nr_vcpus of them at most REPORT_VCPUS_MAX */
+	time_t started; /* wall time when its owner was; 0: not known */
+	bool sampled;   /* there is a sample */
+	struct vm_sample sample;
+	struct vm_sample before; /* where the interval of the next advice begins; time 0: nowhere */
+};
+
+struct observed_collector {
+	char state[COLLECTOR_STATE_MAX];
+	struct collector_own own;
+};
+
+struct observed {
+	int loop;
+	int listener, connection; /* -1: none */
+	struct source listener_source, connection_source;
+	struct observed_vm **vms;
+	size_t nr_vms;
+	struct observed_collector collectors[CONFIG_COLLECTOR_COUNT]; /* not of soft */
+	struct report_round round;                                    /* the last one */
+	bool changed;          /* VMs came or went: since whoever reads this set it to false */
+	struct report *report; /* room for one */
+};
+
+/*
+ * Listens at @path (empty: nowhere) from now on. That it cannot is told in the collectors' states.
+ * 0 or -ENOMEM.
+ */
+int observed_open(struct observed *observed, int loop, const char *path);
+/* Also takes the socket at @path away, if it was made. */
+void observed_close(struct observed *observed, const char *path);
+
+/* The VM whose owner is @pid, a worker of umbrad's own; NULL: there is none. */
+const struct observed_vm *observed_find_pid(const struct observed *observed, pid_t pid);
+
+#endif
