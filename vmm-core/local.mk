@@ -13,5 +13,6 @@ libvmmcore_a_SOURCES = \
 	vmm-core/include/umbra/known.h \
 	vmm-core/include/umbra/kvm.def \
 	vmm-core/include/umbra/kvm_counters.h \
+	vmm-core/include/umbra/kvm_stats.h \
 	vmm-core/include/umbra/mode.h \
 	vmm-core/include/umbra/translate.h

@@ -1,6 +1,7 @@
 libvmmcore_a_SOURCES += \
 	vmm-core/engine/explain.c \
 	vmm-core/engine/guest.h \
+	vmm-core/engine/kvm_stats.c \
 	vmm-core/engine/own_entry.c \
 	vmm-core/engine/own_entry.h \
 	vmm-core/engine/soft.c \
@@ -34,3 +35,7 @@ TESTS += tests/integration/test_translate_guests
 tests_integration_test_translate_guests_SOURCES = tests/integration/test_translate_guests.c \
 	tests/integration/shipped_guest.h
 tests_integration_test_translate_guests_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/test_engine_kvm_stats
+TESTS += tests/unit/test_engine_kvm_stats
+tests_unit_test_engine_kvm_stats_SOURCES = tests/unit/test_engine_kvm_stats.c
+tests_unit_test_engine_kvm_stats_LDADD = $(VMMCORE_LIBS) $(CMOCKA_LIBS)
