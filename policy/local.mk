@@ -1,6 +1,7 @@
 # policy: files of this room
 noinst_LIBRARIES += libpolicy.a
 libpolicy_a_SOURCES = \
+	policy/advice.h \
 	policy/estimate.c \
 	policy/estimate.h \
 	policy/inputs.c \
