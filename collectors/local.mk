@@ -12,3 +12,7 @@ libcollectors_a_SOURCES = \
 	collectors/sample.h \
 	collectors/vm.h
 COLLECTORS_LIBS = libcollectors.a $(VMMCORE_LIBS)
+
+# Owns VMs, for tests of what watches those of others.
+check_PROGRAMS += tests/integration/kvm_owner
+tests_integration_kvm_owner_SOURCES = tests/integration/kvm_owner.c
