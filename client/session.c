@@ -452,7 +452,7 @@ json_t *session_json(struct session *session)
 		.clock = session->config.options->clock,
 		.processor = umbra_guest_processor(session->guest),
 		.costs = &session->config.options->costs,
-		.counters = umbra_guest_counters(session->guest),
+		.measured[METRIC_CORE] = {.values = umbra_guest_counters(session->guest)},
 		.end = umbra_guest_end(session->guest),
 		.memory_hash = hash,
 		.cpus = umbra_guest_cpus(session->guest),

@@ -24,7 +24,7 @@ static int copy_counters(struct snapshot *snapshot, const struct guest *guest,
 	if (!copy)
 		return -1;
 	memcpy(copy, &now, sizeof(now));
-	view->counters = copy;
+	view->measured[METRIC_CORE].values = copy;
 	return 0;
 }
 
@@ -149,7 +149,8 @@ static int add_collectors(struct snapshot *snapshot, bool soft)
 		return -1;
 	memcpy(copies, collectors, sizeof(collectors));
 	for (size_t i = 0; i < snapshot->nr_guests; i++)
-		silent += !snapshot->guests[i].counters && !snapshot->guests[i].end;
+		silent += !snapshot->guests[i].measured[METRIC_CORE].values &&
+			  !snapshot->guests[i].end;
 	if (!soft) {
 		copies[0].state = switched_off;
 	} else if (silent) {

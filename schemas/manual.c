@@ -7,7 +7,7 @@
 
 static const char head[] =
 	".\\\" SPDX-License-Identifier: GPL-2.0-or-later\n"
-	".\\\" Made from counters.def and metrics.def.\n"
+	".\\\" Made from metrics.def and the tables of the rooms that count.\n"
 	".Dd November 27, 2026\n"
 	".Dt UMBRA-METRICS 7\n"
 	".Os Umbra\n"
@@ -25,10 +25,13 @@ static const char head[] =
 	".Li _total ,\n"
 	"those of an info in\n"
 	".Li _info ,\n"
-	"and a summary has\n"
+	"a summary has\n"
 	".Li _sum\n"
 	"and\n"
-	".Li _count .\n"
+	".Li _count ,\n"
+	"and a histogram\n"
+	".Li _bucket\n"
+	"too.\n"
 	"The text format has no type info; it calls such a family a gauge.\n"
 	".Pp\n"
 	"The same counters, and those that are too many for series, are keys of a guest in\n"
@@ -42,10 +45,8 @@ static const char tail[] = ".Sh SEE ALSO\n"
 			   ".Xr umbrad 8\n";
 
 static const char *const kinds[] = {
-	[METRIC_COUNTER] = "counter",
-	[METRIC_GAUGE] = "gauge",
-	[METRIC_SUMMARY] = "summary",
-	[METRIC_INFO] = "info",
+	[METRIC_COUNTER] = "counter",     [METRIC_GAUGE] = "gauge", [METRIC_SUMMARY] = "summary",
+	[METRIC_HISTOGRAM] = "histogram", [METRIC_INFO] = "info",
 };
 
 /* A line of text. A "." or "'" at its beginning would be a macro; none of our texts has one. */
@@ -101,26 +102,52 @@ static void write_values(FILE *out, const struct metric_dimension *dimension)
 	fputs(".El\n", out);
 }
 
-static void write_metrics(FILE *out, bool series)
+/* Which sources count it; whoever reads of all guests alike need not know. */
+static void write_sources(FILE *out, const struct metric_group *group)
 {
-	for (size_t i = 0; i < nr_metrics; i++) {
-		const struct metric *metric = &metrics[i];
-		const char *object, *key;
-		char name[128], json[128], labels[64];
+	const char *separator = "Counted by ";
 
-		if (metric->series != series)
+	for (int source = 0; source < METRIC_SOURCE_COUNT; source++) {
+		if (!group->from[source])
 			continue;
-		metric_family_name(metric, name, sizeof(name));
-		metric_json_place(metric, &object, &key);
-		snprintf(json, sizeof(json), "%s%s%s", object, *object ? "." : "", key);
-		snprintf(labels, sizeof(labels), "guest%s%s", metric->dimension ? ", " : "",
-			 metric->dimension ? metric->dimension->name : "");
-		write_item(out, series ? name : json, metric->kind, metric->unit_help,
-			   series ? labels : "", metric->help);
-		if (series)
-			fprintf(out, "JSON:\n.Li %s .\n", json);
-		if (metric->dimension)
-			write_values(out, metric->dimension);
+		fprintf(out, "%s%s", separator, metric_source_name(source));
+		separator = ", ";
+	}
+	fputs(".\n", out);
+}
+
+static void write_group(FILE *out, const struct metric_group *group)
+{
+	const struct metric *metric = group->widest;
+	const bool series = metric->series;
+	char name[128], json[128], labels[64];
+
+	metric_family_name(metric, name, sizeof(name));
+	snprintf(json, sizeof(json), "%s%s%s", group->object, *group->object ? "." : "",
+		 group->key);
+	snprintf(labels, sizeof(labels), "guest%s%s", metric->dimension ? ", " : "",
+		 metric->dimension ? metric->dimension->name : "");
+	write_item(out, series ? name : json, metric->kind,
+		   series ? metric->unit->series_help : metric->unit->help, series ? labels : "",
+		   group->help);
+	write_sources(out, group);
+	if (series)
+		fprintf(out, "JSON:\n.Li %s .\n", json);
+	if (series && metric->unit->decimals)
+		fprintf(out, "There in %s.\n", metric->unit->help);
+	if (metric->dimension)
+		write_values(out, metric->dimension);
+}
+
+static void write_groups(FILE *out, bool series)
+{
+	const struct metric_group *groups;
+	size_t count;
+
+	groups = metric_groups(&count);
+	for (size_t i = 0; i < count; i++) {
+		if (groups[i].first->series == series)
+			write_group(out, &groups[i]);
 	}
 }
 
@@ -138,10 +165,10 @@ void manual_write(FILE *out)
 	begin_list(out, "GUESTS");
 	write_families(out, true);
 	write_states(out);
-	write_metrics(out, true);
+	write_groups(out, true);
 	fputs(".El\n", out);
 	begin_list(out, "IN JSON ONLY");
-	write_metrics(out, false);
+	write_groups(out, false);
 	fputs(".El\n", out);
 	fputs(tail, out);
 }

@@ -7,9 +7,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "umbra/counters.h"
+/* Who counts: each source has a struct of nothing but uint64_t, with an index for each of them. */
+enum metric_source {
+	METRIC_CORE,       /* struct umbra_counters: the VMM core, of the guests that it runs */
+	METRIC_KVM,        /* struct umbra_kvm_counters: KVM's own statistics */
+	METRIC_KVM_EXITS,  /* struct kvm_exits_counters: BPF programs */
+	METRIC_PERF_EVENT, /* struct perf_event_counters: the processor's counters */
+	METRIC_SOURCE_COUNT
+};
 
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_SUMMARY, METRIC_INFO };
+/* "core", and else the name of the collector. */
+const char *metric_source_name(enum metric_source source);
+
+enum metric_kind {
+	METRIC_COUNTER,
+	METRIC_GAUGE,
+	METRIC_SUMMARY,
+	METRIC_HISTOGRAM,
+	METRIC_INFO,
+};
 
 struct metric_value {
 	const char *name;
@@ -23,20 +39,46 @@ struct metric_dimension {
 	const struct metric_value *values;
 };
 
+/* collectors/exit_reasons.def */
+extern const struct metric_dimension metric_kvm_exit_reasons;
+
+/* See METRICS_UNIT. */
+struct metric_unit {
+	const char *name;
+	const char *suffix;
+	const char *help;
+	const char *series_help;
+	unsigned int decimals; /* a sample is the number that was counted / 10^decimals */
+};
+
+/* A row of a source's table. */
 struct metric {
 	const char *name;
-	const char *unit;
-	const char *suffix; /* of the family's name: see METRICS_UNIT */
-	const char *unit_help;
+	enum metric_source source;
+	const struct metric_unit *unit;
 	enum metric_kind kind;
 	const struct metric_dimension *dimension; /* NULL: none */
 	bool series;                              /* false: in JSON only */
 	const char *help;
-	size_t index; /* of its first uint64_t in struct umbra_counters */
+	size_t index; /* of its first uint64_t in the struct of its source */
 };
 
-extern const struct metric metrics[];
-extern const size_t nr_metrics;
+/*
+ * What is called the same, whoever counts it: one place in a guest's JSON, one family of series. A
+ * guest shows it from the first source that knows it.
+ */
+struct metric_group {
+	const struct metric *from[METRIC_SOURCE_COUNT]; /* NULL: not counted by this source */
+	const struct metric *first;  /* name, unit, kind and series are the same of all */
+	const struct metric *widest; /* its dimension has the values of all */
+	const char *object;          /* in a guest's JSON; "": the guest itself */
+	char key[64];
+	bool folded; /* the JSON has it in another form: see METRICS_FOLDED */
+	char help[512];
+};
+
+/* All groups, those of one object in a row. */
+const struct metric_group *metric_groups(size_t *ret_count);
 
 struct metric_object {
 	const char *name;
@@ -66,9 +108,6 @@ struct metric_family {
 
 extern const struct metric_family metric_families[FAMILY_COUNT];
 
-/* Where the metric is in a guest's JSON: *ret_object is "" for the guest object itself. */
-void metric_json_place(const struct metric *metric, const char **ret_object, const char **ret_key);
-
 /*
  * umbra_guest_NAME[_UNIT], no word doubled: the family's name. A counter's samples have "_total"
  * behind it.
@@ -77,7 +116,4 @@ void metric_family_name(const struct metric *metric, char *ret_name, size_t size
 
 /* How many numbers the metric has: one, or one for each value of its dimension. */
 size_t metric_nr_values(const struct metric *metric);
-uint64_t metric_read(const struct metric *metric, const struct umbra_counters *counters,
-		     size_t value);
-
 #endif

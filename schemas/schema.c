@@ -92,6 +92,10 @@ static json_t *field_schema(const struct field *field)
 	case FIELD_TEXTS:
 		return json_pack("{s:s,s:b,s:o}", "type", "object", "additionalProperties", 0,
 				 "properties", text_properties(field));
+	case FIELD_COUNTS:
+		schema = number("integer", field);
+		json_object_set_new(schema, "minimum", json_integer(0));
+		return json_pack("{s:s,s:o}", "type", "object", "additionalProperties", schema);
 	}
 	return NULL;
 }
@@ -100,26 +104,25 @@ static json_t *field_schema(const struct field *field)
 static json_t *count_schema(const struct metric *metric, const char *help)
 {
 	return json_pack("{s:s,s:i,s:s++,s:s}", "type", "integer", "minimum", 0, "description",
-			 help, "; unit: ", metric->unit_help, "x-unit", metric->unit);
+			 help, "; unit: ", metric->unit->help, "x-unit", metric->unit->name);
 }
 
-static json_t *metric_schema(const struct metric *metric)
+static json_t *group_values(const struct metric_group *group)
 {
-	const struct metric_dimension *dimension = metric->dimension;
-	json_t *properties, *required;
+	const struct metric_dimension *dimension = group->widest->dimension;
+	json_t *properties;
 
 	if (!dimension)
-		return count_schema(metric, metric->help);
+		return count_schema(group->widest, group->help);
 	properties = json_object();
-	required = json_array();
 	for (size_t i = 0; i < dimension->nr_values; i++) {
 		const struct metric_value *value = &dimension->values[i];
 
-		json_object_set_new(properties, value->name, count_schema(metric, value->help));
-		json_array_append_new(required, json_string(value->name));
+		json_object_set_new(properties, value->name,
+				    count_schema(group->widest, value->help));
 	}
-	return json_pack("{s:s,s:s,s:b,s:o,s:o}", "type", "object", "description", metric->help,
-			 "additionalProperties", 0, "properties", properties, "required", required);
+	return json_pack("{s:s,s:s,s:b,s:o}", "type", "object", "description", group->help,
+			 "additionalProperties", 0, "properties", properties);
 }
 
 static const char *object_help(const char *name)
@@ -131,44 +134,98 @@ static const char *object_help(const char *name)
 	return "";
 }
 
-/* The object that groups metrics, made at its first metric. */
-static json_t *group_schema(json_t *properties, const char *name)
+/* The properties of the object that has the key of @group: a new one at its first metric. */
+static json_t *group_properties(json_t *properties, const struct metric_group *group)
 {
-	json_t *group = json_object_get(properties, name);
+	json_t *object;
 
-	if (!group) {
-		group = json_pack("{s:s,s:s,s:b,s:{},s:[]}", "type", "object", "description",
-				  object_help(name), "additionalProperties", 0, "properties",
-				  "required");
-		json_object_set_new(properties, name, group);
+	if (!*group->object)
+		return properties;
+	object = json_object_get(properties, group->object);
+	if (!object) {
+		object = json_pack("{s:s,s:s,s:b,s:{}}", "type", "object", "description",
+				   object_help(group->object), "additionalProperties", 0,
+				   "properties");
+		json_object_set_new(properties, group->object, object);
 	}
-	return group;
+	return json_object_get(object, "properties");
+}
+
+static void add_metrics(json_t *properties)
+{
+	const struct metric_group *groups;
+	size_t count;
+
+	groups = metric_groups(&count);
+	for (size_t i = 0; i < count; i++) {
+		if (!groups[i].folded)
+			json_object_set_new(group_properties(properties, &groups[i]), groups[i].key,
+					    group_values(&groups[i]));
+	}
+}
+
+/* Makes @key of the object that @schema describes required; what that in turn must have, or NULL.
+ */
+static json_t *require(json_t *schema, const char *key)
+{
+	json_t *required = json_object_get(schema, "required");
+	json_t *properties, *one;
+
+	for (size_t i = 0; i < json_array_size(required); i++) {
+		if (!strcmp(json_string_value(json_array_get(required, i)), key))
+			return json_object_get(json_object_get(schema, "properties"), key);
+	}
+	if (!required) {
+		json_object_set_new(schema, "required", json_array());
+		json_object_set_new(schema, "properties", json_object());
+		required = json_object_get(schema, "required");
+	}
+	json_array_append_new(required, json_string(key));
+	properties = json_object_get(schema, "properties");
+	one = json_object();
+	json_object_set_new(properties, key, one);
+	return one;
 }
 
 /*
- * A guest that has not started, or failed to, has nothing measured: it has no metric at all, rather
- * than zeros. With one metric it has all: "dependentRequired" on instructions says so.
+ * A guest of the soft engine that has not started, or failed to, has nothing measured: it has no
+ * metric at all, rather than zeros. With one metric it has all that the core counts. Of guests that
+ * KVM runs any of them may be unknown.
  */
-static void add_metrics(json_t *properties, json_t *dependent)
+static json_t *soft_guests_have_all(void)
 {
-	for (size_t i = 0; i < nr_metrics; i++) {
-		const struct metric *metric = &metrics[i];
-		const char *object, *key;
+	const struct metric_group *groups;
+	json_t *all = json_object();
+	size_t count;
 
-		metric_json_place(metric, &object, &key);
-		if (!*object) {
-			json_object_set_new(properties, key, metric_schema(metric));
-			json_array_append_new(dependent, json_string(key));
+	groups = metric_groups(&count);
+	for (size_t i = 0; i < count; i++) {
+		const struct metric *metric = groups[i].from[METRIC_CORE];
+		json_t *schema = all;
+
+		if (!metric)
 			continue;
-		}
-		if (!json_object_get(properties, object))
-			json_array_append_new(dependent, json_string(object));
-		json_t *group = group_schema(properties, object);
-
-		json_object_set_new(json_object_get(group, "properties"), key,
-				    metric_schema(metric));
-		json_array_append_new(json_object_get(group, "required"), json_string(key));
+		if (*groups[i].object)
+			schema = require(schema, groups[i].object);
+		schema = require(schema, groups[i].key);
+		for (size_t j = 0; metric->dimension && j < metric->dimension->nr_values; j++)
+			require(schema, metric->dimension->values[j].name);
 	}
+	return json_pack("{s:{s:{s:{s:s}},s:[s,s]},s:o}", "if", "properties", "engine", "const",
+			 "soft", "required", "engine", "instructions", "then", all);
+}
+
+/* Of a VM that is only observed some things are not known. */
+static json_t *own_guests_are_known(const struct object_type *type)
+{
+	json_t *required = json_array();
+
+	for (const struct field *field = type->fields; field->key; field++) {
+		if (field->unless_observed)
+			json_array_append_new(required, json_string(field->key));
+	}
+	return json_pack("{s:{s:{s:{s:b}},s:[s]},s:{},s:{s:o}}", "if", "properties", "observed",
+			 "const", 1, "required", "observed", "then", "else", "required", required);
 }
 
 static json_t *type_schema(const struct object_type *type)
@@ -194,11 +251,10 @@ static json_t *type_schema(const struct object_type *type)
 		json_object_set_new(schema, "maxProperties", json_integer(1));
 	}
 	if (type->has_metrics) {
-		json_t *dependent = json_array();
-
-		add_metrics(properties, dependent);
-		json_object_set_new(schema, "dependentRequired",
-				    json_pack("{s:o}", "instructions", dependent));
+		add_metrics(properties);
+		json_object_set_new(
+			schema, "allOf",
+			json_pack("[o,o]", soft_guests_have_all(), own_guests_are_known(type)));
 	}
 	return schema;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "collectors/sample.h"
 #include "cost/cost.h"
 #include "policy/policy.h"
+#include "schemas/metrics.h"
 #include "schemas/types.h"
 #include "umbra/end.h"
 #include "umbra/mode.h"
@@ -142,7 +144,11 @@ static const char *exit_reason_at(int i)
 	return umbra_exit_reason_name(i);
 }
 
-/* The second one is not in this build: the host alone names it. */
+static const char *kvm_exit_reason_at(int i)
+{
+	return metric_kvm_exit_reasons.values[i].name;
+}
+
 static const char *engine_at(int i)
 {
 	return i ? "kvm" : "soft";
@@ -157,14 +163,13 @@ static const struct name_list end_reason_names = {UMBRA_END_REASON_COUNT - 1, en
 static const struct name_list action_names = {POLICY_ACTION_COUNT, action_at};
 static const struct name_list input_names = {POLICY_INPUT_COUNT, input_at};
 static const struct name_list figure_names = {UMBRA_COST_COUNT, figure_at};
-static const struct name_list engine_names = {1, engine_at};
+static const struct name_list engine_names = {2, engine_at};
 static const char *method_at(int i)
 {
 	return i ? "PUT" : "GET";
 }
 
 static const struct name_list method_names = {2, method_at};
-static const struct name_list all_engine_names = {2, engine_at};
 static const struct name_list access_names = {UMBRA_EXPLAIN_EXECUTE + 1, access_name};
 static const struct name_list privilege_names = {UMBRA_PRIVILEGE_COUNT, privilege_at};
 static const struct name_list paging_names = {UMBRA_PAGING_COUNT, paging_at};
@@ -173,6 +178,7 @@ static const struct name_list walk_end_names = {UMBRA_WALK_END_COUNT, walk_end_a
 static const struct name_list unknown_names = {UMBRA_UNKNOWN_COUNT - 1, unknown_at};
 static const struct name_list level_names = {UMBRA_TABLE_LEVELS, level_at};
 static const struct name_list table_names = {4, table_at};
+static const struct name_list kvm_exit_reason_names = {KVM_EXIT_REASON_COUNT, kvm_exit_reason_at};
 static const struct name_list exit_reason_names = {UMBRA_EXIT_REASON_COUNT, exit_reason_at};
 
 /* Rows; what is not given is NULL or false. */
@@ -350,11 +356,49 @@ static const struct field registers_fields[] = {
 	{.key = NULL},
 };
 
+static const struct field vcpu_fields[] = {
+	FIELD("id", COUNT, true, "KVM's number of it"),
+	FIELD("tid", COUNT, false, "Thread that runs it; absent: not known"),
+	{.key = NULL},
+};
+
+static const struct field vm_fields[] = {
+	FIELD("process", STRING, true, "Name of the process that has the VM"),
+	FIELD("unit", STRING, false,
+	      "The last part of this process' control group; absent: not known"),
+	FIELD("fd", COUNT, false,
+	      "This process' descriptor of the VM, as in debugfs; absent: not known"),
+	FIELD("start_time", COUNT, false,
+	      "When this process started, in clock ticks since the host's boot",
+	      .unit = "clock ticks"),
+	FIELD("vcpus", LIST, false, "Its vCPUs; not in the list of all guests", .type = "vcpu"),
+	{.key = NULL},
+};
+
+static const struct field bucket_fields[] = {
+	FIELD("below_ns", COUNT, false,
+	      "They took less, and at least half of it but for the first one, in nanoseconds; "
+	      "absent: longer than all others",
+	      .unit = "ns"),
+	FIELD("count", COUNT, true, "How many these are"),
+	{.key = NULL},
+};
+
+static const struct field duration_fields[] = {
+	FIELD("count", COUNT, true, "Exits that were timed"),
+	FIELD("seconds", NUMBER, true, "Time that they took in all, in seconds", .unit = "seconds"),
+	FIELD("buckets", LIST, true, "How many of them took how long; none: left out",
+	      .type = "bucket"),
+	{.key = NULL},
+};
+
 /* "failed" and "starting" guests may have nothing measured yet: the metrics are not required then.
  */
 static const struct field guest_fields[] = {
 	FIELD("id", STRING, false, "What the API calls it; not in a run of `umbra run`"),
 	FIELD("state", ENUM, false, "What it does now; not in a run", .names = &state_names),
+	FIELD("observed", BOOLEAN, false,
+	      "It is a VM of another program, which umbrad only measures; not in a run"),
 	FIELD("pid", COUNT, false, "Process that runs it; absent: there is none"),
 	FIELD("started", STRING, false, "When it was started, or started anew (RFC 3339, UTC)"),
 	FIELD("starts", COUNT, false, "How often it was started since umbrad was; not in a run"),
@@ -363,17 +407,30 @@ static const struct field guest_fields[] = {
 	      .unit = "seconds"),
 	FIELD("guest", STRING, true, "Its name"),
 	FIELD("engine", ENUM, true, "What executes it", .names = &engine_names),
-	FIELD("mode", ENUM, true, "Paging mode that is on", .names = &mode_names),
+	FIELD("mode", ENUM, false, "Paging mode that is on", .names = &mode_names,
+	      .unless_observed = true),
+	FIELD("mode_reason", STRING, false, "Where the mode comes from, or why it is not known"),
 	FIELD("policy", ENUM, true, "Who decides the mode", .names = &policy_names),
 	FIELD("policy_source", ENUM, false,
 	      "Who said so: the configuration, a rule of it for workloads, or an operator since; "
 	      "not in a run",
 	      .names = &policy_source_names),
-	FIELD("clock", ENUM, true, "What guest time counts", .names = &clock_names),
-	FIELD("processor", STRING, true, "Processor whose TLB and costs are modelled"),
+	FIELD("clock", ENUM, false, "What guest time counts", .names = &clock_names,
+	      .unless_observed = true),
+	FIELD("processor", STRING, false, "Processor whose TLB and costs are modelled",
+	      .unless_observed = true),
 	FIELD("costs", OBJECT, false, "What events cost; the default's figures are left out",
 	      .type = "costs"),
 	FIELD("cpus", COUNT, true, "Its vCPUs; all counts are sums over them"),
+	FIELD("vm", OBJECT, false, "Of an observed guest: whose VM it is", .type = "vm"),
+	FIELD("exit_durations", MAP, false,
+	      "Times from an exit to the re-entry, of the exits that were timed; no key: no exit "
+	      "for "
+	      "this reason was",
+	      .type = "duration", .names = &kvm_exit_reason_names),
+	FIELD("kvm_other", COUNTS, false,
+	      "Statistics of the host's KVM that this build does not know, under its own names, in "
+	      "its units"),
 	FIELD("end", OBJECT, false, "How it ended; absent: it lives", .type = "end"),
 	FIELD("collectors", LIST, false, "What measures it, and why something is not measured",
 	      .type = "guest_collector"),
@@ -569,7 +626,7 @@ static const struct field host_fields[] = {
 	FIELD("configuration", OBJECT, true, "What became of the configuration when it was read",
 	      .type = "configuration"),
 	FIELD("engines", TEXTS, true, "State of each engine: ok, or why not",
-	      .names = &all_engine_names),
+	      .names = &engine_names),
 	FIELD("modes", STRINGS, true, "Paging modes of this build"),
 	FIELD("processors", STRINGS, true, "Processors that this build models"),
 	FIELD("frozen", BOOLEAN, true, "No guest switches its mode"),
@@ -659,6 +716,10 @@ const struct object_type object_types[] = {
 	OBJECT_TYPE("guest_collector", NULL, "What measures a guest", guest_collector_fields,
 		    false),
 	OBJECT_TYPE("collector", NULL, "A source of what is measured", collector_fields, false),
+	OBJECT_TYPE("vm", NULL, "The VM of an observed guest", vm_fields, false),
+	OBJECT_TYPE("vcpu", NULL, "A vCPU of it", vcpu_fields, false),
+	OBJECT_TYPE("duration", NULL, "Times of exits for one reason", duration_fields, false),
+	OBJECT_TYPE("bucket", NULL, "Exits that took about as long", bucket_fields, false),
 	OBJECT_TYPE("end", NULL, "How a guest ended", end_fields, false),
 	OBJECT_TYPE("costs", NULL, "Cost model of a guest", costs_fields, false),
 	OBJECT_TYPE("figure", NULL, "A figure of the cost model", figure_fields, false),

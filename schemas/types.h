@@ -18,6 +18,7 @@ enum field_kind {
 	FIELD_STRINGS, /* an array of strings */
 	FIELD_MAP,     /* names of a list, each with an object of another type; none is required */
 	FIELD_TEXTS,   /* names of a list, each with a string */
+	FIELD_COUNTS,  /* any names, each with an integer, 0 or more */
 };
 
 /* A list of names that an outward field may have: names(i) for 0 <= i < count. */
@@ -36,6 +37,7 @@ struct field {
 	const char *unit;              /* COUNT, NUMBER; NULL: a number of what help says */
 	const char *pattern;           /* STRING; NULL: any */
 	bool nullable;
+	bool unless_observed; /* required if the object is no observed guest */
 };
 
 struct object_type {

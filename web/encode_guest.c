@@ -4,7 +4,6 @@
  * schemas/metrics.def; the tests validate what is made here against the schemas made from them.
  */
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -222,91 +221,10 @@ void web_write_costs(struct text *out, const struct umbra_cost_table *costs)
 	json_write_close(out, '}');
 }
 
-/*
- * The metrics of a guest as JSON, made once: text with holes for the numbers, as all guests have
- * the same keys. A hole is a digit, so that the text is JSON by itself.
- */
-static struct metrics_form {
-	struct text text; /* what stands before the first comma is not part of it */
-	struct {
-		size_t at, index;
-	} holes[sizeof(struct umbra_counters) / sizeof(uint64_t)];
-	size_t nr_holes;
-} metrics_form;
-static pthread_once_t metrics_form_made = PTHREAD_ONCE_INIT;
-
-static void add_hole(struct metrics_form *form, size_t index)
-{
-	form->holes[form->nr_holes].at = form->text.len;
-	form->holes[form->nr_holes++].index = index;
-	text_append(&form->text, "0", 1);
-}
-
-static void add_metric(struct metrics_form *form, const char *key, const struct metric *metric)
-{
-	json_write_key(&form->text, key);
-	if (!metric->dimension) {
-		add_hole(form, metric->index);
-		return;
-	}
-	json_write_open(&form->text, '{');
-	for (size_t i = 0; i < metric->dimension->nr_values; i++) {
-		json_write_key(&form->text, metric->dimension->values[i].name);
-		add_hole(form, metric->index + i);
-	}
-	json_write_close(&form->text, '}');
-}
-
-/* The metrics of one object; "": of the guest itself. */
-static void add_metrics_of(struct metrics_form *form, const char *object)
-{
-	for (size_t i = 0; i < nr_metrics; i++) {
-		const char *place, *key;
-
-		metric_json_place(&metrics[i], &place, &key);
-		if (!strcmp(place, object))
-			add_metric(form, key, &metrics[i]);
-	}
-}
-
-static void make_metrics_form(void)
-{
-	struct metrics_form *form = &metrics_form;
-
-	text_append(&form->text, "0", 1);
-	add_metrics_of(form, "");
-	for (const struct metric_object *object = metric_objects; object->name; object++) {
-		json_write_key(&form->text, object->name);
-		json_write_open(&form->text, '{');
-		add_metrics_of(form, object->name);
-		json_write_close(&form->text, '}');
-	}
-}
-
-static void write_metrics(struct text *out, const struct umbra_counters *counters)
-{
-	const struct metrics_form *form = &metrics_form;
-	const uint64_t *numbers = (const uint64_t *)counters;
-	size_t from = 1;
-
-	pthread_once(&metrics_form_made, make_metrics_form);
-	if (form->text.failed) {
-		text_free(out);
-		out->failed = true;
-		return;
-	}
-	for (size_t i = 0; i < form->nr_holes; i++) {
-		text_append(out, form->text.data + from, form->holes[i].at - from);
-		text_unsigned(out, json_bounded(numbers[form->holes[i].index]));
-		from = form->holes[i].at + 1;
-	}
-	text_append(out, form->text.data + from, form->text.len - from);
-}
-
 /* What has no metrics says why. */
 static const char *collector_state(const struct guest_view *view)
 {
-	if (view->counters)
+	if (view->measured[METRIC_CORE].values)
 		return "ok";
 	if (view->unmeasured)
 		return view->unmeasured;
@@ -314,14 +232,28 @@ static const char *collector_state(const struct guest_view *view)
 			 : "degraded: its worker has not reported yet";
 }
 
+static void write_collector(struct text *out, const char *name, const char *state)
+{
+	json_write_open(out, '{');
+	json_write_word(out, "name", name);
+	json_write_word(out, "state", state);
+	json_write_close(out, '}');
+}
+
+/* The core's is called as the engine: it measures what it executes itself. */
 static void write_collectors(struct text *out, const struct guest_view *view)
 {
 	json_write_key(out, "collectors");
 	json_write_open(out, '[');
-	json_write_open(out, '{');
-	json_write_word(out, "name", view->engine);
-	json_write_word(out, "state", collector_state(view));
-	json_write_close(out, '}');
+	if (!view->observed)
+		write_collector(out, view->engine, collector_state(view));
+	for (int source = METRIC_CORE + 1; source < METRIC_SOURCE_COUNT; source++) {
+		const char *name = metric_source_name(source);
+		const char *state = view->measured[source].state;
+
+		if (state && (view->observed || strcmp(name, view->engine)))
+			write_collector(out, name, state);
+	}
 	json_write_close(out, ']');
 }
 
@@ -366,37 +298,50 @@ static void write_lists(struct text *out, const struct guest_view *view)
 	json_write_close(out, ']');
 }
 
-void web_write_guest(struct text *out, const struct guest_view *view, bool lists)
+/* Of a guest of umbrad, not of a run. */
+static void write_registered(struct text *out, const struct guest_view *view)
 {
 	char started[TEXT_TIME_SIZE];
 
-	json_write_open(out, '{');
-	if (view->id) {
-		json_write_word(out, "id", view->id);
-		json_write_word(out, "state", view->state);
-		if (view->pid > 0)
-			json_write_count(out, "pid", view->pid);
-		if (view->started)
-			json_write_word(out, "started", text_time(started, view->started, -1));
+	json_write_word(out, "id", view->id);
+	json_write_word(out, "state", view->state);
+	write_flag(out, "observed", view->observed);
+	if (view->pid > 0)
+		json_write_count(out, "pid", view->pid);
+	if (view->started)
+		json_write_word(out, "started", text_time(started, view->started, -1));
+	if (!view->observed)
 		json_write_count(out, "starts", view->starts);
-		if (view->restart_in >= 0)
-			json_write_count(out, "restart_in_seconds", view->restart_in);
-	}
+	if (!view->observed && view->restart_in >= 0)
+		json_write_count(out, "restart_in_seconds", view->restart_in);
+}
+
+void web_write_guest(struct text *out, const struct guest_view *view, bool lists)
+{
+	json_write_open(out, '{');
+	if (view->id)
+		write_registered(out, view);
 	json_write_word(out, "guest", view->guest);
 	json_write_word(out, "engine", view->engine);
-	json_write_word(out, "mode", umbra_mode_name(view->mode));
+	if (view->mode < UMBRA_MODE_COUNT)
+		json_write_word(out, "mode", umbra_mode_name(view->mode));
+	if (view->mode_reason)
+		json_write_word(out, "mode_reason", view->mode_reason);
 	json_write_word(out, "policy", policy_kind_name(view->policy));
 	if (view->policy_source)
 		json_write_word(out, "policy_source", view->policy_source);
-	json_write_word(out, "clock", umbra_clock_name(view->clock));
-	json_write_word(out, "processor", view->processor);
+	if (view->clock < UMBRA_CLOCK_COUNT)
+		json_write_word(out, "clock", umbra_clock_name(view->clock));
+	if (view->processor)
+		json_write_word(out, "processor", view->processor);
 	if (view->costs) {
 		json_write_key(out, "costs");
 		web_write_costs(out, view->costs);
 	}
 	json_write_count(out, "cpus", view->cpus);
-	if (view->counters)
-		write_metrics(out, view->counters);
+	web_write_measured(out, view);
+	if (view->vm)
+		web_write_vm(out, view, lists);
 	if (view->end) {
 		json_write_key(out, "end");
 		write_end(out, view->end);

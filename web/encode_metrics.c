@@ -31,14 +31,19 @@ struct samples {
 	size_t len;
 };
 
+/* What is no UTF-8 would have Prometheus refuse all of it: such a byte becomes "?". */
 static void write_escaped(struct text *out, const char *value, bool quotes)
 {
-	for (; *value; value++) {
-		switch (*value) {
+	size_t len;
+
+	for (; *value; value += len ? len : 1) {
+		len = text_utf8_len(value);
+		switch (len ? *value : '?') {
 		case '\\': text_append(out, "\\\\", 2); break;
 		case '\n': text_append(out, "\\n", 2); break;
 		case '"': text_string(out, quotes ? "\\\"" : "\""); break;
-		default: text_append(out, value, 1); break;
+		case '?': text_append(out, "?", 1); break;
+		default: text_append(out, value, len); break;
 		}
 	}
 }
@@ -64,10 +69,12 @@ static struct samples begin_family(struct writer *writer, const char *name, enum
 	static const char *const suffixes[] = {[METRIC_COUNTER] = "_total",
 					       [METRIC_GAUGE] = "",
 					       [METRIC_SUMMARY] = "",
+					       [METRIC_HISTOGRAM] = "",
 					       [METRIC_INFO] = "_info"};
 	static const char *const open_types[] = {[METRIC_COUNTER] = "counter",
 						 [METRIC_GAUGE] = "gauge",
 						 [METRIC_SUMMARY] = "summary",
+						 [METRIC_HISTOGRAM] = "histogram",
 						 [METRIC_INFO] = "info"};
 	bool open_metrics = writer->open_metrics;
 	struct samples samples = {.writer = writer};
@@ -98,50 +105,97 @@ static struct samples begin_row(struct writer *writer, enum family_id id)
 	return begin_family(writer, row->name, row->kind, row->unit, row->help);
 }
 
-/* One sample of @guest: its labels are guest and what @more says (",reason=\"cpuid\""). */
-static void write_of_guest(const struct samples *samples, size_t guest, const char *more,
-			   size_t more_len, uint64_t value)
+/* Begins a sample of @guest: its labels are guest and what @more says (",reason=\"cpuid\""). */
+static void begin_of_guest(const struct samples *samples, const char *suffix, size_t guest,
+			   const char *more, size_t more_len)
 {
 	struct writer *writer = samples->writer;
 	struct text *out = &writer->out;
 	size_t start = guest ? writer->label_ends[guest - 1] : 0;
 
 	text_append(out, samples->name, samples->len);
+	text_string(out, suffix);
 	text_append(out, writer->labels.data + start, writer->label_ends[guest] - start);
 	text_append(out, more, more_len);
 	text_append(out, "} ", 2);
-	text_unsigned(out, value);
-	text_append(out, "\n", 1);
 }
 
-static void write_metric(struct writer *writer, const struct metric *metric)
+static void write_of_guest(const struct samples *samples, size_t guest, const char *more,
+			   size_t more_len, uint64_t value)
 {
-	const struct metric_dimension *dimension = metric->dimension;
-	const struct snapshot *snapshot = writer->view->snapshot;
-	const size_t nr_values = metric_nr_values(metric);
-	char name[128], more[32][64];
-	size_t more_len[ARRAY_SIZE(more)] = {0};
-	struct samples samples;
+	begin_of_guest(samples, "", guest, more, more_len);
+	text_unsigned(&samples->writer->out, value);
+	text_append(&samples->writer->out, "\n", 1);
+}
 
-	metric_family_name(metric, name, sizeof(name));
-	samples = begin_family(writer, name, metric->kind, metric->suffix, metric->help);
-	for (size_t i = 0; dimension && i < nr_values; i++)
-		more_len[i] = snprintf(more[i], sizeof(more[i]), ",%s=\"%s\"", dimension->name,
-				       dimension->values[i].name);
-	for (size_t i = 0; i < snapshot->nr_guests; i++) {
-		if (!snapshot->guests[i].counters)
+/* The labels of a dimension's values. */
+struct value_labels {
+	const struct metric_dimension *dimension; /* NULL: one value without a label */
+	char label[64][64];
+	size_t len[64];
+};
+
+_Static_assert(KVM_EXIT_REASON_COUNT <= 64, "struct value_labels is too small");
+
+static void make_labels(struct value_labels *labels, const struct metric_dimension *dimension)
+{
+	labels->dimension = dimension;
+	labels->len[0] = 0;
+	for (size_t i = 0; dimension && i < dimension->nr_values; i++)
+		labels->len[i] = snprintf(labels->label[i], sizeof(labels->label[i]), ",%s=\"%s\"",
+					  dimension->name, dimension->values[i].name);
+}
+
+/* Most reasons never come: a series begins when its reason has come once. */
+static bool is_sparse(const struct metric_dimension *dimension)
+{
+	return dimension == &metric_kvm_exit_reasons;
+}
+
+static void write_values(const struct samples *samples, size_t guest, const struct metric *metric,
+			 const struct value_labels *labels)
+{
+	const struct guest_view *view = &samples->writer->view->snapshot->guests[guest];
+	struct text *out = &samples->writer->out;
+	uint64_t value;
+
+	for (size_t i = 0; i < metric_nr_values(metric); i++) {
+		if (!view_value(view, metric, i, &value) ||
+		    (!value && is_sparse(metric->dimension)))
 			continue;
-		for (size_t j = 0; j < nr_values; j++)
-			write_of_guest(&samples, i, more[j], more_len[j],
-				       metric_read(metric, snapshot->guests[i].counters, j));
+		begin_of_guest(samples, "", guest, labels->label[i], labels->len[i]);
+		text_decimal(out, value, metric->unit->decimals);
+		text_append(out, "\n", 1);
 	}
 }
 
-/* The value of the state called @name that @guest has. */
+static void write_group(struct writer *writer, const struct metric_group *group)
+{
+	const struct metric *first = group->first;
+	const struct snapshot *snapshot = writer->view->snapshot;
+	struct value_labels labels;
+	struct samples samples;
+	char name[128];
+
+	metric_family_name(first, name, sizeof(name));
+	samples = begin_family(writer, name, first->kind, first->unit->suffix, group->help);
+	make_labels(&labels, first->dimension);
+	for (size_t i = 0; i < snapshot->nr_guests; i++) {
+		const struct metric *metric = view_metric(&snapshot->guests[i], group);
+
+		if (!metric)
+			continue;
+		if (metric->dimension != labels.dimension)
+			make_labels(&labels, metric->dimension);
+		write_values(&samples, i, metric, &labels);
+	}
+}
+
+/* The value of the state called @name that @guest has; NULL: not known. */
 static const char *state_value(const struct guest_view *guest, const char *name)
 {
 	if (!strcmp(name, "mode"))
-		return umbra_mode_name(guest->mode);
+		return guest->mode < UMBRA_MODE_COUNT ? umbra_mode_name(guest->mode) : NULL;
 	if (!strcmp(name, "policy"))
 		return policy_kind_name(guest->policy);
 	return guest->state;
@@ -166,7 +220,7 @@ static void write_state(struct writer *writer, const struct metric_object *state
 	for (size_t i = 0; i < snapshot->nr_guests; i++) {
 		const char *now = state_value(&snapshot->guests[i], state->name);
 
-		for (int j = 0; j < values->count; j++) {
+		for (int j = 0; now && j < values->count; j++) {
 			size_t len = snprintf(more, sizeof(more), ",%s=\"%s\"", state->name,
 					      values->name(j));
 
@@ -339,16 +393,102 @@ static void write_process_max_fds(const struct samples *samples, const struct me
 		write_known(samples, view->process->max_fds);
 }
 
+static void write_label(struct text *out, const char *label, const char *value)
+{
+	text_append(out, ",", 1);
+	text_string(out, label);
+	text_append(out, "=\"", 2);
+	write_escaped(out, value, true);
+	text_append(out, "\"", 1);
+}
+
 static void write_guest(const struct samples *samples, const struct metrics_view *view)
 {
 	for (size_t i = 0; i < view->snapshot->nr_guests; i++) {
 		const struct guest_view *guest = &view->snapshot->guests[i];
-		char more[256];
-		size_t len =
-			snprintf(more, sizeof(more), ",engine=\"%s\",processor=\"%s\",clock=\"%s\"",
-				 guest->engine, guest->processor, umbra_clock_name(guest->clock));
+		struct text more = {0};
 
-		write_of_guest(samples, i, more, len, 1);
+		write_label(&more, "engine", guest->engine);
+		if (guest->processor)
+			write_label(&more, "processor", guest->processor);
+		if (guest->clock < UMBRA_CLOCK_COUNT)
+			write_label(&more, "clock", umbra_clock_name(guest->clock));
+		if (guest->observed) {
+			write_label(&more, "name", guest->guest);
+			write_label(&more, "process", guest->vm->process);
+			write_label(&more, "unit", guest->vm->unit);
+		}
+		samples->writer->out.failed |= more.failed;
+		write_of_guest(samples, i, more.data, more.len, 1);
+		text_free(&more);
+	}
+}
+
+static void write_guest_observed(const struct samples *samples, const struct metrics_view *view)
+{
+	for (size_t i = 0; i < view->snapshot->nr_guests; i++)
+		write_of_guest(samples, i, "", 0, view->snapshot->guests[i].observed);
+}
+
+/* In seconds. A slot's bound is above all that is in it. */
+static void make_bounds(struct value_labels *labels)
+{
+	for (int i = 0; i < EXIT_SLOT_COUNT; i++) {
+		struct text bound = {0};
+
+		if (i + 1 < EXIT_SLOT_COUNT)
+			text_decimal(&bound, 1ULL << (i + EXIT_SLOT_SHIFT), 9);
+		else
+			text_string(&bound, "+Inf");
+		labels->len[i] = snprintf(labels->label[i], sizeof(labels->label[i]),
+					  ",le=\"%.*s\"", (int)bound.len, bound.data);
+		text_free(&bound);
+	}
+}
+
+static void write_slots(const struct samples *samples, size_t guest,
+			const uint64_t slots[EXIT_SLOT_COUNT], const struct value_labels *bounds)
+{
+	struct text *out = &samples->writer->out;
+	uint64_t count = 0;
+
+	for (int i = 0; i < EXIT_SLOT_COUNT; i++) {
+		count += slots[i];
+		begin_of_guest(samples, "_bucket", guest, bounds->label[i], bounds->len[i]);
+		text_unsigned(out, count);
+		text_append(out, "\n", 1);
+	}
+	begin_of_guest(samples, "_count", guest, "", 0);
+	text_unsigned(out, count);
+	text_append(out, "\n", 1);
+}
+
+/* A guest that halts waits until it has something to do: hlt says nothing of what exits cost. */
+static void write_guest_exit_duration(const struct samples *samples,
+				      const struct metrics_view *view)
+{
+	struct text *out = &samples->writer->out;
+	struct value_labels bounds;
+
+	make_bounds(&bounds);
+	for (size_t i = 0; i < view->snapshot->nr_guests; i++) {
+		const struct guest_view *guest = &view->snapshot->guests[i];
+		const uint64_t *times = view_exit_times(guest);
+		uint64_t slots[EXIT_SLOT_COUNT] = {0}, nanoseconds = 0;
+
+		for (int reason = 0; times && reason < KVM_EXIT_REASON_COUNT; reason++) {
+			if (reason == KVM_EXIT_hlt)
+				continue;
+			nanoseconds += times[reason];
+			for (int slot = 0; slot < EXIT_SLOT_COUNT; slot++)
+				slots[slot] += guest->vm->exit_slots[reason][slot];
+		}
+		if (!times)
+			continue;
+		write_slots(samples, i, slots, &bounds);
+		begin_of_guest(samples, "_sum", i, "", 0);
+		text_decimal(out, nanoseconds, 9);
+		text_append(out, "\n", 1);
 	}
 }
 
@@ -373,8 +513,10 @@ static uint64_t restarts_of(const struct guest_view *guest)
 
 static void write_guest_restarts(const struct samples *samples, const struct metrics_view *view)
 {
-	for (size_t i = 0; i < view->snapshot->nr_guests; i++)
-		write_of_guest(samples, i, "", 0, restarts_of(&view->snapshot->guests[i]));
+	for (size_t i = 0; i < view->snapshot->nr_guests; i++) {
+		if (!view->snapshot->guests[i].observed)
+			write_of_guest(samples, i, "", 0, restarts_of(&view->snapshot->guests[i]));
+	}
 }
 
 static void write_families(struct writer *writer)
@@ -389,6 +531,18 @@ static void write_families(struct writer *writer)
 		struct samples samples = begin_row(writer, id);
 
 		writers[id](&samples, writer->view);
+	}
+}
+
+static void write_groups(struct writer *writer)
+{
+	const struct metric_group *groups;
+	size_t count;
+
+	groups = metric_groups(&count);
+	for (size_t i = 0; i < count; i++) {
+		if (groups[i].first->series)
+			write_group(writer, &groups[i]);
 	}
 }
 
@@ -417,10 +571,7 @@ char *web_encode_metrics(const struct metrics_view *view, bool open_metrics, siz
 		write_families(&writer);
 		for (const struct metric_object *state = metric_states; state->name; state++)
 			write_state(&writer, state);
-		for (size_t i = 0; i < nr_metrics; i++) {
-			if (metrics[i].series)
-				write_metric(&writer, &metrics[i]);
-		}
+		write_groups(&writer);
 		if (open_metrics)
 			text_string(&writer.out, "# EOF\n");
 	} else {

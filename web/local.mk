@@ -2,6 +2,8 @@
 noinst_LIBRARIES += libwebview.a libweb.a
 libwebview_a_SOURCES = \
 	web/encode_guest.c \
+	web/encode_measured.c \
+	web/encode_vm.c \
 	web/text.c \
 	web/text.h \
 	web/view.h

@@ -99,6 +99,24 @@ void text_unsigned(struct text *text, uint64_t value)
 	text_append(text, first, digits + sizeof(digits) - first);
 }
 
+void text_decimal(struct text *text, uint64_t value, unsigned int decimals)
+{
+	uint64_t power = 1, rest;
+	char digits[DIGITS_MAX + 1];
+	int len;
+
+	for (unsigned int i = 0; i < decimals; i++)
+		power *= 10;
+	text_unsigned(text, value / power);
+	rest = value % power;
+	if (!rest)
+		return;
+	len = snprintf(digits, sizeof(digits), ".%0*" PRIu64, (int)decimals, rest);
+	while (digits[len - 1] == '0')
+		len--;
+	text_append(text, digits, len);
+}
+
 void text_double(struct text *text, double value, const char *otherwise)
 {
 	char digits[32];
@@ -142,10 +160,10 @@ void json_write_key(struct text *text, const char *key)
 	text_append(text, "\":", 2);
 }
 
-/* How many bytes the UTF-8 character at @s has; 0: it is none (RFC 3629: no surrogates, no overlong
- * forms). */
-static size_t utf8_len(const unsigned char *s)
+/* RFC 3629: no surrogates, no overlong forms. */
+size_t text_utf8_len(const char *string)
 {
+	const unsigned char *s = (const unsigned char *)string;
 	unsigned int code;
 	size_t len;
 
@@ -183,7 +201,7 @@ void json_write_text(struct text *text, const char *value)
 		text_append(text, (const char *)plain, s - plain);
 		if (!*s)
 			break;
-		len = utf8_len(s);
+		len = text_utf8_len((const char *)s);
 		if (len > 1) {
 			text_append(text, (const char *)s, len);
 		} else if (!len) {

@@ -38,6 +38,10 @@ static inline void text_append(struct text *text, const char *bytes, size_t len)
 
 void text_string(struct text *text, const char *string);
 void text_unsigned(struct text *text, uint64_t value);
+/* How many bytes the UTF-8 character at @string has; 0: it is none. */
+size_t text_utf8_len(const char *string);
+/* @value / 10^@decimals, at most 19, exactly: 1500000000 with 9 is "1.5". */
+void text_decimal(struct text *text, uint64_t value, unsigned int decimals);
 /* With 15 significant digits. A value that is no number becomes @otherwise. */
 void text_double(struct text *text, double value, const char *otherwise);
 

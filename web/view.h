@@ -12,14 +12,47 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "collectors/sample.h"
 #include "cost/cost.h"
 #include "policy/policy.h"
 #include "policy/record.h"
+#include "schemas/metrics.h"
 #include "umbra/counters.h"
 #include "umbra/end.h"
 #include "umbra/guest.h"
+#include "umbra/known.h"
 #include "web/text.h"
 
+/* What one source says of a guest. */
+struct measured {
+	const void *values; /* the struct of the source, see enum metric_source; NULL: nothing */
+	const struct umbra_known *known; /* NULL: all */
+	const char *state; /* of its collector, for this guest; NULL: it has no part in it */
+};
+
+struct vcpu_view {
+	int id;
+	long tid; /* thread that runs it; 0: not known */
+};
+
+/* A VM of another program. Its strings are whatever that program said: any bytes. */
+struct vm_view {
+	const char *process; /* name of the program's process */
+	const char *unit;    /* its cgroup, the last part; "": not known */
+	int fd;              /* that process' descriptor of the VM; -1: not known */
+	uint64_t start_time; /* of that process, clock ticks since boot; 0: not known */
+	const struct vcpu_view *vcpus;
+	size_t nr_vcpus;
+	/* [KVM_EXIT_REASON_COUNT], as in struct vm_sample; NULL: exits are not timed */
+	const uint64_t (*exit_slots)[EXIT_SLOT_COUNT];
+	const struct kvm_other *kvm_other;
+	size_t nr_kvm_other;
+};
+
+/*
+ * Of an observed guest processor, costs and mode_reason may be NULL, mode UMBRA_MODE_COUNT and
+ * clock UMBRA_CLOCK_COUNT: not known.
+ */
 struct guest_view {
 	const char *id;    /* NULL in a run: id, state, pid are left out */
 	const char *state; /* starting, running, paused, ended, failed */
@@ -27,7 +60,7 @@ struct guest_view {
 	time_t started; /* wall time; 0: not known, or a run */
 	unsigned int starts;
 	int restart_in;    /* seconds until it starts anew; -1: it does not */
-	const char *guest; /* its name */
+	const char *guest; /* its name; of an observed one any bytes, like its id */
 	const char *engine;
 	enum umbra_mode mode;
 	enum policy_kind policy;
@@ -36,9 +69,13 @@ struct guest_view {
 	const char *processor;
 	const struct umbra_cost_table *costs; /* NULL: not known */
 	unsigned int cpus;
-	const struct umbra_counters *counters;
+	bool observed; /* of another program; umbrad only measures it */
 	const char *
-		unmeasured; /* why it has none, as a collector's state; NULL: it has not reported */
+		mode_reason; /* where the mode comes from, or why it is not known; NULL: not told */
+	const struct vm_view *vm; /* NULL: it is not observed */
+	struct measured measured[METRIC_SOURCE_COUNT];
+	const char *unmeasured; /* why the core tells nothing of it, as a collector's state; NULL:
+				   it has not reported */
 	const struct umbra_end *end;          /* NULL: alive */
 	const struct switch_record *switches; /* oldest first */
 	size_t nr_switches;
@@ -50,8 +87,22 @@ struct guest_view {
 	const struct umbra_registers *registers; /* of each vCPU; NULL: not read */
 };
 
+/* The row of @group by which @view shows it: of the first source that knows any of it; NULL: none.
+ */
+const struct metric *view_metric(const struct guest_view *view, const struct metric_group *group);
+/* Value @i of it; false: not known. */
+bool view_value(const struct guest_view *view, const struct metric *metric, size_t i,
+		uint64_t *ret_value);
+
+/* [KVM_EXIT_REASON_COUNT] nanoseconds of the exits in vm->exit_slots; NULL: exits are not timed. */
+const uint64_t *view_exit_times(const struct guest_view *view);
+
 /* The guest object of a run's JSON and of the API; @lists: with switches, decisions, registers. */
 void web_write_guest(struct text *out, const struct guest_view *view, bool lists);
+/* Its metrics, as keys of that object. */
+void web_write_measured(struct text *out, const struct guest_view *view);
+/* What is told of an observed guest alone, as keys of that object. */
+void web_write_vm(struct text *out, const struct guest_view *view, bool lists);
 void web_write_costs(struct text *out, const struct umbra_cost_table *costs);
 void web_write_decision(struct text *out, const struct policy_decision *decision);
 void web_write_switch(struct text *out, const struct switch_record *record);

@@ -62,7 +62,7 @@ static struct snapshot *make_snapshot(size_t nr_guests)
 			.processor = "skylake",
 			.costs = costs,
 			.cpus = 1,
-			.counters = counters,
+			.measured[METRIC_CORE] = {.values = counters},
 		};
 		view->guest = view->id;
 	}

@@ -165,7 +165,7 @@ static void failed_guest_says_why_and_counts_as_reported(void **state)
 	snapshot = sampler_take(&registry, true);
 	assert_string_equal(snapshot->guests[0].state, "failed");
 	assert_string_equal(snapshot->guests[0].end->text, "no such file");
-	assert_null(snapshot->guests[0].counters);
+	assert_null(snapshot->guests[0].measured[METRIC_CORE].values);
 	assert_int_equal(snapshot->nr_unready, 1);
 	snapshot_unref(snapshot);
 }
