@@ -69,7 +69,7 @@ TESTS += $(INTEGRATION_TESTS)
 # Takes minutes and the packages of packaging/packages-full.
 FULL_TESTS = tests/integration/test_linux_selftests.py
 EXTRA_DIST += $(INTEGRATION_TESTS) $(FULL_TESTS) tests/qemu/cases.c tests/integration/debian.py \
-	tests/integration/images.py tests/integration/linux_guest.py tests/integration/tap.py
+	tests/integration/images.py tests/integration/linux_guest.py tests/integration/tap.py tests/lab/image.py
 
 # A few law runs and all unit and property tests: what runs under the sanitizers in every run.
 print-sanitizer-tests:
@@ -86,6 +86,10 @@ print-full-tests:
 # What needs a machine of its own: quickstart in a fresh Debian root. Root, debootstrap, a mirror.
 lab:
 	$(srcdir)/tests/lab/quickstart_debootstrap.sh
+
+# What the labs fetched of Debian.
+distclean-local:
+	rm -rf tests/lab/cache
 
 .PHONY: lab print-full-tests print-sanitizer-tests
 
