@@ -41,6 +41,8 @@ libdaemon_a_SOURCES = \
 	daemon/notify.h \
 	daemon/observed.c \
 	daemon/observed.h \
+	daemon/observed_view.c \
+	daemon/observed_view.h \
 	daemon/privileges.c \
 	daemon/privileges.h \
 	daemon/registry.c \

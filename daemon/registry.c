@@ -175,7 +175,7 @@ void registry_sweep(struct registry *registry)
 	}
 }
 
-struct guest *registry_find(struct registry *registry, const char *id)
+struct guest *registry_find(const struct registry *registry, const char *id)
 {
 	for (size_t i = 0; i < registry->nr_guests; i++) {
 		if (!strcmp(registry->guests[i]->config->name, id))
@@ -184,7 +184,7 @@ struct guest *registry_find(struct registry *registry, const char *id)
 	return NULL;
 }
 
-struct guest *registry_find_pid(struct registry *registry, pid_t pid)
+struct guest *registry_find_pid(const struct registry *registry, pid_t pid)
 {
 	for (size_t i = 0; i < registry->nr_guests; i++) {
 		if (registry->guests[i]->pid == pid)

@@ -97,8 +97,8 @@ void registry_sweep(struct registry *registry);
 
 /* @config, of the same name, becomes the guest's own instead of the one before. */
 void registry_reconfigure(struct guest *guest, struct guest_config *config);
-struct guest *registry_find(struct registry *registry, const char *id);
-struct guest *registry_find_pid(struct registry *registry, pid_t pid);
+struct guest *registry_find(const struct registry *registry, const char *id);
+struct guest *registry_find_pid(const struct registry *registry, pid_t pid);
 
 /*
  * The guest, which has no worker, is as new: starting, without an end or counters. @config, if not

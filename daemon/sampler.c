@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "daemon/clock.h"
 #include "daemon/configuration_guest.h"
+#include "daemon/observed_view.h"
 #include "daemon/sampler.h"
 
 static const char switched_off[] = "denied: [collector soft] enabled = no";
@@ -130,66 +132,128 @@ static int copy_journal(struct snapshot *snapshot, struct journal *journal)
 	return view->state ? 0 : -1;
 }
 
-/* All that Umbra will know; what this build lacks says so. */
-static const struct collector_view collectors[] = {
-	{"soft", "ok", "Counters of the guests of the soft engine, from their workers"},
-	{"kvm", "unsupported: not in this build", "Guests that the host's KVM runs"},
-	{"kvm_exits", "unsupported: not in this build", "VM exits of the host's KVM, by BPF"},
-	{"perf_event", "unsupported: not in this build",
-	 "TLB and page-walk events of the host's processors"},
+static const char *const helps[CONFIG_COLLECTOR_COUNT] = {
+	[CONFIG_COLLECTOR_SOFT] = "Counters of the guests of the soft engine, from their workers",
+	[CONFIG_COLLECTOR_DISCOVERY] = "Which VMs the host's KVM runs, and for whom",
+	[CONFIG_COLLECTOR_KVM] = "KVM's own statistics of each VM",
+	[CONFIG_COLLECTOR_KVM_EXITS] = "VM exits and shadow MMU activity of each VM, by BPF",
+	[CONFIG_COLLECTOR_PERF_EVENT] = "TLB misses and page walks of each VM, by the processor",
 };
 
-static int add_collectors(struct snapshot *snapshot, bool soft)
+/* Of the collector soft; NULL: out of memory. */
+static const char *soft_state(struct snapshot *snapshot, bool soft)
 {
-	struct collector_view *copies = snapshot_alloc(snapshot, sizeof(collectors));
 	size_t silent = 0;
 	char state[128];
 
-	if (!copies)
-		return -1;
-	memcpy(copies, collectors, sizeof(collectors));
+	if (!soft)
+		return switched_off;
 	for (size_t i = 0; i < snapshot->nr_guests; i++)
-		silent += !snapshot->guests[i].measured[METRIC_CORE].values &&
+		silent += !snapshot->guests[i].observed &&
+			  !snapshot->guests[i].measured[METRIC_CORE].values &&
 			  !snapshot->guests[i].end;
-	if (!soft) {
-		copies[0].state = switched_off;
-	} else if (silent) {
-		snprintf(state, sizeof(state), "degraded: %zu of %zu guests have not reported",
-			 silent, snapshot->nr_guests);
-		copies[0].state = snapshot_strdup(snapshot, state);
-		if (!copies[0].state)
+	if (!silent)
+		return "ok";
+	snprintf(state, sizeof(state), "degraded: %zu of %zu guests have not reported", silent,
+		 snapshot->nr_guests);
+	return snapshot_strdup(snapshot, state);
+}
+
+static int add_collectors(struct snapshot *snapshot, const struct sampler_source *from)
+{
+	struct collector_view *views =
+		snapshot_alloc(snapshot, CONFIG_COLLECTOR_COUNT * sizeof(*views));
+
+	if (!views)
+		return -1;
+	for (int i = 0; i < CONFIG_COLLECTOR_COUNT; i++) {
+		views[i].name = config_collector_name(i);
+		views[i].help = helps[i];
+		views[i].state =
+			i == CONFIG_COLLECTOR_SOFT
+				? soft_state(snapshot, from->soft)
+				: snapshot_strdup(snapshot, from->observed->collectors[i].state);
+		if (!views[i].state)
 			return -1;
 	}
-	snapshot->collectors = copies;
-	snapshot->nr_collectors = sizeof(collectors) / sizeof(collectors[0]);
+	snapshot->collectors = views;
+	snapshot->nr_collectors = CONFIG_COLLECTOR_COUNT;
+	return 0;
+}
+
+/*
+ * A VM's id is what somebody else wrote. It stays if it can stand in a path and no guest of ours
+ * has it.
+ */
+static void choose_id(const struct registry *registry, const struct vm *vm, char ret_id[VM_ID_MAX])
+{
+	bool plain = *vm->id && *vm->id != '.';
+
+	for (const char *c = vm->id; *c; c++)
+		plain = plain && *c > ' ' && *c <= '~' && !strchr("/?#%\"\\", *c);
+	if (plain && !registry_find(registry, vm->id))
+		snprintf(ret_id, VM_ID_MAX, "%s", vm->id);
+	else
+		snprintf(ret_id, VM_ID_MAX, "%ld-%d-%" PRIu64, (long)vm->pid, vm->fd,
+			 vm->start_time);
+}
+
+static int copy_vms(struct snapshot *snapshot, const struct sampler_source *from)
+{
+	char id[VM_ID_MAX];
+
+	for (size_t i = 0; i < from->observed->nr_vms; i++) {
+		const struct observed_vm *vm = from->observed->vms[i];
+
+		if (registry_find_pid(from->registry, vm->vm.pid))
+			continue;
+		choose_id(from->registry, &vm->vm, id);
+		if (observed_view(snapshot, from->observed, vm, id,
+				  &snapshot->guests[snapshot->nr_guests]))
+			return -1;
+		snapshot->nr_guests++;
+	}
+	return 0;
+}
+
+static int copy_guests(struct snapshot *snapshot, const struct sampler_source *from)
+{
+	for (size_t i = 0; i < from->registry->nr_guests; i++) {
+		const struct guest *guest = from->registry->guests[i];
+		const struct observed_vm *vm =
+			guest->pid > 0 ? observed_find_pid(from->observed, guest->pid) : NULL;
+		struct guest_view *view = &snapshot->guests[i];
+
+		snapshot->nr_unready += guest->state == GUEST_STARTING;
+		if (copy_guest(snapshot, guest, from->soft, view) ||
+		    copy_costs(snapshot, from->registry, i))
+			return -1;
+		if (vm && observed_view_own(snapshot, from->observed, vm, view))
+			return -1;
+	}
 	return 0;
 }
 
 /* 0 or -1: out of memory. */
-static int fill(struct snapshot *snapshot, const struct registry *registry, bool soft)
+static int fill(struct snapshot *snapshot, const struct sampler_source *from)
 {
-	if (copy_journal(snapshot, registry->journal))
-		return -1;
-	for (size_t i = 0; i < registry->nr_guests; i++) {
-		const struct guest *guest = registry->guests[i];
-
-		snapshot->nr_unready += guest->state == GUEST_STARTING;
-		if (copy_guest(snapshot, guest, soft, &snapshot->guests[i]) ||
-		    copy_costs(snapshot, registry, i))
-			return -1;
-	}
-	return add_collectors(snapshot, soft);
+	snapshot->nr_guests = from->registry->nr_guests;
+	return copy_journal(snapshot, from->registry->journal) || copy_guests(snapshot, from) ||
+			       copy_vms(snapshot, from) || add_collectors(snapshot, from)
+		       ? -1
+		       : 0;
 }
 
-struct snapshot *sampler_take(const struct registry *registry, bool soft)
+struct snapshot *sampler_take(const struct sampler_source *from)
 {
-	struct snapshot *snapshot = snapshot_create(registry->nr_guests);
+	struct snapshot *snapshot =
+		snapshot_create(from->registry->nr_guests + from->observed->nr_vms);
 
 	if (!snapshot)
 		return NULL;
 	clock_gettime(CLOCK_REALTIME, &snapshot->time);
-	snapshot->frozen = journal_frozen(registry->journal);
-	if (fill(snapshot, registry, soft)) {
+	snapshot->frozen = journal_frozen(from->registry->journal);
+	if (fill(snapshot, from)) {
 		snapshot_unref(snapshot);
 		return NULL;
 	}

@@ -3,13 +3,17 @@
 #ifndef DAEMON_SAMPLER_H
 #define DAEMON_SAMPLER_H
 
+#include "daemon/observed.h"
 #include "daemon/registry.h"
 #include "web/snapshot.h"
 
-/*
- * Everything as it is now, with one reference; NULL: out of memory. @soft: with the counters of the
- * soft engine, whose collector is on.
- */
-struct snapshot *sampler_take(const struct registry *registry, bool soft);
+struct sampler_source {
+	const struct registry *registry;
+	const struct observed *observed;
+	bool soft; /* with the counters of the soft engine, whose collector is on */
+};
+
+/* Everything as it is now, with one reference; NULL: out of memory. */
+struct snapshot *sampler_take(const struct sampler_source *from);
 
 #endif

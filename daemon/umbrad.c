@@ -28,9 +28,13 @@ static const uint64_t publish_apart = 100 * 1000 * 1000;
 
 static void publish(struct umbrad *umbrad)
 {
+	const struct sampler_source source = {
+		.registry = &umbrad->registry,
+		.observed = &umbrad->observed,
+		.soft = umbrad->config->collectors[CONFIG_COLLECTOR_SOFT],
+	};
 	uint64_t begun = clock_ns();
-	struct snapshot *snapshot =
-		sampler_take(&umbrad->registry, umbrad->config->collectors[CONFIG_COLLECTOR_SOFT]);
+	struct snapshot *snapshot = sampler_take(&source);
 
 	umbrad->sampling.seconds += (double)(clock_ns() - begun) / 1e9;
 	umbrad->sampling.count++;

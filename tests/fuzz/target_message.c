@@ -147,7 +147,9 @@ static void check_json(struct text *text)
 
 static void check_what_is_served(void)
 {
-	struct snapshot *snapshot = sampler_take(&registry, true);
+	static const struct observed nobody;
+	const struct sampler_source source = {&registry, &nobody, true};
+	struct snapshot *snapshot = sampler_take(&source);
 	struct worker_state state;
 	struct watch watch = {0};
 	struct text text = {0};

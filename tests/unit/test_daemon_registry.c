@@ -6,6 +6,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -141,13 +143,70 @@ static void last_switch_says_which_mode_is_on(void **state)
 	assert_string_equal(guest->last_switch.reason, "operator");
 }
 
+static struct observed nobody;
+static const struct sampler_source source = {&registry, &nobody, true};
+
+static struct observed_vm *observe(uint32_t number, const char *id, pid_t pid)
+{
+	struct observed_vm *vm = calloc(1, sizeof(*vm));
+
+	vm->vm = (struct vm){.number = number, .pid = pid, .fd = 3, .start_time = 17};
+	snprintf(vm->vm.id, sizeof(vm->vm.id), "%s", id);
+	return vm;
+}
+
+/* Whatever another program calls its VM, it is not taken for a guest of ours, nor for a path. */
+static void a_vm_of_another_program_has_an_id_of_its_own(void **state)
+{
+	struct observed_vm *vms[] = {observe(1, registry.guests[0]->config->name, 11),
+				     observe(2, "../x", 12), observe(3, "db", 13)};
+	struct observed observed = {.vms = vms, .nr_vms = 3};
+	const struct sampler_source from = {&registry, &observed, true};
+	struct snapshot *snapshot = sampler_take(&from);
+	const struct guest_view *view = &snapshot->guests[registry.nr_guests];
+
+	assert_int_equal(snapshot->nr_guests, registry.nr_guests + 3);
+	assert_string_equal(view[0].id, "11-3-17");
+	assert_string_equal(view[1].id, "12-3-17");
+	assert_string_equal(view[2].id, "db");
+	assert_true(view[2].observed);
+	assert_int_equal(view[2].policy, POLICY_ADVISE);
+	/* Nothing was sampled: nothing is known. */
+	assert_null(view[2].measured[METRIC_KVM].values);
+	snapshot_unref(snapshot);
+	for (size_t i = 0; i < 3; i++)
+		free(vms[i]);
+}
+
+static void the_vm_of_a_guest_of_ours_is_that_guest(void **state)
+{
+	struct guest *guest = registry.guests[0];
+	struct observed_vm *vm = observe(1, "whatever", 4711);
+	struct observed observed = {.vms = &vm, .nr_vms = 1};
+	const struct sampler_source from = {&registry, &observed, true};
+	struct snapshot *snapshot;
+	const struct kvm_exits_counters *exits;
+
+	vm->sampled = true;
+	vm->sample.kvm_exits.exits[KVM_EXIT_cpuid] = 5;
+	guest->pid = 4711;
+	snapshot = sampler_take(&from);
+	assert_int_equal(snapshot->nr_guests, registry.nr_guests);
+	assert_false(snapshot->guests[0].observed);
+	exits = snapshot->guests[0].measured[METRIC_KVM_EXITS].values;
+	assert_int_equal(exits->exits[KVM_EXIT_cpuid], 5);
+	snapshot_unref(snapshot);
+	guest->pid = 0;
+	free(vm);
+}
+
 static void snapshot_does_not_change_with_the_registry(void **state)
 {
 	struct guest *guest = registry.guests[0];
 	struct snapshot *snapshot;
 
 	make_switch(guest, 1, UMBRA_MODE_SHADOW, 0);
-	snapshot = sampler_take(&registry, true);
+	snapshot = sampler_take(&source);
 	make_switch(guest, 2, UMBRA_MODE_EPT, 0);
 	registry_fail(guest, "gone");
 	assert_string_equal(snapshot->guests[0].state, "starting");
@@ -162,7 +221,7 @@ static void failed_guest_says_why_and_counts_as_reported(void **state)
 
 	registry_fail(registry.guests[0], "no such %s", "file");
 	registry_fail(registry.guests[0], "worker exited");
-	snapshot = sampler_take(&registry, true);
+	snapshot = sampler_take(&source);
 	assert_string_equal(snapshot->guests[0].state, "failed");
 	assert_string_equal(snapshot->guests[0].end->text, "no such file");
 	assert_null(snapshot->guests[0].measured[METRIC_CORE].values);
@@ -212,6 +271,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(numbers_that_no_worker_of_ours_gives_are_refused,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(last_switch_says_which_mode_is_on, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_vm_of_another_program_has_an_id_of_its_own,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_vm_of_a_guest_of_ours_is_that_guest, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(snapshot_does_not_change_with_the_registry, set_up,
 						tear_down),
