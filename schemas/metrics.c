@@ -157,10 +157,17 @@ static const struct place *find_place(const struct place *places, size_t count, 
 	return NULL;
 }
 
+static bool ends_with(const char *name, const char *end)
+{
+	size_t len = strlen(name), end_len = strlen(end);
+
+	return len >= end_len && !strcmp(name + len - end_len, end);
+}
+
 static void give_place(struct metric_group *group)
 {
 	const char *name = group->first->name;
-	const bool ns = group->first->unit == &unit_nanoseconds;
+	const bool ns = group->first->unit == &unit_nanoseconds && !ends_with(name, "_ns");
 	const struct place *place;
 
 	group->object = "";
@@ -255,10 +262,12 @@ void metric_family_name(const struct metric *metric, char *ret_name, size_t size
 {
 	const char *name = metric->name;
 	bool with_unit = metric->unit->suffix[0] && !has_word(metric->name, metric->unit->suffix);
+	int len;
 
 	if (!strncmp(name, "guest_", strlen("guest_")))
 		name += strlen("guest_");
-	snprintf(ret_name, size, "umbra_guest_%s%s%s", name, with_unit ? "_" : "",
+	len = (int)strlen(name) - (ends_with(name, "_ns") ? (int)strlen("_ns") : 0);
+	snprintf(ret_name, size, "umbra_guest_%.*s%s%s", len, name, with_unit ? "_" : "",
 		 with_unit ? metric->unit->suffix : "");
 }
 

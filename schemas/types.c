@@ -458,6 +458,12 @@ static const struct field guest_collector_fields[] = {
 static const struct field collector_fields[] = {
 	COLLECTOR_FIELDS,
 	FIELD("help", STRING, true, "What it measures"),
+	FIELD("run_time_ns", COUNT, false,
+	      "Time that its programs in the kernel took, in nanoseconds; absent: it has none, or "
+	      "the kernel does not count",
+	      .unit = "ns"),
+	FIELD("run_count", COUNT, false, "How often these programs ran"),
+	FIELD("lost", COUNT, false, "Events that it had no room for; absent: it cannot lose any"),
 	{.key = NULL},
 };
 
@@ -607,6 +613,33 @@ static const struct field journal_fields[] = {
 	{.key = NULL},
 };
 
+static const struct field hugetlb_fields[] = {
+	FIELD("page_bytes", COUNT, true, "Size of a page, in bytes", .unit = "bytes"),
+	FIELD("pages", COUNT, true, "How many the host has set aside", .unit = "pages"),
+	FIELD("free", COUNT, true, "How many of these nobody uses", .unit = "pages"),
+	{.key = NULL},
+};
+
+static const struct field host_kvm_fields[] = {
+	FIELD("available", BOOLEAN, true, "This host has KVM"),
+	FIELD("module", STRING, false, "Module that is KVM's hardware side; absent: not known"),
+	FIELD("mode", ENUM, false, "Paging mode that its VMs are in; absent: not known",
+	      .names = &mode_names),
+	FIELD("parameter", STRING, false, "Parameter of the module that says so, with its value"),
+	FIELD("reason", STRING, false, "Why this is the mode, or why there is no KVM, for people"),
+	FIELD("transparent_hugepage", STRING, false,
+	      "When the host gives huge pages by itself: always, madvise, never; absent: not "
+	      "known"),
+	FIELD("nx_huge_pages", STRING, false,
+	      "Whether KVM maps executed huge pages in pieces, as its parameter says; absent: not "
+	      "known"),
+	FIELD("lockdown", STRING, false,
+	      "The kernel's lockdown: none, integrity, confidentiality; absent: not known"),
+	FIELD("hugetlb", LIST, true, "Huge pages that the host has set aside, by size",
+	      .type = "hugetlb"),
+	{.key = NULL},
+};
+
 static const struct field host_request_fields[] = {
 	FIELD("frozen", BOOLEAN, true, "No guest is to switch its mode, or all may again"),
 	{.key = NULL},
@@ -630,6 +663,8 @@ static const struct field host_fields[] = {
 	FIELD("modes", STRINGS, true, "Paging modes of this build"),
 	FIELD("processors", STRINGS, true, "Processors that this build models"),
 	FIELD("frozen", BOOLEAN, true, "No guest switches its mode"),
+	FIELD("kvm", OBJECT, true, "What this host's KVM is, as far as umbrad can see",
+	      .type = "host_kvm"),
 	FIELD("journal", OBJECT, true, "Where decisions, switches and settings are kept",
 	      .type = "journal"),
 	{.key = NULL},
@@ -712,6 +747,8 @@ const struct object_type object_types[] = {
 	OBJECT_TYPE("schema_entry", NULL, "A schema", schema_entry_fields, false),
 	OBJECT_TYPE("route", NULL, "A path and a method", route_fields, false),
 	OBJECT_TYPE("parameter", NULL, "What a path's query may have", parameter_fields, false),
+	OBJECT_TYPE("host_kvm", NULL, "A host's KVM", host_kvm_fields, false),
+	OBJECT_TYPE("hugetlb", NULL, "Huge pages of one size", hugetlb_fields, false),
 	OBJECT_TYPE("journal", NULL, "The journal", journal_fields, false),
 	OBJECT_TYPE("guest_collector", NULL, "What measures a guest", guest_collector_fields,
 		    false),

@@ -29,6 +29,28 @@ static json_t *encode_configuration(const struct snapshot *snapshot)
 			 !snapshot->config_error, "error", snapshot->config_error);
 }
 
+static json_t *encode_hugetlb(const struct host_kvm_view *kvm)
+{
+	json_t *pools = json_array();
+
+	for (size_t i = 0; i < kvm->nr_hugetlb; i++)
+		json_array_append_new(pools, json_pack("{s:I,s:I,s:I}", "page_bytes",
+						       (json_int_t)kvm->hugetlb[i].page_bytes,
+						       "pages", (json_int_t)kvm->hugetlb[i].pages,
+						       "free", (json_int_t)kvm->hugetlb[i].free));
+	return pools;
+}
+
+static json_t *encode_kvm(const struct host_kvm_view *kvm)
+{
+	return json_pack("{s:b,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:o}", "available",
+			 kvm->available, "module", kvm->module, "mode",
+			 kvm->mode < UMBRA_MODE_COUNT ? umbra_mode_name(kvm->mode) : NULL,
+			 "parameter", kvm->parameter, "reason", kvm->reason, "transparent_hugepage",
+			 kvm->transparent_hugepage, "nx_huge_pages", kvm->nx_huge_pages, "lockdown",
+			 kvm->lockdown, "hugetlb", encode_hugetlb(kvm));
+}
+
 json_t *web_encode_host(const struct snapshot *snapshot, time_t started)
 {
 	json_int_t memory = (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
@@ -43,13 +65,14 @@ json_t *web_encode_host(const struct snapshot *snapshot, time_t started)
 	for (unsigned int i = 0; (processor = umbra_processor_name(i)); i++)
 		json_array_append_new(processors, json_string(processor));
 	return json_pack(
-		"{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:{s:s,s:s},s:o,s:o,s:b,s:o,s:o}",
+		"{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:o,s:o,s:I,s:{s:s,s:s},s:o,s:o,s:b,s:o,s:o,s:o}",
 		"version", PACKAGE_VERSION, "hostname", name.nodename, "kernel", name.release,
 		"machine", name.machine, "cpus", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN),
 		"memory_bytes", memory, "pid", (json_int_t)getpid(), "started", rfc3339(started),
 		"time", rfc3339(snapshot->time.tv_sec), "guests", (json_int_t)snapshot->nr_guests,
-		"engines", "soft", "ok", "kvm", "unsupported: not in this build", "modes", modes,
-		"processors", processors, "frozen", snapshot->frozen, "journal",
-		encode_journal(&snapshot->journal), "configuration",
-		encode_configuration(snapshot));
+		"engines", "soft", "ok", "kvm",
+		snapshot->kvm.engine ? snapshot->kvm.engine : "unsupported: not known", "modes",
+		modes, "processors", processors, "frozen", snapshot->frozen, "journal",
+		encode_journal(&snapshot->journal), "configuration", encode_configuration(snapshot),
+		"kvm", encode_kvm(&snapshot->kvm));
 }

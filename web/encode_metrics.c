@@ -292,6 +292,41 @@ static void write_collector_up(const struct samples *samples, const struct metri
 	}
 }
 
+static void write_collector_run_time(const struct samples *samples, const struct metrics_view *view)
+{
+	for (size_t i = 0; i < view->snapshot->nr_collectors; i++) {
+		const struct collector_view *collector = &view->snapshot->collectors[i];
+
+		if (!collector->own.has_runs)
+			continue;
+		write_labels(samples, "", LABELS("collector", collector->name));
+		text_decimal(&samples->writer->out, collector->own.run_time_ns, 9);
+		text_append(&samples->writer->out, "\n", 1);
+	}
+}
+
+static void write_collector_runs(const struct samples *samples, const struct metrics_view *view)
+{
+	for (size_t i = 0; i < view->snapshot->nr_collectors; i++) {
+		const struct collector_view *collector = &view->snapshot->collectors[i];
+
+		if (collector->own.has_runs)
+			write_count(samples, LABELS("collector", collector->name),
+				    collector->own.run_count);
+	}
+}
+
+static void write_collector_lost(const struct samples *samples, const struct metrics_view *view)
+{
+	for (size_t i = 0; i < view->snapshot->nr_collectors; i++) {
+		const struct collector_view *collector = &view->snapshot->collectors[i];
+
+		if (collector->own.has_lost)
+			write_count(samples, LABELS("collector", collector->name),
+				    collector->own.lost);
+	}
+}
+
 static void write_snapshot_timestamp(const struct samples *samples, const struct metrics_view *view)
 {
 	write_number(samples, "",
@@ -422,12 +457,6 @@ static void write_guest(const struct samples *samples, const struct metrics_view
 		write_of_guest(samples, i, more.data, more.len, 1);
 		text_free(&more);
 	}
-}
-
-static void write_guest_observed(const struct samples *samples, const struct metrics_view *view)
-{
-	for (size_t i = 0; i < view->snapshot->nr_guests; i++)
-		write_of_guest(samples, i, "", 0, view->snapshot->guests[i].observed);
 }
 
 /* In seconds. A slot's bound is above all that is in it. */

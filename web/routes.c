@@ -393,6 +393,21 @@ static void get_metrics(const struct request *request, struct reply *reply)
 	answer_text(reply, metrics_offers[request->offer].content_type, text, len);
 }
 
+static void write_collector(struct text *out, const struct collector_view *collector)
+{
+	json_write_open(out, '{');
+	json_write_word(out, "name", collector->name);
+	json_write_word(out, "state", collector->state);
+	json_write_word(out, "help", collector->help);
+	if (collector->own.has_runs) {
+		json_write_count(out, "run_time_ns", collector->own.run_time_ns);
+		json_write_count(out, "run_count", collector->own.run_count);
+	}
+	if (collector->own.has_lost)
+		json_write_count(out, "lost", collector->own.lost);
+	json_write_close(out, '}');
+}
+
 static void get_collectors(const struct request *request, struct reply *reply)
 {
 	const struct snapshot *snapshot = request->snapshot;
@@ -401,13 +416,8 @@ static void get_collectors(const struct request *request, struct reply *reply)
 	json_write_open(&out, '{');
 	json_write_key(&out, "collectors");
 	json_write_open(&out, '[');
-	for (size_t i = 0; i < snapshot->nr_collectors; i++) {
-		json_write_open(&out, '{');
-		json_write_word(&out, "name", snapshot->collectors[i].name);
-		json_write_word(&out, "state", snapshot->collectors[i].state);
-		json_write_word(&out, "help", snapshot->collectors[i].help);
-		json_write_close(&out, '}');
-	}
+	for (size_t i = 0; i < snapshot->nr_collectors; i++)
+		write_collector(&out, &snapshot->collectors[i]);
 	json_write_close(&out, ']');
 	json_write_close(&out, '}');
 	answer_written(reply, &out);

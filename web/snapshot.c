@@ -31,6 +31,7 @@ struct snapshot *snapshot_create(size_t nr_guests)
 		return NULL;
 	atomic_init(&owner->references, 1);
 	owner->snapshot.nr_guests = nr_guests;
+	owner->snapshot.kvm.mode = UMBRA_MODE_COUNT;
 	owner->snapshot.guests =
 		snapshot_alloc(&owner->snapshot, nr_guests * sizeof(*owner->snapshot.guests));
 	if (!owner->snapshot.guests) {

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "collectors/collector.h"
 #include "web/body.h"
 #include "web/view.h"
 
@@ -28,6 +29,25 @@ struct collector_view {
 	const char *name;
 	const char *state; /* "ok", or why not all of it is measured */
 	const char *help;
+	struct collector_own own;
+};
+
+/* Huge pages of one size that the host has set aside. */
+struct hugetlb_view {
+	uint64_t page_bytes, pages, free;
+};
+
+/* What this host's KVM is; what is NULL is not known. */
+struct host_kvm_view {
+	bool available;
+	const char *module;    /* "kvm_intel" */
+	enum umbra_mode mode;  /* that VMs are in; UMBRA_MODE_COUNT: not known */
+	const char *parameter; /* that says so: "kvm_intel.ept=Y" */
+	const char *reason;    /* for people: why the mode is this one, or why there is no KVM */
+	const char *engine;    /* state of the engine kvm: "ok", or why it runs no guests */
+	const char *transparent_hugepage, *nx_huge_pages, *lockdown; /* as the kernel says them */
+	const struct hugetlb_view *hugetlb;
+	size_t nr_hugetlb;
 };
 
 /* What taking snapshots took so far. */
@@ -45,6 +65,7 @@ struct snapshot {
 	size_t nr_guests;
 	bool frozen; /* no guest switches */
 	struct journal_view journal;
+	struct host_kvm_view kvm;
 	size_t nr_unready;        /* guests that have neither reported nor failed yet */
 	time_t config_loaded;     /* wall time when the configuration that holds was read */
 	const char *config_error; /* why it was not read anew since; NULL: it was, or need not */

@@ -282,8 +282,8 @@ static void families_follow_the_conventions_of_prometheus(void **state)
 }
 
 static const struct collector_view collectors[] = {
-	{"soft", "ok", "Counters"},
-	{"kvm", "unsupported: not in this build", "Guests of KVM"},
+	{.name = "soft", .state = "ok", .help = "Counters"},
+	{.name = "kvm", .state = "unsupported: no KVM", .help = "Statistics of KVM"},
 };
 
 static char *encode(struct guest_view *guests, size_t nr_guests, bool open_metrics)
