@@ -6,6 +6,8 @@ libschemas_a_SOURCES = \
 	schemas/metrics.c \
 	schemas/metrics.def \
 	schemas/metrics.h \
+	schemas/names.c \
+	schemas/names.h \
 	schemas/schema.c \
 	schemas/schema.h \
 	schemas/types.c \

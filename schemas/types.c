@@ -1,185 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "collectors/sample.h"
-#include "cost/cost.h"
-#include "policy/policy.h"
-#include "schemas/metrics.h"
+#include "schemas/names.h"
 #include "schemas/types.h"
-#include "umbra/end.h"
-#include "umbra/mode.h"
-#include "umbra/translate.h"
-
-static const char *const states[GUEST_STATE_COUNT] = {
-	[GUEST_STARTING] = "starting", [GUEST_RUNNING] = "running", [GUEST_PAUSED] = "paused",
-	[GUEST_ENDED] = "ended",       [GUEST_FAILED] = "failed",
-};
-
-static const char *const policy_sources[POLICY_SOURCE_COUNT] = {
-	[POLICY_SOURCE_CONFIGURATION] = "configuration",
-	[POLICY_SOURCE_WORKLOAD] = "workload",
-	[POLICY_SOURCE_OPERATOR] = "operator",
-};
-
-static const char *const gprs[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-				   "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
-static const char *const selectors[] = {"es", "cs", "ss", "ds", "fs", "gs"};
-
-const char *guest_state_name(enum guest_state state)
-{
-	return states[state];
-}
-
-const char *register_name(int i)
-{
-	return gprs[i];
-}
-
-const char *selector_name(int i)
-{
-	return selectors[i];
-}
-
-const char *policy_source_name(enum policy_source source)
-{
-	return policy_sources[source];
-}
-
-static const char *state_at(int i)
-{
-	return states[i];
-}
-
-static const char *mode_at(int i)
-{
-	return umbra_mode_name(i);
-}
-
-static const char *policy_at(int i)
-{
-	return policy_kind_name(i);
-}
-
-static const char *policy_source_at(int i)
-{
-	return policy_sources[i];
-}
-
-static const char *clock_at(int i)
-{
-	return umbra_clock_name(i);
-}
-
-/* UMBRA_END_NONE is never shown: a guest that lives has no end. */
-static const char *end_reason_at(int i)
-{
-	return umbra_end_reason_name(i + 1);
-}
-
-static const char *action_at(int i)
-{
-	return policy_action_name(i);
-}
-
-static const char *input_at(int i)
-{
-	return policy_input_name(i);
-}
-
-static const char *figure_at(int i)
-{
-	return umbra_cost_rows[i].name;
-}
-
-static const char *const accesses[] = {
-	[UMBRA_EXPLAIN_READ] = "read",
-	[UMBRA_EXPLAIN_WRITE] = "write",
-	[UMBRA_EXPLAIN_EXECUTE] = "execute",
-};
-
-const char *access_name(int i)
-{
-	return accesses[i];
-}
-
-static const char *privilege_at(int i)
-{
-	return umbra_privilege_name(i);
-}
-
-static const char *paging_at(int i)
-{
-	return umbra_paging_name(i);
-}
-
-static const char *outcome_at(int i)
-{
-	return umbra_outcome_name(i);
-}
-
-static const char *walk_end_at(int i)
-{
-	return umbra_walk_end_name(i);
-}
-
-/* UMBRA_KNOWN is never shown: what is known has its value. */
-static const char *unknown_at(int i)
-{
-	return umbra_unknown_name(i + 1);
-}
-
-static const char *level_at(int i)
-{
-	return umbra_level_name(i + 1);
-}
-
-/* The guest's, EPT's, and those that have the name of their mode. */
-static const char *table_at(int i)
-{
-	static const char *const tables[] = {"guest", "brute", "shadow", "EPT"};
-
-	return tables[i];
-}
-
-static const char *exit_reason_at(int i)
-{
-	return umbra_exit_reason_name(i);
-}
-
-static const char *kvm_exit_reason_at(int i)
-{
-	return metric_kvm_exit_reasons.values[i].name;
-}
-
-static const char *engine_at(int i)
-{
-	return i ? "kvm" : "soft";
-}
-
-const struct name_list state_names = {GUEST_STATE_COUNT, state_at};
-const struct name_list mode_names = {UMBRA_MODE_COUNT, mode_at};
-const struct name_list policy_names = {POLICY_KIND_COUNT, policy_at};
-static const struct name_list policy_source_names = {POLICY_SOURCE_COUNT, policy_source_at};
-static const struct name_list clock_names = {UMBRA_CLOCK_COUNT, clock_at};
-static const struct name_list end_reason_names = {UMBRA_END_REASON_COUNT - 1, end_reason_at};
-static const struct name_list action_names = {POLICY_ACTION_COUNT, action_at};
-static const struct name_list input_names = {POLICY_INPUT_COUNT, input_at};
-static const struct name_list figure_names = {UMBRA_COST_COUNT, figure_at};
-static const struct name_list engine_names = {2, engine_at};
-static const char *method_at(int i)
-{
-	return i ? "PUT" : "GET";
-}
-
-static const struct name_list method_names = {2, method_at};
-static const struct name_list access_names = {UMBRA_EXPLAIN_EXECUTE + 1, access_name};
-static const struct name_list privilege_names = {UMBRA_PRIVILEGE_COUNT, privilege_at};
-static const struct name_list paging_names = {UMBRA_PAGING_COUNT, paging_at};
-static const struct name_list outcome_names = {UMBRA_OUTCOME_COUNT, outcome_at};
-static const struct name_list walk_end_names = {UMBRA_WALK_END_COUNT, walk_end_at};
-static const struct name_list unknown_names = {UMBRA_UNKNOWN_COUNT - 1, unknown_at};
-static const struct name_list level_names = {UMBRA_TABLE_LEVELS, level_at};
-static const struct name_list table_names = {4, table_at};
-static const struct name_list kvm_exit_reason_names = {KVM_EXIT_REASON_COUNT, kvm_exit_reason_at};
-static const struct name_list exit_reason_names = {UMBRA_EXIT_REASON_COUNT, exit_reason_at};
 
 /* Rows; what is not given is NULL or false. */
 #define FIELD(field_key, field_kind, is_required, field_help, ...)                                 \
@@ -392,6 +213,56 @@ static const struct field duration_fields[] = {
 	{.key = NULL},
 };
 
+static const struct field vm_cost_fields[] = {
+	FIELD("cycles_per_second", NUMBER, false,
+	      "What page walks and the exits for the mode's sake cost, in cycles a second of all "
+	      "vCPUs; absent: not known",
+	      .unit = "cycles/second"),
+	FIELD("uncertainty", NUMBER, false, "Uncertainty of it, in cycles a second",
+	      .unit = "cycles/second"),
+	FIELD("share", NUMBER, false, "The same as a share of guest time; 1 is all of it"),
+	FIELD("exits_per_second", NUMBER, false, "The exits' part, in cycles a second",
+	      .unit = "cycles/second"),
+	FIELD("walks_per_second", NUMBER, false, "The walks' part, in cycles a second",
+	      .unit = "cycles/second"),
+	FIELD("least_per_second", NUMBER, false,
+	      "Where the whole is not known: it cannot be less than this, in cycles a second",
+	      .unit = "cycles/second"),
+	{.key = NULL},
+};
+
+static const struct field missing_fields[] = {
+	FIELD("what", STRING, true, "What is not measured"),
+	FIELD("why", STRING, true, "Why"),
+	{.key = NULL},
+};
+
+static const struct field recommendation_fields[] = {
+	FIELD("action", STRING, true, "What: mode, huge_pages, nx_huge_pages"),
+	FIELD("reason", STRING, true, "What for"),
+	FIELD("how", STRING, true, "How it is done on this host"),
+	{.key = NULL},
+};
+
+static const struct field vm_advice_fields[] = {
+	FIELD("mode", ENUM, false, "Mode that is on; absent: not known", .names = &mode_names),
+	FIELD("cost", MAP, true, "What each mode costs, measured or estimated; no key: not known",
+	      .type = "vm_cost", .names = &mode_names),
+	FIELD("better", ENUM, false,
+	      "The cheaper mode, which may be the one that is on; absent: "
+	      "not known",
+	      .names = &mode_names),
+	FIELD("confidence", STRING, true, "How sure that is: none, low, medium, high",
+	      .pattern = "^(none|low|medium|high)$"),
+	FIELD("confidence_share", NUMBER, false,
+	      "The difference over the difference and its uncertainty: 0 to 1"),
+	FIELD("reason", STRING, true, "For or against, for people"),
+	FIELD("missing", LIST, true, "What is not measured, and why", .type = "missing"),
+	FIELD("recommendations", LIST, true, "What the host's operator can do",
+	      .type = "recommendation"),
+	{.key = NULL},
+};
+
 /* "failed" and "starting" guests may have nothing measured yet: the metrics are not required then.
  */
 static const struct field guest_fields[] = {
@@ -423,6 +294,10 @@ static const struct field guest_fields[] = {
 	      .type = "costs"),
 	FIELD("cpus", COUNT, true, "Its vCPUs; all counts are sums over them"),
 	FIELD("vm", OBJECT, false, "Of an observed guest: whose VM it is", .type = "vm"),
+	FIELD("advice", OBJECT, false,
+	      "Of an observed guest: whether the other mode would cost less; absent: not measured "
+	      "long enough",
+	      .type = "vm_advice"),
 	FIELD("exit_durations", MAP, false,
 	      "Times from an exit to the re-entry, of the exits that were timed; no key: no exit "
 	      "for "
@@ -754,6 +629,11 @@ const struct object_type object_types[] = {
 		    false),
 	OBJECT_TYPE("collector", NULL, "A source of what is measured", collector_fields, false),
 	OBJECT_TYPE("vm", NULL, "The VM of an observed guest", vm_fields, false),
+	OBJECT_TYPE("vm_advice", NULL, "Advice for an observed guest", vm_advice_fields, false),
+	OBJECT_TYPE("vm_cost", NULL, "What a mode costs a VM", vm_cost_fields, false),
+	OBJECT_TYPE("missing", NULL, "What is not measured", missing_fields, false),
+	OBJECT_TYPE("recommendation", NULL, "What an operator can do", recommendation_fields,
+		    false),
 	OBJECT_TYPE("vcpu", NULL, "A vCPU of it", vcpu_fields, false),
 	OBJECT_TYPE("duration", NULL, "Times of exits for one reason", duration_fields, false),
 	OBJECT_TYPE("bucket", NULL, "Exits that took about as long", bucket_fields, false),

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "schemas/names.h"
+
 enum field_kind {
 	FIELD_STRING,
 	FIELD_HEX,   /* a number as a string 0x...: JSON's readers often lose bits above 2^53 */
@@ -19,12 +21,6 @@ enum field_kind {
 	FIELD_MAP,     /* names of a list, each with an object of another type; none is required */
 	FIELD_TEXTS,   /* names of a list, each with a string */
 	FIELD_COUNTS,  /* any names, each with an integer, 0 or more */
-};
-
-/* A list of names that an outward field may have: names(i) for 0 <= i < count. */
-struct name_list {
-	int count;
-	const char *(*name)(int i);
 };
 
 struct field {
@@ -50,31 +46,5 @@ struct object_type {
 };
 
 extern const struct object_type object_types[];
-
-extern const struct name_list state_names, mode_names, policy_names;
-
-/* The states of a guest in umbrad, in the order of state_names. */
-enum guest_state {
-	GUEST_STARTING,
-	GUEST_RUNNING,
-	GUEST_PAUSED,
-	GUEST_ENDED,
-	GUEST_FAILED,
-	GUEST_STATE_COUNT
-};
-const char *guest_state_name(enum guest_state state);
-
-/* Who said which policy a guest has. */
-enum policy_source {
-	POLICY_SOURCE_CONFIGURATION,
-	POLICY_SOURCE_WORKLOAD,
-	POLICY_SOURCE_OPERATOR,
-	POLICY_SOURCE_COUNT
-};
-const char *policy_source_name(enum policy_source source);
-
-const char *access_name(int i);   /* of enum umbra_explain_access */
-const char *register_name(int i); /* of the general-purpose registers, in umbra_registers' order */
-const char *selector_name(int i); /* of the segment registers, in umbra_registers' order */
 
 #endif

@@ -113,6 +113,10 @@ static void write_others(struct text *out, const struct vm_view *vm)
 void web_write_vm(struct text *out, const struct guest_view *view, bool lists)
 {
 	write_owner(out, view->vm, lists);
+	if (view->advice) {
+		json_write_key(out, "advice");
+		web_write_advice(out, view->advice);
+	}
 	if (!lists)
 		return;
 	write_durations(out, view);

@@ -1,6 +1,7 @@
 # web: libwebview.a is what `umbra run` needs too (a guest as JSON), libweb.a the server.
 noinst_LIBRARIES += libwebview.a libweb.a
 libwebview_a_SOURCES = \
+	web/encode_advice.c \
 	web/encode_guest.c \
 	web/encode_measured.c \
 	web/encode_vm.c \

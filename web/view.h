@@ -30,6 +30,8 @@ struct measured {
 	const char *state; /* of its collector, for this guest; NULL: it has no part in it */
 };
 
+struct advice;
+
 struct vcpu_view {
 	int id;
 	long tid; /* thread that runs it; 0: not known */
@@ -72,7 +74,8 @@ struct guest_view {
 	bool observed; /* of another program; umbrad only measures it */
 	const char *
 		mode_reason; /* where the mode comes from, or why it is not known; NULL: not told */
-	const struct vm_view *vm; /* NULL: it is not observed */
+	const struct advice *advice; /* policy/advice.h; NULL: there is none, or not yet */
+	const struct vm_view *vm;    /* NULL: it is not observed */
 	struct measured measured[METRIC_SOURCE_COUNT];
 	const char *unmeasured; /* why the core tells nothing of it, as a collector's state; NULL:
 				   it has not reported */
@@ -103,6 +106,7 @@ void web_write_guest(struct text *out, const struct guest_view *view, bool lists
 void web_write_measured(struct text *out, const struct guest_view *view);
 /* What is told of an observed guest alone, as keys of that object. */
 void web_write_vm(struct text *out, const struct guest_view *view, bool lists);
+void web_write_advice(struct text *out, const struct advice *advice);
 void web_write_costs(struct text *out, const struct umbra_cost_table *costs);
 void web_write_decision(struct text *out, const struct policy_decision *decision);
 void web_write_switch(struct text *out, const struct switch_record *record);
