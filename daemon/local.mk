@@ -41,6 +41,8 @@ libdaemon_a_SOURCES = \
 	daemon/notify.h \
 	daemon/observed.c \
 	daemon/observed.h \
+	daemon/observed_inputs.c \
+	daemon/observed_inputs.h \
 	daemon/observed_view.c \
 	daemon/observed_view.h \
 	daemon/privileges.c \
@@ -78,6 +80,7 @@ umbrad_LDADD = $(DAEMON_LIBS)
 DAEMON_TESTS = \
 	tests/unit/test_daemon_configuration \
 	tests/unit/test_daemon_control \
+	tests/unit/test_daemon_inputs \
 	tests/unit/test_daemon_journal \
 	tests/unit/test_daemon_journal_faults \
 	tests/unit/test_daemon_log \
@@ -94,6 +97,8 @@ tests_unit_test_daemon_configuration_SOURCES = tests/unit/test_daemon_configurat
 tests_unit_test_daemon_configuration_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_control_SOURCES = tests/unit/test_daemon_control.c
 tests_unit_test_daemon_control_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_daemon_inputs_SOURCES = tests/unit/test_daemon_inputs.c
+tests_unit_test_daemon_inputs_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_journal_SOURCES = tests/unit/test_daemon_journal.c tests/unit/journal_fixture.h
 tests_unit_test_daemon_journal_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SQLITE_CFLAGS)
 tests_unit_test_daemon_journal_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)

@@ -169,6 +169,7 @@ static int add_collectors(struct snapshot *snapshot, const struct sampler_source
 	for (int i = 0; i < CONFIG_COLLECTOR_COUNT; i++) {
 		views[i].name = config_collector_name(i);
 		views[i].help = helps[i];
+		views[i].own = from->observed->collectors[i].own;
 		views[i].state =
 			i == CONFIG_COLLECTOR_SOFT
 				? soft_state(snapshot, from->soft)
