@@ -15,8 +15,9 @@
 
 #include "daemon/privileges.h"
 
-/* In the order of preference. */
-static const char *const users[] = {"umbra", "nobody"};
+/* In the order of preference; umbrad is none of the first. */
+static const char *const users[] = {"umbra-collect", "umbra", "nobody"};
+enum { USERS_OF_COLLECT = 0, USERS_OF_UMBRAD = 1 };
 
 static int fail(const char *what, struct umbra_error *ret_error)
 {
@@ -25,9 +26,9 @@ static int fail(const char *what, struct umbra_error *ret_error)
 	return umbra_error_set(ret_error, code, "privileges", what, "%s", strerror(-code));
 }
 
-static const struct passwd *find_user(void)
+static const struct passwd *find_user(size_t first)
 {
-	for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+	for (size_t i = first; i < sizeof(users) / sizeof(users[0]); i++) {
 		const struct passwd *user = getpwnam(users[i]);
 
 		if (user)
@@ -36,10 +37,15 @@ static const struct passwd *find_user(void)
 	return NULL;
 }
 
-/* The group first: who is no longer root cannot choose one. */
-static int become(const struct passwd *user, struct umbra_error *ret_error)
+/*
+ * The groups first: who is no longer root cannot choose any. The group umbra, if there is one, is
+ * who may connect to umbrad.
+ */
+static int become(const struct passwd *user, bool in_group, struct umbra_error *ret_error)
 {
-	if (setgroups(0, NULL))
+	const struct group *group = in_group ? getgrnam("umbra") : NULL;
+
+	if (setgroups(group ? 1 : 0, group ? &group->gr_gid : NULL))
 		return fail("setgroups", ret_error);
 	if (setresgid(user->pw_gid, user->pw_gid, user->pw_gid))
 		return fail("setresgid", ret_error);
@@ -81,28 +87,33 @@ static int check_that_root_is_gone(struct umbra_error *ret_error)
 	return 0;
 }
 
-int privileges_drop(struct umbra_error *ret_error)
+/* Who is root becomes the first user that there is. 0 or a negative errno. */
+static int stop_being_root(size_t first, const char *who, struct umbra_error *ret_error)
 {
 	uid_t real, effective, saved;
-	int code = 0;
+	const struct passwd *user;
 
 	if (getresuid(&real, &effective, &saved))
 		return fail("getresuid", ret_error);
-	if (!real || !effective || !saved) {
-		const struct passwd *user = find_user();
+	if (real && effective && saved)
+		return 0;
+	user = find_user(first);
+	if (!user)
+		return umbra_error_set(ret_error, -ENOENT, "privileges", "user",
+				       "%s does not run as root, and there is neither a user %s "
+				       "nor a user nobody",
+				       who, users[first]);
+	if (!user->pw_uid)
+		return umbra_error_set(ret_error, -EPERM, "privileges", "user",
+				       "%s does not run as root, but the user %s is root", who,
+				       user->pw_name);
+	return become(user, first == USERS_OF_COLLECT, ret_error);
+}
 
-		if (!user)
-			return umbra_error_set(ret_error, -ENOENT, "privileges", "user",
-					       "umbrad does not run as root, and there is neither "
-					       "a user %s nor a user %s",
-					       users[0], users[1]);
-		if (!user->pw_uid)
-			return umbra_error_set(ret_error, -EPERM, "privileges", "user",
-					       "umbrad does not run as root, but the user %s is "
-					       "root",
-					       user->pw_name);
-		code = become(user, ret_error);
-	}
+int privileges_drop(struct umbra_error *ret_error)
+{
+	int code = stop_being_root(USERS_OF_UMBRAD, "umbrad", ret_error);
+
 	if (!code)
 		code = drop_capabilities(ret_error);
 	if (!code)
@@ -128,6 +139,13 @@ int privileges_limit(struct umbra_error *ret_error)
 	struct __user_cap_data_struct has[_LINUX_CAPABILITY_U32S_3] = {0};
 	struct __user_cap_data_struct keep[_LINUX_CAPABILITY_U32S_3] = {0};
 
+	int code;
+
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+		return fail("keep capabilities", ret_error);
+	code = stop_being_root(USERS_OF_COLLECT, "umbra-collect", ret_error);
+	if (code)
+		return code;
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
 		return fail("ambient capabilities", ret_error);
 	if (syscall(SYS_capget, &header, has))

@@ -18,9 +18,10 @@
 int privileges_drop(struct umbra_error *ret_error);
 
 /*
- * For umbra-collect: keeps of what the process has only the capabilities that its collectors need,
- * for good, and gains none by executing a program. 0, or a negative errno: then the process must
- * end.
+ * For umbra-collect: root becomes the user `umbra-collect`, or umbrad's where there is none, in the
+ * group `umbra`. Of what it may do beyond an ordinary user any user keeps the capabilities that
+ * collectors need, for good, and gains none by executing a program. 0, or a negative errno: then
+ * the process must end.
  */
 int privileges_limit(struct umbra_error *ret_error);
 
