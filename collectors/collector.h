@@ -34,7 +34,8 @@ struct collector_own {
 	bool has_runs;                   /* it has programs in the kernel, and the kernel counts */
 	uint64_t run_time_ns, run_count; /* of these programs, since they were loaded */
 	bool has_lost;
-	uint64_t lost; /* events that found no room */
+	uint64_t lost;         /* events that found no room */
+	uint64_t unattributed; /* if has_lost: events that are no single VM's */
 };
 
 struct collector {

@@ -4,6 +4,7 @@ libcollectors_a_SOURCES = \
 	collectors/collector.h \
 	collectors/discovery.h \
 	collectors/exit_reasons.def \
+	collectors/exit_reasons.h \
 	collectors/kvm_exits.def \
 	collectors/observer.c \
 	collectors/observer.h \
@@ -11,8 +12,45 @@ libcollectors_a_SOURCES = \
 	collectors/sample.c \
 	collectors/sample.h \
 	collectors/vm.h
-COLLECTORS_LIBS = libcollectors.a $(VMMCORE_LIBS)
+COLLECTORS_LIBS = libcollectors.a $(VMMCORE_LIBS) $(BPF_LIBS)
+
+# The BPF programs, or what says that there are none in this build.
+kvm_exits_sources = \
+	collectors/kernel_btf.c \
+	collectors/kernel_btf.h \
+	collectors/kernel_types.bpf.h \
+	collectors/kvm_exits.bpf.c \
+	collectors/kvm_exits.c \
+	collectors/kvm_exits.h \
+	collectors/kvm_exits_programs.c \
+	collectors/kvm_exits_programs.h
+if BPF
+libcollectors_a_SOURCES += collectors/kernel_btf.c collectors/kvm_exits.c collectors/kvm_exits_programs.c
+else
+libcollectors_a_SOURCES += collectors/kvm_exits_none.c
+endif
+EXTRA_DIST += $(kvm_exits_sources) collectors/kvm_exits_none.c
+
+# The system's headers of C are of a machine, which clang does not look for when it is told bpf.
+collectors/kvm_exits.bpf.made.o: collectors/kvm_exits.bpf.c collectors/kvm_exits.h \
+		collectors/kernel_types.bpf.h collectors/exit_reasons.h collectors/exit_reasons.def
+	$(AM_V_CC)$(MKDIR_P) collectors && $(CLANG) -target bpf -mcpu=v3 -g -O2 -Wall -Wextra \
+		-Wno-initializer-overrides -I$(top_srcdir) -idirafter /usr/include/$(MULTIARCH) \
+		-c $(top_srcdir)/collectors/kvm_exits.bpf.c -o $@.whole && \
+	$(BPFTOOL) gen object $@ $@.whole && rm -f $@.whole
+collectors/kvm_exits.skel.h: collectors/kvm_exits.bpf.made.o
+	$(AM_V_GEN)$(BPFTOOL) gen skeleton collectors/kvm_exits.bpf.made.o name kvm_exits_bpf >$@.new && \
+	mv $@.new $@
+collectors/kvm_exits_programs.$(OBJEXT): collectors/kvm_exits.skel.h
+CLEANFILES += collectors/kvm_exits.bpf.made.o collectors/kvm_exits.skel.h
 
 # Owns VMs, for tests of what watches those of others.
 check_PROGRAMS += tests/integration/kvm_owner
 tests_integration_kvm_owner_SOURCES = tests/integration/kvm_owner.c
+
+# The collector alone, for tests and benchmarks.
+if BPF
+check_PROGRAMS += tests/integration/kvm_exits_watch
+tests_integration_kvm_exits_watch_SOURCES = tests/integration/kvm_exits_watch.c
+tests_integration_kvm_exits_watch_LDADD = $(COLLECTORS_LIBS)
+endif

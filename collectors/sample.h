@@ -3,13 +3,8 @@
 #ifndef COLLECTORS_SAMPLE_H
 #define COLLECTORS_SAMPLE_H
 
+#include "collectors/exit_reasons.h"
 #include "umbra/kvm_counters.h"
-
-enum kvm_exit_reason {
-#define KVM_EXIT_REASON(name, help) KVM_EXIT_##name,
-#include "collectors/exit_reasons.def"
-	KVM_EXIT_REASON_COUNT,
-};
 
 #define UMBRA_DIMENSION_KVM_EXIT_REASON_COUNT KVM_EXIT_REASON_COUNT
 
@@ -24,12 +19,6 @@ struct perf_event_counters {
 	uint64_t name[UMBRA_DIMENSION_##dimension##_COUNT];
 #include "collectors/perf_event.def"
 };
-
-/*
- * Times from an exit to the re-entry: slot i has those below 2^(i + EXIT_SLOT_SHIFT) nanoseconds
- * that no slot before has, the last one all that are longer.
- */
-enum { EXIT_SLOT_SHIFT = 8, EXIT_SLOT_COUNT = 24 };
 
 /* A statistic of KVM that kvm.def does not know. */
 enum { KVM_OTHER_NAME_MAX = 48, KVM_OTHER_MAX = 64 };
