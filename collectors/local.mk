@@ -8,11 +8,21 @@ libcollectors_a_SOURCES = \
 	collectors/kvm_exits.def \
 	collectors/observer.c \
 	collectors/observer.h \
+	collectors/perf_encode.c \
+	collectors/perf_encode.h \
+	collectors/perf_event.c \
 	collectors/perf_event.def \
+	collectors/perf_event.h \
+	collectors/perf_events.def \
+	collectors/perf_plan.c \
+	collectors/perf_plan.h \
+	collectors/processor.c \
+	collectors/processor.h \
+	collectors/processors.def \
 	collectors/sample.c \
 	collectors/sample.h \
 	collectors/vm.h
-COLLECTORS_LIBS = libcollectors.a $(VMMCORE_LIBS) $(BPF_LIBS)
+COLLECTORS_LIBS = libcollectors.a $(VMMCORE_LIBS) $(BPF_LIBS) $(LIBPFM_LIBS)
 
 # The BPF programs, or what says that there are none in this build.
 kvm_exits_sources = \
@@ -54,3 +64,10 @@ check_PROGRAMS += tests/integration/kvm_exits_watch
 tests_integration_kvm_exits_watch_SOURCES = tests/integration/kvm_exits_watch.c
 tests_integration_kvm_exits_watch_LDADD = $(COLLECTORS_LIBS)
 endif
+check_PROGRAMS += tests/unit/test_collectors_perf tests/unit/test_collectors_perf_real
+TESTS += tests/unit/test_collectors_perf tests/unit/test_collectors_perf_real
+perf_fixture_sources = tests/unit/perf_fixture.c tests/unit/perf_fixture.h
+tests_unit_test_collectors_perf_SOURCES = tests/unit/test_collectors_perf.c $(perf_fixture_sources)
+tests_unit_test_collectors_perf_LDADD = $(COLLECTORS_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_collectors_perf_real_SOURCES = tests/unit/test_collectors_perf_real.c
+tests_unit_test_collectors_perf_real_LDADD = $(COLLECTORS_LIBS) $(CMOCKA_LIBS)
