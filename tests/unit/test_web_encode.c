@@ -14,6 +14,7 @@
 #include "schemas/metrics.h"
 #include "schemas/schema.h"
 #include "schemas/types.h"
+#include "tests/unit/json_schema.h"
 #include "web/encode_metrics.h"
 #include "web/problem.h"
 #include "web/view.h"
@@ -74,65 +75,12 @@ static struct guest_view make_view(void)
 	};
 }
 
-/*
- * The part of JSON Schema that schemas/schema.c writes: enough to hold encoders and schemas
- * together here. That whole validators agree is the integration tests' business.
- */
-static void validate(const json_t *root, const json_t *schema, const json_t *value)
-{
-	const char *reference = json_string_value(json_object_get(schema, "$ref"));
-	const char *type = json_string_value(json_object_get(schema, "type"));
-	const json_t *properties = json_object_get(schema, "properties");
-	const json_t *one;
-	const char *key;
-	size_t i;
-
-	if (reference) {
-		const json_t *definitions = json_object_get(root, "$defs");
-
-		validate(root, json_object_get(definitions, reference + strlen("#/$defs/")), value);
-		return;
-	}
-	if (json_object_get(schema, "anyOf")) {
-		if (!json_is_null(value))
-			validate(root, json_array_get(json_object_get(schema, "anyOf"), 0), value);
-		return;
-	}
-	assert_non_null(type);
-	if (!strcmp(type, "integer"))
-		assert_true(json_is_integer(value));
-	if (!strcmp(type, "number"))
-		assert_true(json_is_number(value));
-	if (!strcmp(type, "string"))
-		assert_true(json_is_string(value));
-	if (!strcmp(type, "boolean"))
-		assert_true(json_is_boolean(value));
-	if (!strcmp(type, "array")) {
-		assert_true(json_is_array(value));
-		json_array_foreach(value, i, one)
-			validate(root, json_object_get(schema, "items"), one);
-	}
-	if (strcmp(type, "object") || !properties)
-		return;
-	assert_true(json_is_object(value));
-	json_array_foreach(json_object_get(schema, "required"), i, one)
-		assert_non_null(json_object_get(value, json_string_value(one)));
-	json_object_foreach((json_t *)value, key, one)
-	{
-		if (!json_object_get(properties, key))
-			fail_msg("%s is not in the schema", key);
-		validate(root, json_object_get(properties, key), one);
-	}
-}
-
 static void guest_matches_its_schema(void **state)
 {
 	struct guest_view view = make_view();
-	json_t *schema = schema_build("guest");
 	json_t *guest = web_encode_guest(&view, true);
 
-	assert_non_null(guest);
-	validate(schema, schema, guest);
+	json_schema_assert("guest", guest);
 	assert_int_equal(
 		json_integer_value(json_object_get(json_object_get(guest, "walks"), "count")), 17);
 	assert_int_equal(
@@ -144,15 +92,12 @@ static void guest_matches_its_schema(void **state)
 		json_string_value(json_object_get(json_object_get(guest, "end"), "rip")),
 		"0xffffffff81000000");
 	json_decref(guest);
-	json_decref(schema);
 }
 
 /* Measured or not, alive or not: "paused" is a state that no test can bring a guest of umbrad into.
  */
 static void guest_of_each_state_matches_its_schema(void **state)
 {
-	json_t *schema = schema_build("guest");
-
 	for (int i = 0; i < 4 * GUEST_STATE_COUNT; i++) {
 		struct guest_view view = make_view();
 		json_t *guest;
@@ -167,13 +112,11 @@ static void guest_of_each_state_matches_its_schema(void **state)
 			view.memory_hash = NULL;
 		}
 		guest = web_encode_guest(&view, true);
-		assert_non_null(guest);
-		validate(schema, schema, guest);
+		json_schema_assert("guest", guest);
 		assert_string_equal(json_string_value(json_object_get(guest, "state")), view.state);
 		assert_int_equal(json_object_get(guest, "instructions") != NULL, !(i & 1));
 		json_decref(guest);
 	}
-	json_decref(schema);
 }
 
 /* One guest whose worker scribbles into its counters must not make the list of all unreadable. */

@@ -41,6 +41,31 @@ static void numbers_are_written_as_printf_writes_them(void **state)
 	}
 }
 
+static void decimals_are_exact(void **state)
+{
+	static const struct {
+		uint64_t value;
+		unsigned int decimals;
+		const char *text;
+	} cases[] = {
+		{0, 9, "0"},
+		{1, 9, "0.000000001"},
+		{1500000000, 9, "1.5"},
+		{256, 9, "0.000000256"},
+		{2000000000, 9, "2"},
+		{42, 0, "42"},
+		{UINT64_MAX, 9, "18446744073.709551615"},
+		{UINT64_MAX, 19, "1.8446744073709551615"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct text text = {0};
+
+		text_decimal(&text, cases[i].value, cases[i].decimals);
+		assert_text(&text, cases[i].text);
+	}
+}
+
 static void doubles_come_back_with_15_digits(void **state)
 {
 	static const double values[] = {0,     1,       1e14,  -1,     0.1,       1e15,
@@ -156,6 +181,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_written_as_printf_writes_them),
+		cmocka_unit_test(decimals_are_exact),
 		cmocka_unit_test(doubles_come_back_with_15_digits),
 		cmocka_unit_test(what_is_no_number_is_null),
 		cmocka_unit_test(integer_is_one_that_readers_can_hold),
