@@ -47,7 +47,7 @@ GROWTH = (
       for pages in (1024, 4096, 16384, 65536)),
 )
 
-WEB_GUESTS = (10, 100, 1000)  # that an answer is about
+WEB_GUESTS = ("10", "100", "1000", "100+200")  # that an answer is about, and VMs
 
 
 def median_of(runs):

@@ -65,7 +65,7 @@ def measure_switches(programs, guests, rounds, pages):
 
 
 def measure_web(programs, samples, guests):
-    rows = run([os.path.join(programs, "web"), str(samples), *map(str, guests)])
+    rows = run([os.path.join(programs, "web"), str(samples), *guests])
     for row in rows:
         for key in ("format", "gzip"):
             row[f"median_{key}_ns"] = statistics.median(row[f"{key}_ns"])

@@ -89,10 +89,10 @@ def print_switches(groups):
 
 
 def print_web(rows):
-    print("\nWhat an answer takes of a CPU, once a snapshot, by the number of guests:")
-    print(f"{'answer':13} {'guests':>7} {'KiB':>8} {'gzip, KiB':>9} {'format, ms':>10} "
+    print("\nWhat an answer takes of a CPU, once a snapshot, by the number of guests and observed VMs:")
+    print(f"{'answer':13} {'guests':>7} {'VMs':>5} {'KiB':>8} {'gzip, KiB':>9} {'format, ms':>10} "
           f"{'gzip, ms':>8}")
     for row in rows:
-        print(f"{row['answer']:13} {row['guests']:7,} {row['bytes'] / 1024:8.1f} "
+        print(f"{row['answer']:13} {row['guests']:7,} {row['vms']:5,} {row['bytes'] / 1024:8.1f} "
               f"{row['gzip_bytes'] / 1024:9.1f} {row['median_format_ns'] / 1e6:10.3f} "
               f"{row['median_gzip_ns'] / 1e6:8.3f}")

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the first reader of a snapshot waits for: formatting an answer about so many guests, and
- * compressing it. Writes JSON to standard output; bench.py takes medians and prints tables.
+ * What the first reader of a snapshot waits for: formatting an answer about so many guests of the
+ * soft engine and VMs of other programs, and compressing it. Writes JSON to standard output;
+ * bench.py takes medians and prints tables.
  *
- * usage: web SAMPLES GUESTS...
+ * usage: web SAMPLES GUESTS[+VMS]...
  */
 #include "config.h"
 
@@ -32,10 +33,66 @@ static double now_ns(void)
 	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-/* Guests that have run: numbers of ten digits are what formatting has to write. */
-static struct snapshot *make_snapshot(size_t nr_guests)
+/* Numbers of ten digits are what formatting has to write. */
+static void *make_counters(struct snapshot *snapshot, size_t size, size_t i)
 {
-	struct snapshot *snapshot = snapshot_create(nr_guests);
+	uint64_t *counters = snapshot_alloc(snapshot, size);
+
+	if (!counters)
+		die("out of memory");
+	for (size_t j = 0; j < size / sizeof(uint64_t); j++)
+		counters[j] = 1000000000 + i * 7919 + j * 104729;
+	return counters;
+}
+
+/* VMs of other programs, of which everything is known; a few reasons are all that they exit for. */
+static void add_vm(struct snapshot *snapshot, size_t i)
+{
+	struct vm_view *vm = snapshot_alloc(snapshot, sizeof(*vm));
+	struct guest_view *view = &snapshot->guests[i];
+	struct kvm_exits_counters *exits = make_counters(snapshot, sizeof(*exits), i);
+	char id[64];
+
+	if (!vm)
+		die("out of memory");
+	memset(&exits->exits[12], 0, sizeof(exits->exits) - 12 * sizeof(exits->exits[0]));
+	*vm = (struct vm_view){
+		.process = "qemu-system-x86",
+		.unit = "machine-qemu.scope",
+		.fd = 11,
+		.exit_slots = make_counters(
+			snapshot, sizeof(uint64_t[KVM_EXIT_REASON_COUNT][EXIT_SLOT_COUNT]), i),
+	};
+	snprintf(id, sizeof(id), "5e0e6a2c-0000-4000-8000-%012zx", i);
+	*view = (struct guest_view){
+		.id = snapshot_strdup(snapshot, id),
+		.guest = "web-server",
+		.state = "running",
+		.engine = "kvm",
+		.mode = UMBRA_MODE_EPT,
+		.policy = POLICY_ADVISE,
+		.clock = UMBRA_CLOCK_COUNT,
+		.cpus = 4,
+		.observed = true,
+		.vm = vm,
+		.measured =
+			{
+				[METRIC_KVM] = {.values = make_counters(
+							snapshot, sizeof(struct umbra_kvm_counters),
+							i)},
+				[METRIC_KVM_EXITS] = {.values = exits},
+				[METRIC_PERF_EVENT] = {.values = make_counters(
+							       snapshot,
+							       sizeof(struct perf_event_counters),
+							       i)},
+			},
+	};
+}
+
+/* Guests that have run, and VMs. */
+static struct snapshot *make_snapshot(size_t nr_guests, size_t nr_vms)
+{
+	struct snapshot *snapshot = snapshot_create(nr_guests + nr_vms);
 	struct umbra_cost_table *costs;
 
 	if (!snapshot)
@@ -45,14 +102,9 @@ static struct snapshot *make_snapshot(size_t nr_guests)
 		die("out of memory");
 	umbra_cost_table_init(costs, "skylake");
 	for (size_t i = 0; i < nr_guests; i++) {
-		struct umbra_counters *counters = snapshot_alloc(snapshot, sizeof(*counters));
 		struct guest_view *view = &snapshot->guests[i];
 		char id[32];
 
-		if (!counters)
-			die("out of memory");
-		for (size_t j = 0; j < sizeof(*counters) / sizeof(uint64_t); j++)
-			((uint64_t *)counters)[j] = 1000000000 + i * 7919 + j * 104729;
 		snprintf(id, sizeof(id), "guest-%zu", i);
 		*view = (struct guest_view){
 			.id = snapshot_strdup(snapshot, id),
@@ -62,10 +114,14 @@ static struct snapshot *make_snapshot(size_t nr_guests)
 			.processor = "skylake",
 			.costs = costs,
 			.cpus = 1,
-			.measured[METRIC_CORE] = {.values = counters},
+			.measured[METRIC_CORE] = {.values = make_counters(
+							  snapshot, sizeof(struct umbra_counters),
+							  i)},
 		};
 		view->guest = view->id;
 	}
+	for (size_t i = 0; i < nr_vms; i++)
+		add_vm(snapshot, nr_guests + i);
 	return snapshot;
 }
 
@@ -114,7 +170,7 @@ static void print_times(const char *key, const double *times, size_t samples)
 	printf("]");
 }
 
-static void measure(size_t answer, const struct snapshot *snapshot, size_t samples)
+static void measure(size_t answer, const struct snapshot *snapshot, size_t nr_vms, size_t samples)
 {
 	double *format = calloc(samples, sizeof(*format)), *pack = calloc(samples, sizeof(*pack));
 	size_t bytes = 0, packed_bytes = 0;
@@ -139,8 +195,9 @@ static void measure(size_t answer, const struct snapshot *snapshot, size_t sampl
 		body_unref(body);
 		body_unref(packed);
 	}
-	printf("{\"answer\": \"%s\", \"guests\": %zu, \"bytes\": %zu, \"gzip_bytes\": %zu",
-	       answers[answer].name, snapshot->nr_guests, bytes, packed_bytes);
+	printf("{\"answer\": \"%s\", \"guests\": %zu, \"vms\": %zu, \"bytes\": %zu, "
+	       "\"gzip_bytes\": %zu",
+	       answers[answer].name, snapshot->nr_guests - nr_vms, nr_vms, bytes, packed_bytes);
 	print_times("format_ns", format, samples);
 	print_times("gzip_ns", pack, samples);
 	printf("}");
@@ -153,14 +210,16 @@ int main(int argc, char **argv)
 	size_t samples = argc > 2 ? strtoul(argv[1], NULL, 10) : 0;
 
 	if (!samples)
-		die("usage: web SAMPLES GUESTS...");
+		die("usage: web SAMPLES GUESTS[+VMS]...");
 	printf("[");
 	for (int i = 2; i < argc; i++) {
-		struct snapshot *snapshot = make_snapshot(strtoul(argv[i], NULL, 10));
+		const char *plus = strchr(argv[i], '+');
+		size_t nr_vms = plus ? strtoul(plus + 1, NULL, 10) : 0;
+		struct snapshot *snapshot = make_snapshot(strtoul(argv[i], NULL, 10), nr_vms);
 
 		for (size_t answer = 0; answer < sizeof(answers) / sizeof(answers[0]); answer++) {
 			printf("%s", i > 2 || answer ? ",\n" : "");
-			measure(answer, snapshot, samples);
+			measure(answer, snapshot, nr_vms, samples);
 		}
 		snapshot_unref(snapshot);
 	}

@@ -169,17 +169,20 @@ def test_web(tap, folder):
     if result is None:
         tap.check("answers are measured", [f"status {status}", said])
         return
-    rows = {(row["answer"], row["guests"]): row for row in result["web"]}
-    large, small = rows["metrics", 1000], rows["metrics", 100]
+    rows = {(row["answer"], row["guests"], row["vms"]): row for row in result["web"]}
+    large, small = rows["metrics", 1000, 0], rows["metrics", 100, 0]
+    mixed = rows["metrics", 100, 200]
     tap.check("answers about more guests are longer, and each is measured as often", differences((
-        ("answers", sorted(rows), sorted((answer, guests) for guests in (10, 100, 1000)
-                                         for answer in ("metrics", "open_metrics", "guests"))),
+        ("answers", sorted(rows), sorted(
+            (answer, *about) for about in ((10, 0), (100, 0), (1000, 0), (100, 200))
+            for answer in ("metrics", "open_metrics", "guests"))),
         ("samples", {len(row[key]) for row in rows.values() for key in ("format_ns", "gzip_ns")},
          {3}),
         ("ten times the guests", 8 < large["bytes"] / small["bytes"] < 12, True),
+        ("VMs are in it", mixed["bytes"] > 2 * small["bytes"], True),
         ("compressed", all(row["gzip_bytes"] * 2 < row["bytes"] for row in rows.values()), True),
         ("median", small["median_format_ns"], statistics.median(small["format_ns"])),
-        ("in the table", said.count("open_metrics"), 3),
+        ("in the table", said.count("open_metrics"), 4),
     )))
 
 
