@@ -366,7 +366,9 @@ static const struct field mode_request_fields[] = {
 
 static const struct field mode_fields[] = {
 	FIELD("id", STRING, true, "The guest"),
-	FIELD("mode", ENUM, true, "Mode that is on now", .names = &mode_names),
+	FIELD("mode", ENUM, false,
+	      "Mode that is on now; absent: not known, which only that of an observed guest can be",
+	      .names = &mode_names),
 	FIELD("policy", ENUM, true, "Policy that decides now", .names = &policy_names),
 	SWITCH_FIELDS(false),
 	{.key = NULL},

@@ -57,6 +57,7 @@ WEB_TESTS = \
 	tests/unit/test_web_guard \
 	tests/unit/test_web_observed \
 	tests/unit/test_web_request \
+	tests/unit/test_web_routes \
 	tests/unit/test_web_snapshot \
 	tests/unit/test_web_text
 check_PROGRAMS += $(WEB_TESTS)
@@ -79,6 +80,10 @@ tests_unit_test_web_observed_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_web_request_SOURCES = tests/unit/test_web_request.c
 tests_unit_test_web_request_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_web_request_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_web_routes_SOURCES = tests/unit/test_web_routes.c \
+	tests/unit/json_schema.c tests/unit/json_schema.h
+tests_unit_test_web_routes_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_web_routes_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_web_snapshot_SOURCES = tests/unit/test_web_snapshot.c
 tests_unit_test_web_snapshot_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_web_snapshot_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)

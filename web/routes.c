@@ -98,6 +98,25 @@ static char *take_history(struct reply *reply, struct text *out, int code)
 	return text;
 }
 
+/* An observed guest has no history, whoever had its id before. */
+static int read_decisions(const struct web_history *history, struct text *out,
+			  const struct guest_view *guest, size_t limit, uint64_t before)
+{
+	if (!guest->observed)
+		return history->decisions(history->context, out, guest->id, limit, before);
+	json_write_raw(out, "[]");
+	return 0;
+}
+
+static int read_switches(const struct web_history *history, struct text *out,
+			 const struct guest_view *guest)
+{
+	if (!guest->observed)
+		return history->switches(history->context, out, guest->id, HISTORY_IN_GUEST);
+	json_write_raw(out, "[]");
+	return 0;
+}
+
 static void get_guest(const struct request *request, struct reply *reply)
 {
 	const struct web_history *history = &request->web->history;
@@ -110,10 +129,10 @@ static void get_guest(const struct request *request, struct reply *reply)
 	if (!guest)
 		return;
 	view = *guest;
-	code = history->switches(history->context, &out, guest->id, HISTORY_IN_GUEST);
+	code = read_switches(history, &out, guest);
 	view.switches_json = switches = take_history(reply, &out, code);
 	if (switches) {
-		code = history->decisions(history->context, &out, guest->id, HISTORY_IN_GUEST, 0);
+		code = read_decisions(history, &out, guest, HISTORY_IN_GUEST, 0);
 		view.decisions_json = decisions = take_history(reply, &out, code);
 	}
 	if (decisions) {
@@ -159,7 +178,7 @@ static void get_decisions(const struct request *request, struct reply *reply)
 		return;
 	if (limit > HISTORY_MAX)
 		limit = HISTORY_MAX;
-	code = history->decisions(history->context, &out, guest->id, limit, before);
+	code = read_decisions(history, &out, guest, limit, before);
 	decisions = take_history(reply, &out, code);
 	if (!decisions)
 		return;
@@ -171,15 +190,20 @@ static void get_decisions(const struct request *request, struct reply *reply)
 	free(decisions);
 }
 
+/* A mode that is not known is absent. */
+static json_t *encode_mode(const struct guest_view *guest)
+{
+	return json_pack("{s:s,s:s*,s:s}", "id", guest->id, "mode",
+			 guest->mode < UMBRA_MODE_COUNT ? umbra_mode_name(guest->mode) : NULL,
+			 "policy", policy_kind_name(guest->policy));
+}
+
 static void get_mode(const struct request *request, struct reply *reply)
 {
 	const struct guest_view *guest = find_guest(request, reply);
 
 	if (guest)
-		answer_json(reply, "application/json",
-			    json_pack("{s:s,s:s,s:s}", "id", guest->id, "mode",
-				      umbra_mode_name(guest->mode), "policy",
-				      policy_kind_name(guest->policy)));
+		answer_json(reply, "application/json", encode_mode(guest));
 }
 
 static void parse_mode(const struct request *request, json_t *body, struct reply *reply)
@@ -228,6 +252,10 @@ static void put_mode(const struct request *request, struct reply *reply)
 		return;
 	parse_mode(request, body, reply);
 	json_decref(body);
+	if (!reply->status && guest->observed)
+		refuse(reply, 409,
+		       "it is a VM of another program, whose paging mode the host's KVM chooses: "
+		       "umbrad observes it and never switches it; its policy is advise");
 	if (reply->status)
 		return;
 	request->wish->kind = WISH_MODE;
@@ -258,8 +286,7 @@ static void reply_mode(const struct request *request, struct reply *reply)
 
 	if (!guest)
 		return;
-	json = json_pack("{s:s,s:s,s:s}", "id", guest->id, "mode", umbra_mode_name(guest->mode),
-			 "policy", policy_kind_name(guest->policy));
+	json = encode_mode(guest);
 	if (wish->switched) {
 		json_t *record = web_encode_switch(&wish->record);
 
@@ -316,11 +343,12 @@ static void get_translate(const struct request *request, struct reply *reply)
 	const char *gva = target_parameter(request->target, "gva");
 	const char *cpu = target_parameter(request->target, "cpu");
 	const char *access = target_parameter(request->target, "access");
+	const struct guest_view *guest = find_guest(request, reply);
 	struct web_wish *wish = request->wish;
 	enum umbra_mode only;
 	uint64_t number = 0;
 
-	if (!find_guest(request, reply))
+	if (!guest)
 		return;
 	if (!gva || parse_address(gva, &wish->gva))
 		refuse(reply, 400,
@@ -333,6 +361,10 @@ static void get_translate(const struct request *request, struct reply *reply)
 	else if (parse_only_mode(request, &only))
 		refuse(reply, 422, "mode: bare, brute, shadow or ept was expected, not %.64s",
 		       target_parameter(request->target, "mode"));
+	else if (guest->observed)
+		refuse(reply, 409,
+		       "it is a VM of another program: umbrad observes it and does not read its "
+		       "memory");
 	if (reply->status)
 		return;
 	wish->cpu = number < UINT_MAX ? (unsigned int)number : UINT_MAX;
