@@ -69,7 +69,7 @@ TESTS += $(INTEGRATION_TESTS)
 # Takes minutes and the packages of packaging/packages-full.
 FULL_TESTS = tests/integration/test_linux_selftests.py
 EXTRA_DIST += $(INTEGRATION_TESTS) $(FULL_TESTS) tests/qemu/cases.c tests/integration/debian.py \
-	tests/integration/images.py tests/integration/linux_guest.py tests/integration/tap.py tests/lab/image.py
+	tests/integration/images.py tests/integration/linux_guest.py tests/integration/tap.py
 
 # A few law runs and all unit and property tests: what runs under the sanitizers in every run.
 print-sanitizer-tests:
@@ -83,15 +83,8 @@ print-sanitizer-tests:
 print-full-tests:
 	@echo $(TESTS) $(FULL_TESTS)
 
-# What needs a machine of its own: quickstart in a fresh Debian root. Root, debootstrap, a mirror.
-lab:
-	$(srcdir)/tests/lab/quickstart_debootstrap.sh
-
-# What the labs fetched of Debian.
-distclean-local:
-	rm -rf tests/lab/cache
-
-.PHONY: lab print-full-tests print-sanitizer-tests
+.PHONY: print-full-tests print-sanitizer-tests
 
 include tests/fuzz/local.mk
+include tests/lab/local.mk
 include tests/native/local.mk

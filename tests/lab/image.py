@@ -161,7 +161,7 @@ def build(path, init, *, modules=None, programs=None, files=None, compress=False
     @init:     lines of busybox's shell that follow INIT; must not return
     @modules:  {name: contents}, as Kernel.modules() gives it -> /modules/NAME.ko
     @programs: {path inside: path here}; executable, the libraries of each come along
-    @files:    {path inside: bytes, or path here}
+    @files:    {path inside: bytes, or path here}; what begins with #! is executable
     @compress: with gzip; QEMU hands it over at once, so there a plain archive boots faster
     """
     content = {"init": (0o755, (INIT + init).encode()),
@@ -174,7 +174,8 @@ def build(path, init, *, modules=None, programs=None, files=None, compress=False
     for inside, here in programs.items():
         content[inside.lstrip("/")] = (0o755, read(here))
     for inside, data in (files or {}).items():
-        content[inside.lstrip("/")] = (0o644, data if isinstance(data, bytes) else read(data))
+        data = data if isinstance(data, bytes) else read(data)
+        content[inside.lstrip("/")] = (0o755 if data.startswith(b"#!") else 0o644, data)
     folders = {name[:i] for name in content for i, char in enumerate(name) if char == "/"}
     archive = cpio([(name, stat.S_IFDIR | 0o755, b"") for name in sorted(folders)] +
                    [(name, stat.S_IFREG | mode, data) for name, (mode, data) in content.items()])
