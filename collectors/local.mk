@@ -1,5 +1,13 @@
 # collectors: what is measured of VMs of this host's KVM. Each source lists its files here.
-noinst_LIBRARIES += libcollectors.a
+# libhost.a is what others want to know of the host too: it needs no other library.
+noinst_LIBRARIES += libcollectors.a libhost.a
+libhost_a_SOURCES = \
+	collectors/kvm_host.c \
+	collectors/kvm_host.h \
+	collectors/processor.c \
+	collectors/processor.h \
+	collectors/processors.def
+HOST_LIBS = libhost.a $(VMMCORE_LIBS)
 libcollectors_a_SOURCES = \
 	collectors/collector.h \
 	collectors/discovery.h \
@@ -16,13 +24,10 @@ libcollectors_a_SOURCES = \
 	collectors/perf_events.def \
 	collectors/perf_plan.c \
 	collectors/perf_plan.h \
-	collectors/processor.c \
-	collectors/processor.h \
-	collectors/processors.def \
 	collectors/sample.c \
 	collectors/sample.h \
 	collectors/vm.h
-COLLECTORS_LIBS = libcollectors.a $(VMMCORE_LIBS) $(BPF_LIBS) $(LIBPFM_LIBS)
+COLLECTORS_LIBS = libcollectors.a $(HOST_LIBS) $(BPF_LIBS) $(LIBPFM_LIBS)
 
 # The BPF programs, or what says that there are none in this build.
 kvm_exits_sources = \
@@ -64,6 +69,11 @@ check_PROGRAMS += tests/integration/kvm_exits_watch
 tests_integration_kvm_exits_watch_SOURCES = tests/integration/kvm_exits_watch.c
 tests_integration_kvm_exits_watch_LDADD = $(COLLECTORS_LIBS)
 endif
+check_PROGRAMS += tests/unit/test_collectors_kvm_host
+TESTS += tests/unit/test_collectors_kvm_host
+tests_unit_test_collectors_kvm_host_SOURCES = tests/unit/test_collectors_kvm_host.c
+tests_unit_test_collectors_kvm_host_LDADD = $(HOST_LIBS) $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/test_collectors_perf tests/unit/test_collectors_perf_real
 TESTS += tests/unit/test_collectors_perf tests/unit/test_collectors_perf_real
 perf_fixture_sources = tests/unit/perf_fixture.c tests/unit/perf_fixture.h

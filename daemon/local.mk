@@ -72,7 +72,7 @@ libdaemon_a_SOURCES = \
 	daemon/worker.c \
 	daemon/worker.h
 libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SQLITE_CFLAGS) $(SYSTEMD_CFLAGS) $(SECCOMP_CFLAGS)
-DAEMON_LIBS = libdaemon.a $(INI_LIBS) $(WEB_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) $(SECCOMP_LIBS) \
+DAEMON_LIBS = libdaemon.a $(INI_LIBS) $(WEB_LIBS) $(HOST_LIBS) $(SQLITE_LIBS) $(SYSTEMD_LIBS) $(SECCOMP_LIBS) \
 	-lpthread -lm
 umbrad_SOURCES = daemon/main.c
 umbrad_LDADD = $(DAEMON_LIBS)

@@ -40,6 +40,7 @@ static void forget_all(struct observed *observed)
 		free_vm(observed->vms[i]);
 	observed->changed |= observed->nr_vms != 0;
 	observed->nr_vms = 0;
+	observed->host = (struct report_host){0};
 	observed->round = (struct report_round){0};
 }
 
@@ -159,6 +160,7 @@ static const char *take_collector(struct observed *observed, const struct report
 static const char *take(struct observed *observed, const struct report *report)
 {
 	switch (report->type) {
+	case REPORT_HOST: observed->host = report->host; return NULL;
 	case REPORT_COLLECTOR: return take_collector(observed, &report->collector);
 	case REPORT_VM: return take_vm(observed, &report->vm);
 	case REPORT_GONE: return take_gone(observed, &report->gone);

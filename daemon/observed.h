@@ -37,9 +37,10 @@ struct observed {
 	struct observed_vm **vms;
 	size_t nr_vms;
 	struct observed_collector collectors[CONFIG_COLLECTOR_COUNT]; /* not of soft */
-	struct report_round round;                                    /* the last one */
-	bool changed;          /* VMs came or went: since whoever reads this set it to false */
-	struct report *report; /* room for one */
+	struct report_host host;   /* of the connection; processor is empty: not told */
+	struct report_round round; /* the last one */
+	bool changed;              /* VMs came or went: since whoever reads this set it to false */
+	struct report *report;     /* room for one */
 };
 
 /*

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -44,6 +45,7 @@ struct sample_body {
 struct packet {
 	struct header header;
 	union {
+		struct report_host host;
 		struct report_collector collector;
 		struct {
 			struct vm vm;
@@ -59,7 +61,7 @@ struct packet {
 	};
 };
 
-#define BODY offsetof(struct packet, collector)
+#define BODY offsetof(struct packet, host)
 
 /* Two builds whose tables differ must not understand each other wrongly. */
 static const uint32_t layout =
@@ -141,6 +143,9 @@ int report_send(int fd, const struct report *report)
 	struct iovec pieces[2];
 
 	switch (report->type) {
+	case REPORT_HOST:
+		pieces[1] = (struct iovec){(void *)&report->host, sizeof(report->host)};
+		break;
 	case REPORT_COLLECTOR:
 		pieces[1] = (struct iovec){(void *)&report->collector, sizeof(report->collector)};
 		break;
@@ -157,6 +162,17 @@ int report_send(int fd, const struct report *report)
 }
 
 #define ENDS(text) (memchr(text, '\0', sizeof(text)) != NULL)
+
+static bool take_host(const struct packet *packet, size_t size, struct report *ret)
+{
+	const struct report_host *host = &packet->host;
+
+	if (size != sizeof(*host) || !ENDS(host->processor) || !isfinite(host->frequency) ||
+	    host->frequency < 0 || host->frequency > 1e12)
+		return false;
+	ret->host = *host;
+	return true;
+}
 
 static bool take_collector(const struct packet *packet, size_t size, struct report *ret)
 {
@@ -243,9 +259,9 @@ int report_receive(int fd, struct report *ret_report)
 {
 	static bool (*const takers[REPORT_TYPE_COUNT])(const struct packet *, size_t,
 						       struct report *) = {
-		[REPORT_COLLECTOR] = take_collector, [REPORT_VM] = take_vm,
-		[REPORT_GONE] = take_gone,           [REPORT_SAMPLE] = take_sample,
-		[REPORT_ROUND] = take_round,
+		[REPORT_HOST] = take_host,     [REPORT_COLLECTOR] = take_collector,
+		[REPORT_VM] = take_vm,         [REPORT_GONE] = take_gone,
+		[REPORT_SAMPLE] = take_sample, [REPORT_ROUND] = take_round,
 	};
 	struct packet packet;
 	struct iovec piece = {&packet, sizeof(packet)};

@@ -15,12 +15,18 @@
 enum { REPORT_NAME_MAX = 32, REPORT_VCPUS_MAX = 512 };
 
 enum report_type {
+	REPORT_HOST,      /* what only umbra-collect may read of the host */
 	REPORT_COLLECTOR, /* how a collector is */
 	REPORT_VM,        /* a VM appeared, or something about it changed */
 	REPORT_GONE,      /* a VM vanished */
 	REPORT_SAMPLE,    /* what is measured of a VM */
 	REPORT_ROUND,     /* every VM has been sampled; umbrad may show it */
 	REPORT_TYPE_COUNT,
+};
+
+struct report_host {
+	char processor[REPORT_NAME_MAX]; /* as processor_name() */
+	double frequency;                /* nominal, in hertz; 0: not known */
 };
 
 struct report_collector {
@@ -53,6 +59,7 @@ struct report_round {
 struct report {
 	enum report_type type;
 	union {
+		struct report_host host;
 		struct report_collector collector;
 		struct report_vm vm;
 		struct report_gone gone;
