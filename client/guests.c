@@ -2,7 +2,6 @@
 /* umbra guests: umbrad's guests, one a line, and below it why its mode was switched last. */
 #include "config.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -62,61 +61,44 @@ static void add_guest(struct table *table, const json_t *guest)
 	table_cell(table, "%s", count);
 }
 
-/* The decision that made the switch; NULL: it is no longer known. */
-static const json_t *decision_of(const json_t *decisions, const json_t *made)
-{
-	json_t *decision;
-	size_t i;
-
-	json_array_foreach(decisions, i, decision)
-	{
-		if (strcmp(api_text(decision, "action"), "stay") &&
-		    api_number(decision, "time") == api_number(made, "time"))
-			return decision;
-	}
-	return NULL;
-}
-
 /* Who switched the guest last, and what for. */
-static void note_switch(struct table *table, const json_t *guest)
+static void note_switch(struct table *table, const json_t *made)
 {
-	const json_t *switches = json_object_get(guest, "switches");
-	const json_t *made = json_array_get(switches, json_array_size(switches) - 1);
-	const json_t *decision = decision_of(json_object_get(guest, "decisions"), made);
 	const char *from = api_text(made, "from"), *to = api_text(made, "to");
-	struct words_difference difference;
+	const char *reason = api_text(made, "reason");
+	char decision[48] = "";
 
-	if (!strcmp(api_text(made, "reason"), "operator"))
+	if (json_object_get(made, "decision"))
+		snprintf(decision, sizeof(decision), " (decision %.0f)",
+			 api_number(made, "decision"));
+	if (!strcmp(reason, "operator"))
 		table_note(table, "    switched from %s to %s by an operator", from, to);
-	else if (!decision)
-		table_note(table, "    switched from %s to %s by the policy", from, to);
-	else if (!strcmp(api_text(decision, "action"), "rollback"))
+	else if (!strcmp(reason, "configuration"))
+		table_note(table, "    switched from %s to %s by the configuration", from, to);
+	else if (!strcmp(reason, "rollback"))
+		table_note(table, "    back from %s to %s%s: the switch to %s did not pay", from,
+			   to, decision, from);
+	else if (json_object_get(made, "expected_percent"))
 		table_note(table,
-			   "    back from %s to %s (decision %.0f): the switch to %s did not pay",
-			   from, to, api_number(decision, "id"), from);
-	else if ((difference = words_compare(decision, to)).known)
-		table_note(table,
-			   "    switched from %s to %s (decision %.0f): %.0f%% fewer cycles "
+			   "    switched from %s to %s%s: %.0f%% fewer cycles "
 			   "expected; %s",
-			   from, to, api_number(decision, "id"), fabs(difference.percent),
-			   words_after(decision));
+			   from, to, decision, -api_number(made, "expected_percent"),
+			   words_outcome(json_object_get(made, "paid")));
+	else
+		table_note(table, "    switched from %s to %s by the policy", from, to);
 }
 
-static void note_guest(struct table *table, const struct api_options *options, const json_t *guest)
+static void note_guest(struct table *table, const json_t *guest)
 {
 	const json_t *end = json_object_get(guest, "end");
-	json_t *all;
+	const json_t *made = json_object_get(guest, "last_switch");
 
 	if (end)
 		table_note(table, "    %s%s%.80s", api_text(end, "reason"),
 			   json_object_get(end, "text") ? ": " : "",
 			   json_object_get(end, "text") ? api_text(end, "text") : "");
-	if (api_number(json_object_get(guest, "switching"), "count") <= 0 ||
-	    api_ask(options, "/api/v1/guests/%s", api_text(guest, "id"), NULL, &all))
-		return;
-	if (json_array_size(json_object_get(all, "switches")))
-		note_switch(table, all);
-	json_decref(all);
+	if (made)
+		note_switch(table, made);
 }
 
 int client_guests(int argc, char **argv)
@@ -136,7 +118,7 @@ int client_guests(int argc, char **argv)
 	json_array_foreach(json_object_get(answer, "guests"), i, guest)
 	{
 		add_guest(table, guest);
-		note_guest(table, &options, guest);
+		note_guest(table, guest);
 	}
 	json_decref(answer);
 	return table_print(table);

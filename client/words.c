@@ -108,13 +108,11 @@ void words_reason(const json_t *decision, char *buffer, size_t size)
 	snprintf(buffer + used, size - used, "%s", text);
 }
 
-const char *words_after(const json_t *decision)
+const char *words_outcome(const json_t *paid)
 {
-	const json_t *after = json_object_get(decision, "after");
-
-	if (!json_is_object(after))
+	if (!paid)
 		return "its outcome is open";
-	return json_is_true(json_object_get(after, "paid")) ? "it paid" : "it did not pay";
+	return json_is_true(paid) ? "it paid" : "it did not pay";
 }
 
 const char *words_rival(const json_t *decision)

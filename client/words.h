@@ -14,8 +14,8 @@ void words_explain(const char *guest, const json_t *decision);
 void words_paragraph(const char *text);
 /* Why @decision was made, a sentence; @reason need not be one that this build knows. */
 void words_reason(const json_t *decision, char *buffer, size_t size);
-/* "it paid", "it did not pay", "its outcome is open". */
-const char *words_after(const json_t *decision);
+/* Of a switch: "it paid", "it did not pay"; NULL: "its outcome is open". */
+const char *words_outcome(const json_t *paid);
 
 /* Of a decision: the cycles of @mode, less than those of the mode that was on by so much. */
 struct words_difference {

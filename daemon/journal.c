@@ -196,6 +196,17 @@ int journal_decision(struct journal *journal, struct journal_guest *guest,
 	return code;
 }
 
+uint64_t journal_decision_number(struct journal *journal, const struct journal_guest *guest,
+				 uint64_t id)
+{
+	uint64_t number;
+
+	pthread_mutex_lock(&journal->lock);
+	number = guest->base_decision + id;
+	pthread_mutex_unlock(&journal->lock);
+	return number;
+}
+
 int journal_switch(struct journal *journal, struct journal_guest *guest, uint64_t number,
 		   const struct switch_record *record)
 {

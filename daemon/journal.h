@@ -70,6 +70,10 @@ int journal_decision(struct journal *journal, struct journal_guest *guest,
 int journal_switch(struct journal *journal, struct journal_guest *guest, uint64_t number,
 		   const struct switch_record *record);
 
+/* The number for ever of the decision that is number @id of the guest's present run. */
+uint64_t journal_decision_number(struct journal *journal, const struct journal_guest *guest,
+				 uint64_t id);
+
 /* What an operator set for the guest; false: nothing, the configuration decides. */
 bool journal_setting(struct journal *journal, const struct journal_guest *guest,
 		     struct journal_setting *ret_setting);

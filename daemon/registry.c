@@ -130,6 +130,7 @@ void registry_renew(struct guest *guest, struct guest_config *config)
 	guest->has_registers = false;
 	guest->memory_hash[0] = '\0';
 	guest->nr_switches = 0;
+	guest->last_change = (struct policy_decision){0};
 	guest->behind = false;
 }
 
@@ -210,6 +211,16 @@ int registry_take_switch(struct guest *guest, const struct message_switch *messa
 	return 0;
 }
 
+static int take_decision(struct guest *guest, const struct policy_decision *decision)
+{
+	int code = journal_decision(guest->journal, guest->recorded, decision);
+
+	/* It is told again when it is known what came of it. */
+	if (!code && decision->action != POLICY_STAY && decision->id >= guest->last_change.id)
+		guest->last_change = *decision;
+	return code;
+}
+
 static void take_end(struct guest *guest, const struct message_ended *message)
 {
 	guest->state = GUEST_ENDED;
@@ -231,8 +242,7 @@ int registry_take(struct guest *guest, const struct message *message)
 		break;
 	case MESSAGE_FAILED: registry_fail(guest, "%s", message->failed.text); break;
 	case MESSAGE_SWITCH: return registry_take_switch(guest, &message->switched);
-	case MESSAGE_DECISION:
-		return journal_decision(guest->journal, guest->recorded, &message->decision.record);
+	case MESSAGE_DECISION: return take_decision(guest, &message->decision.record);
 	case MESSAGE_ENDED:
 		if (guest->state == GUEST_RUNNING)
 			take_end(guest, &message->ended);

@@ -59,6 +59,8 @@ struct guest {
 	struct journal_guest *recorded; /* the guest there */
 	uint64_t nr_switches;           /* of its worker */
 	struct switch_record last_switch;
+	/* The last one of its worker that was to switch; id 0: none. */
+	struct policy_decision last_change;
 
 	bool behind;               /* its worker did not take what was configured anew */
 	enum guest_plan plan;      /* not none: its worker was told to stop */

@@ -80,6 +80,39 @@ static int copy_costs(struct snapshot *snapshot, const struct registry *registry
 	return 0;
 }
 
+/* What the decision says of it: of the record's own, if it has the time of the switch. */
+static void show_decision(const struct guest *guest, struct change_view *change)
+{
+	const struct policy_decision *decision = &guest->last_change;
+	const struct policy_cost *on = &decision->cost[decision->mode];
+	const struct policy_cost *there = &decision->cost[change->made.record.to];
+
+	if (!decision->id || decision->time != change->made.record.time)
+		return;
+	change->decision = journal_decision_number(guest->journal, guest->recorded, decision->id);
+	change->expected_known = on->known && there->known && on->cycles > 0;
+	if (change->expected_known)
+		change->expected_percent = 100 * (there->cycles - on->cycles) / on->cycles;
+	change->outcome_known = decision->after.known;
+	change->paid = decision->after.paid;
+}
+
+static int copy_last_switch(struct snapshot *snapshot, const struct guest *guest,
+			    struct guest_view *view)
+{
+	struct change_view *change;
+
+	if (!guest->nr_switches)
+		return 0;
+	change = snapshot_alloc(snapshot, sizeof(*change));
+	if (!change)
+		return -1;
+	change->made = guest->last_switch;
+	show_decision(guest, change);
+	view->last_switch = change;
+	return 0;
+}
+
 /* Seconds until the guest starts anew; -1: it does not. */
 static int restart_in(const struct guest *guest)
 {
@@ -111,7 +144,8 @@ static int copy_guest(struct snapshot *snapshot, const struct guest *guest, bool
 	view->clock = guest->config->clock;
 	if (!soft)
 		view->unmeasured = switched_off;
-	return (soft && copy_counters(snapshot, guest, view)) || copy_end(snapshot, guest, view);
+	return (soft && copy_counters(snapshot, guest, view)) ||
+	       copy_last_switch(snapshot, guest, view) || copy_end(snapshot, guest, view);
 }
 
 static int copy_journal(struct snapshot *snapshot, struct journal *journal)

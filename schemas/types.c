@@ -54,6 +54,21 @@ static const struct field switch_fields[] = {
 	{.key = NULL},
 };
 
+static const struct field last_switch_fields[] = {
+	FIELD("from", ENUM, true, "Mode before", .names = &mode_names),
+	FIELD("to", ENUM, true, "Mode after", .names = &mode_names),
+	FIELD("reason", STRING, true, "Who asked: policy, rollback, operator, configuration"),
+	FIELD("decision", COUNT, false,
+	      "Decision that made it; absent: it was none, or it is not known"),
+	FIELD("expected_percent", NUMBER, false,
+	      "What that decision expected the mode after to cost more, in percent; less than 0: "
+	      "it "
+	      "was to be cheaper",
+	      .unit = "percent"),
+	FIELD("paid", BOOLEAN, false, "It was cheaper since; absent: not known yet"),
+	{.key = NULL},
+};
+
 static const struct field figure_fields[] = {
 	FIELD("cycles", COUNT, true, "Cycles for each event", .unit = "cycles"),
 	FIELD("default", COUNT, true, "What it is by default", .unit = "cycles"),
@@ -298,6 +313,9 @@ static const struct field guest_fields[] = {
 	      "Of an observed guest: whether the other mode would cost less; absent: not measured "
 	      "long enough",
 	      .type = "vm_advice"),
+	FIELD("last_switch", OBJECT, false,
+	      "The last live switch since its start; absent: there was none; not in a run",
+	      .type = "last_switch"),
 	FIELD("exit_durations", MAP, false,
 	      "Times from an exit to the re-entry, of the exits that were timed; no key: no exit "
 	      "for "
@@ -639,6 +657,7 @@ const struct object_type object_types[] = {
 	OBJECT_TYPE("vcpu", NULL, "A vCPU of it", vcpu_fields, false),
 	OBJECT_TYPE("duration", NULL, "Times of exits for one reason", duration_fields, false),
 	OBJECT_TYPE("bucket", NULL, "Exits that took about as long", bucket_fields, false),
+	OBJECT_TYPE("last_switch", NULL, "The last switch of a guest", last_switch_fields, false),
 	OBJECT_TYPE("end", NULL, "How a guest ended", end_fields, false),
 	OBJECT_TYPE("costs", NULL, "Cost model of a guest", costs_fields, false),
 	OBJECT_TYPE("figure", NULL, "A figure of the cost model", figure_fields, false),

@@ -257,6 +257,22 @@ static void write_collectors(struct text *out, const struct guest_view *view)
 	json_write_close(out, ']');
 }
 
+static void write_last_switch(struct text *out, const struct change_view *change)
+{
+	json_write_key(out, "last_switch");
+	json_write_open(out, '{');
+	json_write_word(out, "from", umbra_mode_name(change->made.record.from));
+	json_write_word(out, "to", umbra_mode_name(change->made.record.to));
+	json_write_word(out, "reason", change->made.reason);
+	if (change->decision)
+		json_write_count(out, "decision", change->decision);
+	if (change->expected_known)
+		write_number(out, "expected_percent", change->expected_percent);
+	if (change->outcome_known)
+		write_flag(out, "paid", change->paid);
+	json_write_close(out, '}');
+}
+
 static void write_switches(struct text *out, const struct guest_view *view)
 {
 	json_write_key(out, "switches");
@@ -342,6 +358,8 @@ void web_write_guest(struct text *out, const struct guest_view *view, bool lists
 	web_write_measured(out, view);
 	if (view->vm)
 		web_write_vm(out, view, lists);
+	if (view->last_switch)
+		write_last_switch(out, view->last_switch);
 	if (view->end) {
 		json_write_key(out, "end");
 		write_end(out, view->end);

@@ -30,6 +30,15 @@ struct measured {
 	const char *state; /* of its collector, for this guest; NULL: it has no part in it */
 };
 
+/* The last switch of a guest's present run, and the decision behind it as far as it is known. */
+struct change_view {
+	struct switch_record made;
+	uint64_t decision; /* its number; 0: no decision of the policy, or not known */
+	bool expected_known;
+	double expected_percent; /* of the interval's cycles, more; below 0: fewer */
+	bool outcome_known, paid;
+};
+
 struct advice;
 
 struct vcpu_view {
@@ -86,6 +95,7 @@ struct guest_view {
 	size_t nr_decisions;
 	/* Instead of these lists: JSON of them; NULL: the lists it is. */
 	const char *switches_json, *decisions_json;
+	const struct change_view *last_switch;   /* NULL: it has not switched, or is a run */
 	const char *memory_hash;                 /* NULL: not computed */
 	const struct umbra_registers *registers; /* of each vCPU; NULL: not read */
 };

@@ -85,6 +85,20 @@ def guests_says_what_each_does_and_why_it_was_switched():
     wait_for(reason, 20)
 
 
+def guests_is_one_request_however_many_switched():
+    def answered():
+        return int(re.search(r'^umbra_http_requests_total{listener="unix",code="200"} (\d+)$',
+                             umbrad.ask("/metrics").body.decode(), re.M).group(1))
+    switched = [guest["id"] for guest in umbrad.ask("/api/v1/guests").json()["guests"]
+                if "last_switch" in guest]
+    assert switched, "none has switched"
+    before = answered()
+    told = umbra("guests")
+    assert "switched from" in told or "back from" in told, told
+    # A new snapshot has the count.
+    wait_for(lambda: answered() == before + 1, 10)
+
+
 def guests_names_the_operator_who_switched():
     assert "switched from shadow to ept" in umbra("mode", "churn", "ept")
     assert "policy pinned" in umbra("mode", "churn")
@@ -308,6 +322,7 @@ if __name__ == "__main__":
     with umbrad:
         run_tests((
             guests_says_what_each_does_and_why_it_was_switched,
+            guests_is_one_request_however_many_switched,
             guests_names_the_operator_who_switched,
             show_has_measures_switches_and_the_last_decision_in_words,
             mode_shows_and_changes_mode_and_policy,

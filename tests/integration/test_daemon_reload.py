@@ -117,6 +117,11 @@ def modes_and_policies_change_live():
         for guest in (a, b, e):
             assert [s["reason"] for s in guest["switches"]] == ["configuration"], guest["switches"]
         assert c["switches"] == []
+        # And `umbra guests` says so: it was neither an operator nor the policy.
+        told = umbrad.umbra("guests").stdout
+        assert told.count("switched from ept to shadow by the configuration") == 2, told
+        assert told.count("switched from shadow to ept by the configuration") == 1, told
+        assert "policy" not in told.split("\n", 1)[1], told
         # Without a mode it is ept, as at a start.
         wait_choice(umbrad, "d", "ept", "pinned")
         for name, pid in zip("abcde", pids):
