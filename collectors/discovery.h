@@ -23,7 +23,7 @@ struct discovery_config {
 /* NULL: out of memory; any other trouble is the state's. Finds nothing yet. */
 struct discovery *discovery_create(const struct discovery_config *config);
 void discovery_destroy(struct discovery *discovery); /* may be NULL; tells of no VM any more */
-/* Readable when discovery_read() is due; -1: there are no uevents, only scans. */
+/* Readable when discovery_read() is due; -1: never. */
 int discovery_fd(const struct discovery *discovery);
 void discovery_read(struct discovery *discovery);
 /* All of /proc; at the start and then every few seconds. */

@@ -10,7 +10,10 @@ libhost_a_SOURCES = \
 HOST_LIBS = libhost.a $(VMMCORE_LIBS)
 libcollectors_a_SOURCES = \
 	collectors/collector.h \
+	collectors/discovery.c \
 	collectors/discovery.h \
+	collectors/discovery_private.h \
+	collectors/discovery_scan.c \
 	collectors/exit_reasons.def \
 	collectors/exit_reasons.h \
 	collectors/kvm_exits.def \
@@ -24,9 +27,17 @@ libcollectors_a_SOURCES = \
 	collectors/perf_events.def \
 	collectors/perf_plan.c \
 	collectors/perf_plan.h \
+	collectors/proc.c \
+	collectors/proc.h \
 	collectors/sample.c \
 	collectors/sample.h \
-	collectors/vm.h
+	collectors/uevent.c \
+	collectors/uevent.h \
+	collectors/vm.h \
+	collectors/vm_name.c \
+	collectors/vm_name.h \
+	collectors/watched.c \
+	collectors/watched.h
 COLLECTORS_LIBS = libcollectors.a $(HOST_LIBS) $(BPF_LIBS) $(LIBPFM_LIBS)
 
 # The BPF programs, or what says that there are none in this build.
@@ -62,6 +73,11 @@ CLEANFILES += collectors/kvm_exits.bpf.made.o collectors/kvm_exits.skel.h
 # Owns VMs, for tests of what watches those of others.
 check_PROGRAMS += tests/integration/kvm_owner
 tests_integration_kvm_owner_SOURCES = tests/integration/kvm_owner.c
+
+# Prints what is seen of them.
+check_PROGRAMS += tests/integration/kvm_watch
+tests_integration_kvm_watch_SOURCES = tests/integration/kvm_watch.c
+tests_integration_kvm_watch_LDADD = $(COLLECTORS_LIBS)
 
 # The collector alone, for tests and benchmarks.
 if BPF

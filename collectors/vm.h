@@ -29,8 +29,9 @@ struct vm {
 	char process[VM_PROCESS_MAX]; /* the owner's name */
 	char unit[VM_UNIT_MAX];       /* the owner's cgroup, its last part; empty: not known */
 	pid_t pid;                    /* of the owner, in this PID namespace */
-	int fd;                       /* its descriptor of the VM, of the debugfs folder PID-FD; -1:
-				       * not known */
+	int fd;                       /* its descriptor of the VM; -1: not known */
+	int pidfd;  /* of the owner; -1: none. Discovery's, who closes it after `vanished` */
+	int folder; /* its folder in debugfs, opened with O_PATH; -1: none. Discovery's too */
 	uint64_t start_time;   /* of the owner, clock ticks since boot (/proc/PID/stat field 22) */
 	struct vm_vcpu *vcpus; /* by id */
 	size_t nr_vcpus;
