@@ -13,6 +13,7 @@ libvmmcore_a_SOURCES = \
 	vmm-core/include/umbra/known.h \
 	vmm-core/include/umbra/kvm.def \
 	vmm-core/include/umbra/kvm_counters.h \
+	vmm-core/include/umbra/kvm_engine.h \
 	vmm-core/include/umbra/kvm_stats.h \
 	vmm-core/include/umbra/mode.h \
 	vmm-core/include/umbra/translate.h

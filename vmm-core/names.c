@@ -10,6 +10,11 @@
 #include "umbra/mode.h"
 #include "umbra/translate.h"
 
+static const char *const engine_names[UMBRA_ENGINE_COUNT] = {
+	[UMBRA_ENGINE_SOFT] = "soft",
+	[UMBRA_ENGINE_KVM] = "kvm",
+};
+
 static const char *const mode_names[UMBRA_MODE_COUNT] = {
 	[UMBRA_MODE_BARE] = "bare",
 	[UMBRA_MODE_BRUTE] = "brute",
@@ -118,6 +123,11 @@ static int find_name(const char *const *names, int count, const char *name)
 	return -EINVAL;
 }
 
+const char *umbra_engine_name(enum umbra_engine engine)
+{
+	return engine_names[engine];
+}
+
 const char *umbra_mode_name(enum umbra_mode mode)
 {
 	return mode_names[mode];
@@ -197,6 +207,16 @@ const char *umbra_error_code_flag(uint32_t code, unsigned *position)
 			return error_bits[bit];
 	}
 	return NULL;
+}
+
+int umbra_engine_parse(const char *name, enum umbra_engine *ret_engine)
+{
+	int engine = find_name(engine_names, UMBRA_ENGINE_COUNT, name);
+
+	if (engine < 0)
+		return engine;
+	*ret_engine = engine;
+	return 0;
 }
 
 int umbra_mode_parse(const char *name, enum umbra_mode *ret_mode)

@@ -32,6 +32,13 @@ static unsigned ioapic_pin(unsigned irq)
 
 void machine_set_irq(struct machine *machine, unsigned irq, bool level)
 {
+	if (machine->set_line) {
+		if ((machine->lines >> irq & 1) != level)
+			machine->set_line(machine->context, irq, level);
+		machine->lines =
+			(uint16_t)((machine->lines & ~(1u << irq)) | (unsigned)level << irq);
+		return;
+	}
 	i8259_set_line(&machine->pic, irq, level);
 	ioapic_set_line(&machine->apics.ioapic, ioapic_pin(irq), level);
 }
@@ -51,14 +58,14 @@ static void set_lines(struct machine *machine)
 static void run_timers(struct machine *machine, uint64_t now)
 {
 	machine->now = now;
-	if (i8254_advance(&machine->pit, now)) {
+	if (!machine->set_line && i8254_advance(&machine->pit, now)) {
 		machine_set_irq(machine, IRQ_TIMER, false);
 		machine_set_irq(machine, IRQ_TIMER, true);
 	}
 	mc146818_advance(&machine->rtc, now);
 	acpi_pm_advance(&machine->pm, now);
 	ns16550_advance(&machine->uart, now);
-	for (unsigned i = 0; i < machine->apics.nr_lapics; i++)
+	for (unsigned i = 0; !machine->set_line && i < machine->apics.nr_lapics; i++)
 		lapic_advance(&machine->apics.lapic[i], now);
 	set_lines(machine);
 }
@@ -71,7 +78,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 /* An interrupt that nobody would see: masked at the 8259s and at the I/O APIC. */
 static bool unheard(const struct machine *machine, unsigned irq)
 {
-	return i8259_masked(&machine->pic, irq) &&
+	return !machine->set_line && i8259_masked(&machine->pic, irq) &&
 	       ioapic_masked(&machine->apics.ioapic, ioapic_pin(irq));
 }
 
@@ -85,17 +92,19 @@ static void settle(struct machine *machine)
 	uint64_t next = UINT64_MAX;
 
 	set_lines(machine);
-	lapic_set_lint(&machine->apics.lapic[BOOT_CPU], 0, i8259_pending(&machine->pic));
-	if (!unheard(machine, IRQ_TIMER))
-		next = i8254_next_edge(&machine->pit);
+	if (!machine->set_line) {
+		lapic_set_lint(&machine->apics.lapic[BOOT_CPU], 0, i8259_pending(&machine->pic));
+		if (!unheard(machine, IRQ_TIMER))
+			next = i8254_next_edge(&machine->pit);
+		for (unsigned i = 0; i < machine->apics.nr_lapics; i++)
+			next = earlier(next, lapic_next_event(&machine->apics.lapic[i]));
+	}
 	if (!unheard(machine, IRQ_UART))
 		next = earlier(next, ns16550_next_event(&machine->uart));
 	if (!unheard(machine, IRQ_RTC))
 		next = earlier(next, mc146818_next_event(&machine->rtc));
 	if (!unheard(machine, IRQ_SCI))
 		next = earlier(next, acpi_pm_next_event(&machine->pm));
-	for (unsigned i = 0; i < machine->apics.nr_lapics; i++)
-		next = earlier(next, lapic_next_event(&machine->apics.lapic[i]));
 	machine->next_event = next;
 }
 
@@ -339,6 +348,8 @@ int machine_create(const struct machine_config *config, struct machine **ret_mac
 	if (!machine)
 		return -ENOMEM;
 	machine->memory_size = config->memory_size;
+	machine->set_line = config->set_line;
+	machine->context = config->context;
 	i8259_init(&machine->pic);
 	i8254_init(&machine->pit);
 	ns16550_init(&machine->uart, &config->console);

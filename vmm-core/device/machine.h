@@ -22,6 +22,12 @@ struct machine_config {
 	struct umbra_console console;
 	uint64_t memory_size; /* bytes of RAM */
 	unsigned nr_cpus;     /* 1 ... MACHINE_MAX_CPUS */
+	/*
+	 * Not NULL: interrupt controllers and PIT are somebody else's, KVM's, who also answers for
+	 * them; here they keep still. Called for each ISA interrupt that rises or falls.
+	 */
+	void (*set_line)(void *context, unsigned irq, bool level);
+	void *context;
 };
 
 /* What reaches a vCPU beside interrupts (SDM 3A 10.5.1, 8.4.2). */

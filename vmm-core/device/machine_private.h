@@ -42,6 +42,10 @@ struct machine {
 	uint64_t now; /* guest time of the last look at its clocks */
 	uint64_t next_event;
 	struct umbra_end end;
+	/* See struct machine_config. */
+	void (*set_line)(void *context, unsigned irq, bool level);
+	void *context;
+	uint16_t lines; /* their levels as set_line() was told */
 };
 
 void machine_end_guest(struct machine *machine, enum umbra_end_reason reason, uint32_t value,

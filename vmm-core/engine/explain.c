@@ -103,8 +103,10 @@ int umbra_guest_explain_tables(struct umbra_guest *guest, uint64_t gva, enum umb
 	uint64_t self = table | PTE_P | PTE_W | PTE_A;
 	unsigned self_index = entry_index(gva, levels) == ENTRIES - 2 ? ENTRIES - 3 : ENTRIES - 2;
 	struct hw *hw = guest->hw[0];
-	int error;
+	int error = guest_needs_soft(guest, "explain", ret_error);
 
+	if (error)
+		return error;
 	if (!guest_is_canonical(gva, levels == 5))
 		return refuse_address(guest, gva, ret_error);
 	/* A page below the tables; one of 1G may reach beyond RAM, its address not. */
@@ -243,9 +245,9 @@ static void read_back(struct hw *hw, struct umbra_read_back *back, struct record
 		back->state = UMBRA_READ_BACK_FAULT;
 }
 
-int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_explain_access access,
-			bool first_touch, struct umbra_explanation **ret_explanation,
-			struct umbra_error *ret_error)
+static int explain(struct umbra_guest *guest, uint64_t gva, enum umbra_explain_access access,
+		   bool first_touch, struct umbra_explanation **ret_explanation,
+		   struct umbra_error *ret_error)
 {
 	struct umbra_explanation *explanation = calloc(1, sizeof(*explanation));
 	struct recorder steps = {0}, back_steps = {0};
@@ -292,6 +294,15 @@ no_memory:
 	umbra_explanation_free(explanation);
 	return umbra_error_set(ret_error, -ENOMEM, guest->name, NULL,
 			       "out of memory for the explanation");
+}
+
+int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_explain_access access,
+			bool first_touch, struct umbra_explanation **ret_explanation,
+			struct umbra_error *ret_error)
+{
+	int error = guest_needs_soft(guest, "explain", ret_error);
+
+	return error ? error : explain(guest, gva, access, first_touch, ret_explanation, ret_error);
 }
 
 void umbra_explanation_free(struct umbra_explanation *explanation)

@@ -1,7 +1,14 @@
 libvmmcore_a_SOURCES += \
 	vmm-core/engine/explain.c \
+	vmm-core/engine/guest.c \
 	vmm-core/engine/guest.h \
+	vmm-core/engine/kvm.c \
+	vmm-core/engine/kvm.h \
+	vmm-core/engine/kvm_chips.c \
+	vmm-core/engine/kvm_figures.c \
+	vmm-core/engine/kvm_state.c \
 	vmm-core/engine/kvm_stats.c \
+	vmm-core/engine/kvm_vcpu.c \
 	vmm-core/engine/own_entry.c \
 	vmm-core/engine/own_entry.h \
 	vmm-core/engine/soft.c \

@@ -323,7 +323,10 @@ int umbra_guest_translate(const struct umbra_guest *guest, unsigned cpu, uint64_
 {
 	struct look look = {.guest = guest, .access = guest_access(access), .to = ret};
 	const struct paging_rules *rules;
+	int error = guest_needs_soft(guest, "translate", ret_error);
 
+	if (error)
+		return error;
 	if (cpu >= guest->nr_cpus)
 		return umbra_error_set(ret_error, -EINVAL, guest->name, "cpu",
 				       "there is no vCPU %u: the guest has %u, from 0 on", cpu,

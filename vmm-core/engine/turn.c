@@ -72,7 +72,7 @@ void guest_collect_counters(struct umbra_guest *guest)
 		c->instructions[0] += guest->cpu[i]->instructions;
 		c->cycles[0] += guest->cpu[i]->steps + hw_public(guest->hw[i])->cycles;
 	}
-	c->time[0] = umbra_guest_time(guest);
+	c->time[0] = guest_soft_time(guest);
 	c->memory_touched[0] = (uint64_t)guest->memory.touched * PAGE_SIZE;
 	c->memory_tables[0] = (uint64_t)guest->memory.tables * PAGE_SIZE;
 	umbra_counters_publish(guest->published, c);
@@ -114,7 +114,7 @@ static bool turn_is_over(const struct umbra_guest *guest)
 /* The next vCPU that can run has its turn. False: none can. */
 static bool next_turn(struct umbra_guest *guest)
 {
-	machine_advance(guest->machine, umbra_guest_time(guest));
+	machine_advance(guest->machine, guest_soft_time(guest));
 	for (unsigned i = 1; i <= guest->nr_cpus; i++) {
 		unsigned next = (guest->turn + i) % guest->nr_cpus;
 
@@ -140,7 +140,7 @@ static bool interrupts_can_wake(const struct umbra_guest *guest)
 /* HLT of all vCPUs jumps to the next timer event, but not past the end of the interval. */
 static void jump(struct umbra_guest *guest)
 {
-	uint64_t now = umbra_guest_time(guest), next = umbra_guest_wake_time(guest);
+	uint64_t now = guest_soft_time(guest), next = machine_next_event(guest->machine);
 
 	if (next == UINT64_MAX || !interrupts_can_wake(guest)) {
 		x86_end(guest_cpu(guest), UMBRA_END_HALTED,
@@ -156,16 +156,16 @@ static void jump(struct umbra_guest *guest)
 		guest->jumped += next - now;
 		guest_set_clock(guest);
 	}
-	machine_advance(guest->machine, umbra_guest_time(guest));
+	machine_advance(guest->machine, guest_soft_time(guest));
 }
 
 /* Whether the embedder must be told of something now. */
 static bool happened(struct umbra_guest *guest, uint64_t until_instruction,
 		     enum umbra_event *ret_event)
 {
-	if (umbra_guest_end(guest)) {
+	if (guest_cpu(guest)->ended) {
 		*ret_event = UMBRA_EVENT_ENDED;
-	} else if (guest->interval && umbra_guest_time(guest) >= guest->next_interval) {
+	} else if (guest->interval && guest_soft_time(guest) >= guest->next_interval) {
 		guest->next_interval += guest->interval;
 		*ret_event = UMBRA_EVENT_INTERVAL;
 	} else if (guest_cpu(guest)->instructions + instructions_of_others(guest) >=
@@ -183,7 +183,7 @@ static bool happened(struct umbra_guest *guest, uint64_t until_instruction,
 /* No vCPU can run: jumps, or first tells the embedder so that it can wait; then true. */
 static bool idle(struct umbra_guest *guest, enum umbra_event *ret_event)
 {
-	if (guest->pace && !guest->idle_told && umbra_guest_wake_time(guest) != UINT64_MAX) {
+	if (guest->pace && !guest->idle_told && machine_next_event(guest->machine) != UINT64_MAX) {
 		guest->idle_told = true;
 		*ret_event = UMBRA_EVENT_IDLE;
 		return true;
@@ -193,20 +193,20 @@ static bool idle(struct umbra_guest *guest, enum umbra_event *ret_event)
 	return false;
 }
 
-enum umbra_event umbra_guest_run(struct umbra_guest *guest, uint64_t until_instruction)
+enum umbra_event soft_run(struct umbra_guest *guest, uint64_t until_instruction)
 {
-	uint64_t publish = umbra_guest_time(guest) + PUBLISH_TIME;
+	uint64_t publish = guest_soft_time(guest) + PUBLISH_TIME;
 	enum umbra_event event;
 	bool told;
 
 	do {
-		if (!umbra_guest_end(guest))
+		if (!guest_cpu(guest)->ended)
 			run_turn(guest, until_instruction);
 		told = happened(guest, until_instruction, &event) ||
 		       (turn_is_over(guest) && !next_turn(guest) && idle(guest, &event));
-		if (told || umbra_guest_time(guest) >= publish) {
+		if (told || guest_soft_time(guest) >= publish) {
 			guest_collect_counters(guest);
-			publish = umbra_guest_time(guest) + PUBLISH_TIME;
+			publish = guest_soft_time(guest) + PUBLISH_TIME;
 		}
 	} while (!told);
 	return event;

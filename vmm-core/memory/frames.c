@@ -41,7 +41,7 @@ static void allow(const void *start, size_t bytes)
  * memory and memfds do not on a stock kernel); a huge page needs a start on its own boundary. What
  * is left around the pool, a page at least on either side, stays without any right.
  */
-static int map_pool(struct frames *frames, size_t bytes)
+static int map_pool(struct frames *frames, size_t bytes, bool huge)
 {
 	size_t mapped = bytes + CLUSTER_BYTES + PAGE_SIZE;
 	uint8_t *start =
@@ -56,24 +56,43 @@ static int map_pool(struct frames *frames, size_t bytes)
 		return -errno;
 	forbid(frames->base, bytes);
 	/* Only faster: a kernel without huge pages says no. */
-	(void)madvise(frames->base, bytes, MADV_HUGEPAGE);
+	(void)madvise(frames->base, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	return 0;
 }
 
-int frames_create(struct frames *frames, uint32_t count, struct umbra_error *ret_error)
+static int create(struct frames *frames, uint32_t count, bool huge, struct umbra_error *ret_error)
 {
 	int error = -ENOMEM;
 
-	*frames = (struct frames){.count = count};
+	frames->count = count;
 	frames->frame = calloc(count, sizeof(*frames->frame));
 	frames->free = calloc(count, sizeof(*frames->free));
 	if (frames->frame && frames->free)
-		error = map_pool(frames, (size_t)count * FRAME_STRIDE);
+		error = map_pool(frames, (size_t)count * frames_stride(frames), huge);
 	if (!error)
 		return 0;
 	frames_destroy(frames);
 	return umbra_error_set(ret_error, error, "memory pool", NULL,
 			       "cannot map %u frames of 4 KiB: %s", count, strerror(-error));
+}
+
+int frames_create(struct frames *frames, uint32_t count, struct umbra_error *ret_error)
+{
+	*frames = (struct frames){0};
+#ifdef FRAMES_GUARDED
+	frames->stride = FRAME_STRIDE;
+#endif
+	return create(frames, count, true, ret_error);
+}
+
+int frames_create_together(struct frames *frames, uint32_t count, bool huge,
+			   struct umbra_error *ret_error)
+{
+	*frames = (struct frames){0};
+#ifdef FRAMES_GUARDED
+	frames->stride = PAGE_SIZE;
+#endif
+	return create(frames, count, huge, ret_error);
 }
 
 void frames_destroy(struct frames *frames)

@@ -52,11 +52,30 @@ struct frames {
 	uint32_t count;
 	void *mapping; /* what base lies in; NULL: none */
 	size_t mapped;
+#ifdef FRAMES_GUARDED
+	size_t stride; /* FRAME_STRIDE, or PAGE_SIZE of frames that lie together */
+#endif
 	uint64_t code_writes; /* how often any code_generation grew */
 };
 
+/* How far from each other frames lie in the host's memory. */
+static inline size_t frames_stride(const struct frames *frames)
+{
+#ifdef FRAMES_GUARDED
+	return frames->stride;
+#else
+	return FRAME_STRIDE;
+#endif
+}
+
 /* -ENOMEM, or what mmap() says. */
 int frames_create(struct frames *frames, uint32_t count, struct umbra_error *ret_error);
+/*
+ * The same, with frames that follow each other in the host's memory in every build: for hardware.
+ * @huge: in huge pages of the host, where it has them; else never.
+ */
+int frames_create_together(struct frames *frames, uint32_t count, bool huge,
+			   struct umbra_error *ret_error);
 void frames_destroy(struct frames *frames);
 
 /*
@@ -78,7 +97,7 @@ void frames_free(struct frames *frames, uint32_t number);
 /* The host byte; those that follow it belong to it as far as the frame goes. */
 static inline void *frames_host(const struct frames *frames, uint64_t hpa)
 {
-	return frames->base + (hpa >> 12) * FRAME_STRIDE + (hpa & 0xfff);
+	return frames->base + (hpa >> 12) * frames_stride(frames) + (hpa & 0xfff);
 }
 
 /* The HPA of a host byte; none (the pool's size or more) when it lies in no frame. */
@@ -86,7 +105,7 @@ static inline uint64_t frames_hpa(const struct frames *frames, const void *host)
 {
 	uint64_t offset = (uint64_t)((uintptr_t)host - (uintptr_t)frames->base);
 
-	return offset / FRAME_STRIDE << 12 | offset % FRAME_STRIDE;
+	return offset / frames_stride(frames) << 12 | offset % frames_stride(frames);
 }
 
 /* Somebody wrote guest data into this frame beside the CPU (loader, A and D bits). */

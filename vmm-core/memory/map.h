@@ -49,6 +49,12 @@ int memory_create(struct memory *memory, uint64_t size, bool contiguous, uint64_
  */
 int memory_create_backed(struct memory *memory, uint64_t size, unsigned shift, bool contiguous,
 			 uint64_t seed, struct umbra_error *ret_error);
+/*
+ * For hardware: the guest's pages follow each other in the host's memory, from frame 0 on, and
+ * there is no room for tables. @huge: see frames_create_together(). -ENOMEM: destroy it.
+ */
+int memory_create_together(struct memory *memory, uint64_t size, bool huge,
+			   struct umbra_error *ret_error);
 void memory_destroy(struct memory *memory);
 
 static inline bool memory_is_ram(const struct memory *memory, uint64_t gpa)

@@ -47,6 +47,38 @@ static uint32_t pool_size(const struct memory *memory, uint32_t *ret_first_run)
 	return *ret_first_run + pages + run;
 }
 
+/* GPA = HPA: the guest's pages have all frames from the first one on. */
+static void map_in_order(struct memory *memory)
+{
+	uint32_t pages = memory->size / PAGE_SIZE;
+
+	for (uint32_t gfn = 0; gfn < pages; gfn++)
+		memory->frame_of[gfn] = memory->page_of[gfn] = gfn;
+	frames_use(&memory->frames, 0, pages);
+	memory->touched = pages;
+	memory->ones = pages;
+}
+
+int memory_create_together(struct memory *memory, uint64_t size, bool huge,
+			   struct umbra_error *ret_error)
+{
+	uint32_t pages = size / PAGE_SIZE;
+	int error;
+
+	*memory = (struct memory){.size = size, .backing_shift = PAGE_SHIFT, .contiguous = true};
+	error = frames_create_together(&memory->frames, pages + 1, huge, ret_error);
+	if (error)
+		return error;
+	memory->frame_of = malloc(pages * sizeof(*memory->frame_of));
+	memory->page_of = malloc(memory->frames.count * sizeof(*memory->page_of));
+	if (!memory->frame_of || !memory->page_of)
+		return umbra_error_set(ret_error, -ENOMEM, "memory map", NULL,
+				       "out of memory for a map of %u pages", pages);
+	memory->page_of[pages] = GFN_NONE;
+	map_in_order(memory);
+	return 0;
+}
+
 int memory_create_backed(struct memory *memory, uint64_t size, unsigned shift, bool contiguous,
 			 uint64_t seed, struct umbra_error *ret_error)
 {
@@ -78,11 +110,7 @@ int memory_create_backed(struct memory *memory, uint64_t size, unsigned shift, b
 	}
 	memset(memory->page_of, 0xff, memory->frames.count * sizeof(*memory->page_of));
 	if (contiguous) {
-		for (uint32_t gfn = 0; gfn < pages; gfn++)
-			memory->frame_of[gfn] = memory->page_of[gfn] = gfn;
-		frames_use(&memory->frames, 0, pages);
-		memory->touched = pages;
-		memory->ones = pages;
+		map_in_order(memory);
 	} else {
 		memset(memory->frame_of, 0xff, pages * sizeof(*memory->frame_of));
 		/* Frame 0 is handed to nobody: an EPTP of 0 says that there is no EPT. */

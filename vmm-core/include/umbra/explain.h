@@ -103,7 +103,7 @@ struct umbra_explanation {
  * The second step is in place, unless @first_touch empties it too. Then the guest's supervisor
  * reads the guest's own entry for @gva, with the caches as the access left them. The guest must not
  * be running. The caller frees the result with umbra_explanation_free(). 0; -EINVAL: @gva is not
- * canonical (SDM 1 3.3.7.1); -ENOMEM.
+ * canonical (SDM 1 3.3.7.1); -ENOMEM; -EOPNOTSUPP: the guest is KVM's.
  */
 int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_explain_access access,
 			bool first_touch, struct umbra_explanation **ret_explanation,
@@ -112,7 +112,7 @@ int umbra_guest_explain(struct umbra_guest *guest, uint64_t gva, enum umbra_expl
  * Gives vCPU 0 tables made for an explanation, in the guest's last pages: 4-level or 5-level ones
  * that map @gva by one entry of size @page, and themselves by one in the topmost table, and nothing
  * else, as if used before. The guest is not to run again. -EINVAL: not canonical, too little RAM;
- * -ENOMEM.
+ * -ENOMEM; -EOPNOTSUPP: the guest is KVM's.
  */
 int umbra_guest_explain_tables(struct umbra_guest *guest, uint64_t gva, enum umbra_page_size page,
 			       unsigned levels, struct umbra_error *ret_error);

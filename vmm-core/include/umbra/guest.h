@@ -15,10 +15,13 @@
 #include "umbra/counters.h"
 #include "umbra/end.h"
 #include "umbra/error.h"
+#include "umbra/known.h"
 #include "umbra/mode.h"
 
 struct umbra_guest;
 struct umbra_cost;
+struct umbra_kvm_config;
+struct umbra_kvm_figures;
 
 #define UMBRA_MAX_CPUS 8
 
@@ -38,8 +41,10 @@ const char *umbra_processor_name(unsigned number);
 int umbra_processor_parse(const char *name, unsigned *ret_number, struct umbra_error *ret_error);
 
 struct umbra_guest_config {
-	const char *name;     /* for messages */
-	enum umbra_mode mode; /* at start */
+	const char *name; /* for messages */
+	enum umbra_engine engine;
+	const struct umbra_kvm_config *kvm; /* of UMBRA_ENGINE_KVM: umbra/kvm_engine.h */
+	enum umbra_mode mode;               /* at start; KVM: what the host's KVM has */
 	enum umbra_clock clock;
 	const char *processor;        /* by name; NULL: the default */
 	uint8_t maxphyaddr;           /* physical address bits, 36 ... 52; 0: the processor's */
@@ -137,8 +142,13 @@ const struct umbra_switch *umbra_guest_last_switch(const struct umbra_guest *gue
 enum umbra_mode umbra_guest_mode(const struct umbra_guest *guest);
 /* Its name, a static string. */
 const char *umbra_guest_processor(const struct umbra_guest *guest);
+enum umbra_engine umbra_guest_engine(const struct umbra_guest *guest);
 /* The guest thread's own counters, of all vCPUs, up to date after umbra_guest_run() returned. */
 const struct umbra_counters *umbra_guest_counters(const struct umbra_guest *guest);
+/* Which of them its engine counts; the others mean nothing. The same for the guest's whole life. */
+const struct umbra_known *umbra_guest_counters_known(const struct umbra_guest *guest);
+/* What KVM itself counts, likewise up to date; NULL: the guest is not KVM's. */
+const struct umbra_kvm_figures *umbra_guest_kvm_figures(const struct umbra_guest *guest);
 /* Guest time, nominally nanoseconds since the start; what it counts is the clock's (mode.h). */
 uint64_t umbra_guest_time(const struct umbra_guest *guest);
 /* Guest time of the next timer event of an idle guest; UINT64_MAX: there is none. */

@@ -2,6 +2,13 @@
 #ifndef UMBRA_MODE_H
 #define UMBRA_MODE_H
 
+/* What executes a guest. */
+enum umbra_engine {
+	UMBRA_ENGINE_SOFT, /* Umbra's own CPU */
+	UMBRA_ENGINE_KVM,  /* the host's KVM */
+	UMBRA_ENGINE_COUNT,
+};
+
 /* Who supplies the second step of a translation. */
 enum umbra_mode {
 	UMBRA_MODE_BARE,   /* nobody: guest-physical = host-physical, no VMM */
@@ -19,9 +26,12 @@ enum umbra_clock {
 };
 
 /* Static strings, as in options, configuration and JSON. */
+const char *umbra_engine_name(enum umbra_engine engine);
 const char *umbra_mode_name(enum umbra_mode mode);
 const char *umbra_clock_name(enum umbra_clock clock);
 
+/* 0 and *ret_engine, or -EINVAL. */
+int umbra_engine_parse(const char *name, enum umbra_engine *ret_engine);
 /* 0 and *ret_mode, or -EINVAL. */
 int umbra_mode_parse(const char *name, enum umbra_mode *ret_mode);
 /* 0 and *ret_clock, or -EINVAL. */

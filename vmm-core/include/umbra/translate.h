@@ -131,7 +131,8 @@ struct umbra_translation {
  * What an access by vCPU @cpu would do. Changes nothing that the guest, its counters or a later
  * access could tell: no frame, no bit of a table, no cache. The guest must not be running: call
  * between two umbra_guest_run(). 0; -EINVAL: there is no such vCPU, or @gva is no address of the
- * guest's: not canonical (SDM 1 3.3.7.1), or above 32 bits outside of IA-32e mode.
+ * guest's: not canonical (SDM 1 3.3.7.1), or above 32 bits outside of IA-32e mode; -EOPNOTSUPP: the
+ * guest is KVM's, which shows nobody its tables.
  */
 int umbra_guest_translate(const struct umbra_guest *guest, unsigned cpu, uint64_t gva,
 			  enum umbra_explain_access access, struct umbra_translation *ret,
