@@ -17,12 +17,16 @@
 
 /* Until it was measured: one reference to EPT tables a walk, the rest comes from walk caches. */
 #define NESTED_PER_WALK 1.1
+/* Of 24 references to the tables of a guest and of EPT, 20 are the second step's. */
+#define NESTED_SHARE_MAX (20.0 / 24)
 /* Entries of the second-level TLB (Skylake): pages in use that cause no walk. */
 #define TLB_ENTRIES 1536
 
 /* Relative uncertainty of an estimate by its source. */
-#define UNCERTAINTY_WALK    0.1
-#define UNCERTAINTY_TABLE   0.3
+#define UNCERTAINTY_WALK  0.1
+#define UNCERTAINTY_TABLE 0.3
+/* What the table makes of the second step of walks that nobody measured. */
+#define UNCERTAINTY_NESTED  0.5
 #define UNCERTAINTY_UNKNOWN 1.0
 
 #define IN(name)            work_input(inputs, POLICY_INPUT_##name)
@@ -64,7 +68,7 @@ static double exits_by_table(const struct umbra_cost *c, enum umbra_mode mode,
 
 /*
  * Measured cycles of the mode's own exits, refill set aside: its share of all exit cycles as the
- * table divides them.
+ * table divides them. Where no exit's time is known, what the table makes of them.
  */
 static double exits_of_mode(const struct umbra_cost *c, enum umbra_mode mode,
 			    const struct policy_input *inputs)
@@ -74,6 +78,8 @@ static double exits_of_mode(const struct umbra_cost *c, enum umbra_mode mode,
 
 	if (own <= 0)
 		return 0;
+	if (!inputs[POLICY_INPUT_exit_cycles].known)
+		return own;
 	return fmax(0, IN(exit_cycles) * own / (own + common) - IN(refill_cycles));
 }
 
@@ -166,30 +172,43 @@ struct view {
 	double own_exits; /* measured */
 };
 
-/* Cycles of walks in @to. */
-static double walks_in(const struct estimator *e, const struct view *view, enum umbra_mode to)
+/* Cycles that the second step of @view's walks takes, in ept; and how unsure that is. */
+static double nested_cycles(const struct estimator *e, const struct view *view,
+			    double *ret_uncertainty)
 {
 	const struct policy_input *inputs = view->inputs;
 	double nested = e->nested_per_walk > 0 ? e->nested_per_walk : NESTED_PER_WALK;
+	double by_table = IN(walks) * nested * reference_cycles(e);
 
-	if (to == UMBRA_MODE_EPT)
-		return IN(walk_cycles) + IN(walks) * nested * reference_cycles(e);
-	return fmax(0, IN(walk_cycles) - IN(walk_references_nested) * reference_cycles(e));
+	*ret_uncertainty = UNCERTAINTY_WALK;
+	if (inputs[POLICY_INPUT_walk_references_nested].known)
+		return view->on == UMBRA_MODE_EPT ? IN(walk_references_nested) * reference_cycles(e)
+						  : by_table;
+	if (view->on == UMBRA_MODE_EPT && inputs[POLICY_INPUT_walk_cycles_nested].known)
+		return IN(walk_cycles_nested);
+	*ret_uncertainty = UNCERTAINTY_NESTED;
+	return view->on == UMBRA_MODE_EPT ? fmin(by_table, IN(walk_cycles) * NESTED_SHARE_MAX)
+					  : by_table;
 }
 
 /*
- * @to's overhead as the table has it, and how much of it stands on guesses. Of modes with tables of
- * the VMM's, what one of them measured holds for the other but for the difference that the table
- * makes.
+ * Cycles of @to's exits as the table has it, with those of its walks, how unsure both are, and how
+ * much of it stands on guesses. Of modes with tables of the VMM's, what one of them measured holds
+ * for the other but for the difference that the table makes.
  */
-static double compute_overhead(const struct estimator *e, const struct view *view,
-			       enum umbra_mode to, double *ret_uncertainty, double *ret_guessed)
+static double compute_exits(const struct estimator *e, const struct view *view, enum umbra_mode to,
+			    double *ret_walks, double *ret_uncertainty, double *ret_guessed)
 {
 	const struct policy_input *inputs = view->inputs;
 	struct work_cost there = work_cost(&e->cost, &view->work, to);
 	struct work_cost here = work_cost(&e->cost, &view->work, view->on);
-	double walk = walks_in(e, view, to), exits;
+	double unsure, nested = nested_cycles(e, view, &unsure), exits;
 
+	*ret_walks = IN(walk_cycles);
+	if (to == UMBRA_MODE_EPT)
+		*ret_walks += nested;
+	else if (view->on == UMBRA_MODE_EPT)
+		*ret_walks = fmax(0, *ret_walks - nested);
 	if (to == UMBRA_MODE_EPT) {
 		exits = 0;
 		*ret_uncertainty = UNCERTAINTY_TABLE * view->own_exits;
@@ -199,14 +218,21 @@ static double compute_overhead(const struct estimator *e, const struct view *vie
 	} else if (view->known) {
 		exits = there.cycles * (e->shadow_scale > 0 ? e->shadow_scale : 1);
 		*ret_uncertainty = UNCERTAINTY_TABLE * exits;
+	} else if (inputs[POLICY_INPUT_tlb_flushes].known) {
+		/* Each was an exit; that it stands for a fill too is a guess. */
+		exits = there.cycles;
+		*ret_uncertainty =
+			UNCERTAINTY_TABLE * exits + UNCERTAINTY_UNKNOWN * view->work.fills *
+							    (e->cost.exit + e->cost.shadow_fill);
 	} else {
 		exits = there.cycles;
 		*ret_uncertainty = UNCERTAINTY_UNKNOWN * IN(cycles);
 	}
-	*ret_uncertainty += UNCERTAINTY_WALK * fabs(IN(walk_cycles) - walk);
+	*ret_uncertainty += unsure * fabs(IN(walk_cycles) - *ret_walks);
+	*ret_uncertainty += inputs[POLICY_INPUT_walk_cycles].uncertainty * *ret_walks;
 	*ret_uncertainty += UNCERTAINTY_UNKNOWN * there.guessed;
 	*ret_guessed = there.guessed;
-	return walk + exits;
+	return exits;
 }
 
 /* Blends with what this kind of work cost in @to when it was measured there. Returns whether it
@@ -248,6 +274,12 @@ void estimator_interval(struct estimator *e, enum umbra_mode mode,
 	settled = on->cycles >= SETTLED_SHARE * IN(cycles);
 	view.own_exits = exits_of_mode(&e->cost, mode, inputs);
 	overhead = IN(walk_cycles) + view.own_exits;
+	ret_estimate->walks[mode] = IN(walk_cycles);
+	ret_estimate->exits[mode] = view.own_exits;
+	on->uncertainty = inputs[POLICY_INPUT_walk_cycles].uncertainty * IN(walk_cycles) +
+			  inputs[POLICY_INPUT_exit_cycles].uncertainty * view.own_exits;
+	if (!inputs[POLICY_INPUT_exit_cycles].known)
+		on->uncertainty += UNCERTAINTY_TABLE * view.own_exits;
 	/* EPT violations happen once for each page: no property of the work. */
 	lasting = (mode == UMBRA_MODE_EPT ? IN(walk_cycles) : overhead) / instructions;
 	e->pages_touched += IN(ept_fills);
@@ -268,7 +300,9 @@ void estimator_interval(struct estimator *e, enum umbra_mode mode,
 
 		if (to == (int)mode)
 			continue;
-		computed = compute_overhead(e, &view, to, &there->uncertainty, &guessed);
+		ret_estimate->exits[to] = compute_exits(e, &view, to, &ret_estimate->walks[to],
+							&there->uncertainty, &guessed);
+		computed = ret_estimate->walks[to] + ret_estimate->exits[to];
 		if (to == UMBRA_MODE_BRUTE)
 			computed = fmax(0, computed + shift);
 		corrected = computed;

@@ -43,6 +43,9 @@ struct estimator {
 
 struct estimate {
 	struct policy_cost cost[UMBRA_MODE_COUNT];
+	/* What the mode itself makes of that: page walks, and the exits that are there for its
+	 * sake; measured or by the table. */
+	double walks[UMBRA_MODE_COUNT], exits[UMBRA_MODE_COUNT];
 	/* All events that the mode's cost hangs on are known or remembered. */
 	bool sure[UMBRA_MODE_COUNT];
 };

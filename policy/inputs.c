@@ -35,6 +35,12 @@ enum known {
 		[UMBRA_MODE_BRUTE] = COUNTED                                                       \
 	}
 
+/* References tell of the second step, CR3 loads and INVLPGs of flushes. */
+#define ONLY_OF_VMS_OF_THE_HOST                                                                    \
+	{                                                                                          \
+		NOWHERE                                                                            \
+	}
+
 struct row {
 	enum policy_input_id id;
 	uint64_t value;
@@ -76,6 +82,8 @@ void policy_inputs_fill(const struct umbra_counters *delta, unsigned int cpus, e
 		SAME(walk_references_guest, EVERYWHERE),
 		SAME(walk_references_nested, EVERYWHERE),
 		SAME(walk_cycles, EVERYWHERE),
+		{POLICY_INPUT_walk_cycles_nested, 0, ONLY_OF_VMS_OF_THE_HOST},
+		{POLICY_INPUT_tlb_flushes, 0, ONLY_OF_VMS_OF_THE_HOST},
 		{POLICY_INPUT_exits, exits, EVERYWHERE},
 		{POLICY_INPUT_cpus, cpus, EVERYWHERE},
 		{POLICY_INPUT_exits_mode, exits_of_mode(delta, mode), EVERYWHERE},

@@ -26,13 +26,18 @@ double work_cold_walks(const struct policy_input *inputs)
 	return fmax(0, IN(walk_references_guest) - IN(walks)) / (LEVELS - 1);
 }
 
+double work_invalidations(const struct policy_input *inputs)
+{
+	return inputs[POLICY_INPUT_tlb_flushes].known ? IN(tlb_flushes) : work_cold_walks(inputs);
+}
+
 /* Nothing exits: what the model sees of the guest's tables, else their trace in the walks. */
 static void as_in_ept(const struct policy_input *inputs, bool known, double per_load,
 		      struct work *work)
 {
 	if (!known) {
-		/* Each cold walk stands for an invalidation and a fill. */
-		work->invlpgs = work->leaf_writes = work_cold_walks(inputs);
+		/* Each cold walk, or flush, stands for an invalidation and a fill. */
+		work->invlpgs = work->leaf_writes = work_invalidations(inputs);
 		work->guessed_writes = work->leaf_writes;
 		work->fills = work->invlpgs + IN(ept_fills);
 		return;

@@ -43,5 +43,7 @@ static inline double work_input(const struct policy_input *inputs, enum policy_i
  * those caches.
  */
 double work_cold_walks(const struct policy_input *inputs);
+/* What stands for INVLPGs and CR3 loads where they are not known: flushes, else cold walks. */
+double work_invalidations(const struct policy_input *inputs);
 
 #endif
