@@ -154,33 +154,79 @@ def read(path):
         return file.read()
 
 
-def build(path, init, *, modules=None, programs=None, files=None, compress=False, cache=CACHE):
+def build(path, init, *, modules=None, programs=None, files=None, links=None, under="",
+          compress=False, cache=CACHE):
     """
     Writes an initramfs to @path.
 
     @init:     lines of busybox's shell that follow INIT; must not return
     @modules:  {name: contents}, as Kernel.modules() gives it -> /modules/NAME.ko
     @programs: {path inside: path here}; executable, the libraries of each come along
-    @files:    {path inside: bytes, or path here}; what begins with #! is executable
+    @files:    {path inside: bytes, or path here}; scripts and ELF files are executable
+    @links:    {path inside: what the symbolic link says}
+    @under:    the directory inside below which programs, libraries, files and links are
     @compress: with gzip; QEMU hands it over at once, so there a plain archive boots faster
     """
-    content = {"init": (0o755, (INIT + init).encode()),
-               "bin/busybox": (0o755, read(f"{package('busybox-static', cache)}/bin/busybox"))}
+    def inside(name, folder=under):
+        # Where /lib is a link to /usr/lib here, it is one inside.
+        parent, name = os.path.split("/" + name.lstrip("/"))
+        return f"{folder}{os.path.realpath(parent)}/{name}".lstrip("/")
+
+    content = {"init": (0o755, (INIT + init).encode()), inside("bin/busybox", ""): (
+        0o755, read(f"{package('busybox-static', cache)}/bin/busybox"))}
     for name, module in (modules or {}).items():
         content[f"modules/{name}.ko"] = (0o644, module)
     programs = programs or {}
     for library in libraries(*programs.values()):
-        content[library.lstrip("/")] = (0o755, read(library))
-    for inside, here in programs.items():
-        content[inside.lstrip("/")] = (0o755, read(here))
-    for inside, data in (files or {}).items():
+        content[inside(library)] = (0o755, read(library))
+    for name, here in programs.items():
+        content[inside(name)] = (0o755, read(here))
+    for name, data in (files or {}).items():
         data = data if isinstance(data, bytes) else read(data)
-        content[inside.lstrip("/")] = (0o755 if data.startswith(b"#!") else 0o644, data)
-    folders = {name[:i] for name in content for i, char in enumerate(name) if char == "/"}
+        content[inside(name)] = (
+            0o755 if data.startswith((b"#!", b"\x7fELF")) else 0o644, data)
+    links = {inside(name): target for name, target in (links or {}).items()}
+    for name in filter(os.path.islink, ("/bin", "/lib", "/lib64", "/sbin")):
+        for folder in {"", under}:
+            links[inside(name, folder)] = os.readlink(name)
+    folders = {name[:i] for name in (*content, *links)
+               for i, char in enumerate(name) if char == "/"}
     archive = cpio([(name, stat.S_IFDIR | 0o755, b"") for name in sorted(folders)] +
-                   [(name, stat.S_IFREG | mode, data) for name, (mode, data) in content.items()])
+                   [(name, stat.S_IFREG | mode, data) for name, (mode, data) in content.items()] +
+                   [(name, stat.S_IFLNK | 0o777, to.encode()) for name, to in links.items()])
     with open(path, "wb") as file:
         file.write(gzip.compress(archive, 1, mtime=0) if compress else archive)
+
+
+def installed(*packages):
+    """
+    ({path: bytes}, {path: what a link says}) of the packages, which are installed here, and of all
+    that they depend on; without documentation.
+    """
+    def ask(form, package):
+        return subprocess.run(["dpkg-query", "--show", "--showformat", form, package],
+                              capture_output=True, text=True, check=False).stdout
+    found, waiting = set(), list(packages)
+    while waiting:
+        name = waiting.pop()
+        if name in found or ask("${db:Status-Status}", name) != "installed":
+            continue  # of alternatives the ones that are not here
+        found.add(name)
+        waiting += re.findall(r"(?:^|[,|] ?)([a-z0-9][a-z0-9+.-]+)",
+                              ask("${Pre-Depends},${Depends}", name))
+    if missing := set(packages) - found:
+        raise FileNotFoundError(f"not installed: {' '.join(sorted(missing))}")
+    files, links = {}, {}
+    listed = subprocess.run(["dpkg-query", "--listfiles", *found], capture_output=True, text=True,
+                            check=True).stdout
+    for path in set(re.findall(r"^/.+$", listed, re.M)):
+        if re.match("/usr/share/(bash-completion|doc|locale|man|zsh)/", path):
+            continue
+        if os.path.islink(path):
+            links[path] = os.readlink(path)
+        elif os.path.isfile(path):
+            files[path] = read(path)
+    return files, links
 
 
 def qemu():
