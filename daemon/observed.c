@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ static void set_states(struct observed *observed, const char *state)
 static void free_vm(struct observed_vm *vm)
 {
 	free(vm->vm.vcpus);
+	free(vm->advice);
 	free(vm);
 }
 
@@ -81,7 +83,7 @@ static bool add(struct observed *observed, uint32_t number)
 	return true;
 }
 
-/* Wall time at @ticks after the boot. */
+/* Wall time at @ticks after the boot, to the nearest second. */
 static time_t wall_time(uint64_t ticks)
 {
 	struct timespec boot, now;
@@ -90,7 +92,9 @@ static time_t wall_time(uint64_t ticks)
 	if (!ticks || hertz <= 0 || clock_gettime(CLOCK_BOOTTIME, &boot))
 		return 0;
 	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec - boot.tv_sec + (time_t)(ticks / (uint64_t)hertz);
+	return lround((double)(now.tv_sec - boot.tv_sec) +
+		      (double)(now.tv_nsec - boot.tv_nsec) / 1e9 +
+		      (double)ticks / (double)hertz);
 }
 
 static const char *take_vm(struct observed *observed, const struct report_vm *report)

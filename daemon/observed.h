@@ -14,6 +14,7 @@
 #include "daemon/configuration.h"
 #include "daemon/loop.h"
 #include "daemon/report.h"
+#include "policy/advice.h"
 
 enum { OBSERVED_MAX = 4096 };
 
@@ -23,6 +24,7 @@ struct observed_vm {
 	bool sampled;   /* there is a sample */
 	struct vm_sample sample;
 	struct vm_sample before; /* where the interval of the next advice begins; time 0: nowhere */
+	struct advice *advice;   /* of the last interval; NULL: none yet */
 };
 
 struct observed_collector {
@@ -40,6 +42,7 @@ struct observed {
 	struct report_host host;   /* of the connection; processor is empty: not told */
 	struct report_round round; /* the last one */
 	bool changed;              /* VMs came or went: since whoever reads this set it to false */
+	uint64_t advised;          /* CLOCK_MONOTONIC in seconds, when advice was made last */
 	struct report *report;     /* room for one */
 };
 

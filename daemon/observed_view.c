@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/observed_view.h"
+#include "policy/advice.h"
 #include "schemas/types.h"
 
 /* Which source of metrics is which collector's. */
@@ -104,9 +105,20 @@ int observed_view(struct snapshot *snapshot, const struct observed *observed,
 	view->restart_in = -1;
 	view->engine = "kvm";
 	view->observed = true;
-	view->mode = UMBRA_MODE_COUNT;
+	view->mode = snapshot->kvm.mode;
+	view->mode_reason = snapshot->kvm.reason;
 	view->policy = POLICY_ADVISE;
 	view->clock = UMBRA_CLOCK_COUNT;
 	view->cpus = vm->vm.nr_vcpus;
+	if (*observed->host.processor)
+		view->processor = snapshot_strdup(snapshot, observed->host.processor);
+	if (vm->advice) {
+		struct advice *advice = snapshot_alloc(snapshot, sizeof(*advice));
+
+		if (!advice)
+			return -1;
+		*advice = *vm->advice;
+		view->advice = advice;
+	}
 	return observed_view_own(snapshot, observed, vm, view);
 }

@@ -8,7 +8,10 @@
 
 /* All of these copy into @snapshot; 0 or -1: out of memory. */
 
-/* The VM of another program, as a guest. @id: its own, or one that nobody else has. */
+/*
+ * The VM of another program, as a guest. @id: its own, or one that nobody else has. Its mode is
+ * that of the host's KVM, which @snapshot has already.
+ */
 int observed_view(struct snapshot *snapshot, const struct observed *observed,
 		  const struct observed_vm *vm, const char *id, struct guest_view *view);
 /* What is measured of the VM of a guest of Umbra's own, beside what its worker counts. */

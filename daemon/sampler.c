@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "daemon/clock.h"
 #include "daemon/configuration_guest.h"
@@ -269,12 +271,62 @@ static int copy_guests(struct snapshot *snapshot, const struct sampler_source *f
 	return 0;
 }
 
+/* Of the engine kvm: "ok", or why it runs no guests; NULL: out of memory. */
+static const char *engine_state(struct snapshot *snapshot, const struct kvm_host *kvm)
+{
+	char state[COLLECTOR_STATE_MAX + KVM_HOST_REASON_MAX];
+
+	if (!kvm->available)
+		snprintf(state, sizeof(state), "unsupported: %s", kvm->reason);
+	else if (access("/dev/kvm", R_OK | W_OK))
+		snprintf(state, sizeof(state), "denied: /dev/kvm: %s", strerror(errno));
+	else
+		return "ok";
+	return snapshot_strdup(snapshot, state);
+}
+
+/* What is empty is not known. */
+static const char *copy_text(struct snapshot *snapshot, const char *text, bool *failed)
+{
+	const char *copy = *text ? snapshot_strdup(snapshot, text) : NULL;
+
+	*failed = *failed || (*text && !copy);
+	return copy;
+}
+
+static int copy_kvm(struct snapshot *snapshot, const struct kvm_host *kvm)
+{
+	struct hugetlb_view *hugetlb =
+		snapshot_alloc(snapshot, (kvm->nr_hugetlb + 1) * sizeof(*hugetlb));
+	bool failed = !hugetlb;
+
+	for (size_t i = 0; hugetlb && i < kvm->nr_hugetlb; i++)
+		hugetlb[i] = (struct hugetlb_view){.page_bytes = kvm->hugetlb[i].page_bytes,
+						   .pages = kvm->hugetlb[i].pages,
+						   .free = kvm->hugetlb[i].free};
+	snapshot->kvm = (struct host_kvm_view){
+		.available = kvm->available,
+		.module = copy_text(snapshot, kvm->module, &failed),
+		.mode = kvm->mode,
+		.parameter = copy_text(snapshot, kvm->parameter, &failed),
+		.reason = copy_text(snapshot, kvm->reason, &failed),
+		.engine = engine_state(snapshot, kvm),
+		.transparent_hugepage = copy_text(snapshot, kvm->transparent_hugepage, &failed),
+		.nx_huge_pages = copy_text(snapshot, kvm->nx_huge_pages, &failed),
+		.lockdown = copy_text(snapshot, kvm->lockdown, &failed),
+		.hugetlb = hugetlb,
+		.nr_hugetlb = kvm->nr_hugetlb,
+	};
+	return failed || !snapshot->kvm.engine ? -1 : 0;
+}
+
 /* 0 or -1: out of memory. */
 static int fill(struct snapshot *snapshot, const struct sampler_source *from)
 {
 	snapshot->nr_guests = from->registry->nr_guests;
-	return copy_journal(snapshot, from->registry->journal) || copy_guests(snapshot, from) ||
-			       copy_vms(snapshot, from) || add_collectors(snapshot, from)
+	return copy_journal(snapshot, from->registry->journal) || copy_kvm(snapshot, from->kvm) ||
+			       copy_guests(snapshot, from) || copy_vms(snapshot, from) ||
+			       add_collectors(snapshot, from)
 		       ? -1
 		       : 0;
 }

@@ -3,6 +3,7 @@
 #ifndef DAEMON_SAMPLER_H
 #define DAEMON_SAMPLER_H
 
+#include "collectors/kvm_host.h"
 #include "daemon/observed.h"
 #include "daemon/registry.h"
 #include "web/snapshot.h"
@@ -10,6 +11,7 @@
 struct sampler_source {
 	const struct registry *registry;
 	const struct observed *observed;
+	const struct kvm_host *kvm;
 	bool soft; /* with the counters of the soft engine, whose collector is on */
 };
 

@@ -23,19 +23,33 @@
 #include "daemon/umbrad.h"
 #include "web/server.h"
 
+enum { KVM_SECONDS = 10 }; /* from one look at the host's KVM to the next */
+
 /* Nanoseconds between snapshots that are made because a VM came or went. */
 static const uint64_t publish_apart = 100 * 1000 * 1000;
+
+/* Its modules may be loaded anew, with other parameters. */
+static void look_at_kvm(struct umbrad *umbrad)
+{
+	if (umbrad->kvm_read && clock_seconds() - umbrad->kvm_read < KVM_SECONDS)
+		return;
+	umbrad->kvm_read = clock_seconds();
+	kvm_host_read("/sys", &umbrad->kvm);
+}
 
 static void publish(struct umbrad *umbrad)
 {
 	const struct sampler_source source = {
 		.registry = &umbrad->registry,
 		.observed = &umbrad->observed,
+		.kvm = &umbrad->kvm,
 		.soft = umbrad->config->collectors[CONFIG_COLLECTOR_SOFT],
 	};
 	uint64_t begun = clock_ns();
-	struct snapshot *snapshot = sampler_take(&source);
+	struct snapshot *snapshot;
 
+	look_at_kvm(umbrad);
+	snapshot = sampler_take(&source);
 	umbrad->sampling.seconds += (double)(clock_ns() - begun) / 1e9;
 	umbrad->sampling.count++;
 	/* Without memory readers keep the last one. */

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <time.h>
 
+#include "collectors/kvm_host.h"
 #include "daemon/configuration.h"
 #include "daemon/loop.h"
 #include "daemon/notify.h"
@@ -34,6 +35,8 @@ struct umbrad {
 	char *config_error;          /* why it was not read anew since; NULL: it was, or need not */
 	struct registry registry;
 	struct observed observed;
+	struct kvm_host kvm;
+	uint64_t kvm_read; /* when, CLOCK_MONOTONIC in seconds */
 	struct board *board;
 	struct sampling sampling;
 	uint64_t published; /* when the last snapshot was, ns of CLOCK_MONOTONIC */

@@ -148,7 +148,8 @@ static void check_json(struct text *text)
 static void check_what_is_served(void)
 {
 	static const struct observed nobody;
-	const struct sampler_source source = {&registry, &nobody, true};
+	static const struct kvm_host no_kvm = {.mode = UMBRA_MODE_COUNT};
+	const struct sampler_source source = {&registry, &nobody, &no_kvm, true};
 	struct snapshot *snapshot = sampler_take(&source);
 	struct worker_state state;
 	struct watch watch = {0};
