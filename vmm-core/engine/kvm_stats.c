@@ -132,15 +132,29 @@ static bool has_name(const struct row *row, const char *name)
 	       !strcmp(row->value, name + length + 1);
 }
 
-static uint16_t find_row(const struct umbra_kvm_stat *stat)
+static const struct row *find_row(const char *name)
 {
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (has_name(&rows[i], stat->name))
-			return stat->nr_values == 1 && unit_fits(rows[i].unit, stat->unit)
-				       ? rows[i].index
-				       : UMBRA_KVM_STAT_NO_ROW;
+		if (has_name(&rows[i], name))
+			return &rows[i];
 	}
-	return UMBRA_KVM_STAT_NO_ROW;
+	return NULL;
+}
+
+uint16_t umbra_kvm_stat_row(const char *name)
+{
+	const struct row *row = find_row(name);
+
+	return row ? row->index : UMBRA_KVM_STAT_NO_ROW;
+}
+
+static uint16_t row_of(const struct umbra_kvm_stat *stat)
+{
+	const struct row *row = find_row(stat->name);
+
+	return row && stat->nr_values == 1 && unit_fits(row->unit, stat->unit)
+		       ? row->index
+		       : UMBRA_KVM_STAT_NO_ROW;
 }
 
 static const char *check_header(const struct kvm_stats_header *header)
@@ -195,7 +209,7 @@ static const char *take_descriptor(struct umbra_kvm_stats *stats,
 	memcpy(stat->name, descriptor->name, length);
 	if (!is_name(stat->name))
 		return "the name of a statistic";
-	stat->row = find_row(stat);
+	stat->row = row_of(stat);
 	stats->first[stats->nr] = first;
 	if (first + descriptor->size > stats->nr_values)
 		stats->nr_values = first + descriptor->size;
@@ -330,9 +344,9 @@ const uint64_t *umbra_kvm_stats_values(const struct umbra_kvm_stats *stats, size
 
 /* --- values ----------------------------------------------------------------------------------- */
 
-int umbra_kvm_stats_read(struct umbra_kvm_stats *stats)
+int umbra_kvm_stats_read_from(struct umbra_kvm_stats *stats, int fd)
 {
-	int error = read_all(stats->fd, stats->reading, stats->nr_values * sizeof(uint64_t),
+	int error = read_all(fd, stats->reading, stats->nr_values * sizeof(uint64_t),
 			     stats->data_offset);
 	uint64_t *read = stats->reading;
 
@@ -341,6 +355,11 @@ int umbra_kvm_stats_read(struct umbra_kvm_stats *stats)
 	stats->reading = stats->value;
 	stats->value = read;
 	return 0;
+}
+
+int umbra_kvm_stats_read(struct umbra_kvm_stats *stats)
+{
+	return umbra_kvm_stats_read_from(stats, stats->fd);
 }
 
 static uint64_t saturated(uint64_t value, uint64_t times)

@@ -55,6 +55,12 @@ const char *umbra_kvm_stat_unit_name(enum umbra_kvm_stat_unit unit);
 /* "cumulative", "instant", "peak", "linear_histogram", "log_histogram". */
 const char *umbra_kvm_stat_type_name(enum umbra_kvm_stat_type type);
 
+/*
+ * The index in struct umbra_kvm_counters of what KVM calls @name (in debugfs too), or
+ * UMBRA_KVM_STAT_NO_ROW.
+ */
+uint16_t umbra_kvm_stat_row(const char *name);
+
 enum { UMBRA_KVM_OTHERS_MAX = 16, UMBRA_KVM_OTHER_VALUES_MAX = 32 };
 
 /*
@@ -94,6 +100,12 @@ const uint64_t *umbra_kvm_stats_values(const struct umbra_kvm_stats *stats, size
  * the values are then those of the read before.
  */
 int umbra_kvm_stats_read(struct umbra_kvm_stats *stats);
+/*
+ * The same from @fd: another descriptor of the same kind (VM or vCPU) and the same KVM, of which
+ * all describe themselves alike. So one can be borrowed for a moment: while it is open it keeps its
+ * VM from being destroyed.
+ */
+int umbra_kvm_stats_read_from(struct umbra_kvm_stats *stats, int fd);
 
 /*
  * Adds what was last read to *sum, in the units of kvm.def (a peak: the larger one stays), and to
