@@ -16,7 +16,10 @@ libcollectors_a_SOURCES = \
 	collectors/discovery_scan.c \
 	collectors/exit_reasons.def \
 	collectors/exit_reasons.h \
+	collectors/kvm_debugfs.c \
+	collectors/kvm_debugfs.h \
 	collectors/kvm_exits.def \
+	collectors/kvm_stats.c \
 	collectors/observer.c \
 	collectors/observer.h \
 	collectors/perf_encode.c \

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * KVM's own statistics of VMs of others. An owner that keeps statistics descriptors open (QEMU from
+ * 8.1 on one a vCPU) has them borrowed for the moment of each reading; all else comes from debugfs.
+ * Nothing here has a vCPU or its owner do anything.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include "collectors/collector.h"
+#include "collectors/kvm_debugfs.h"
+#include "collectors/proc.h"
+#include "umbra/kvm_stats.h"
+
+/* In one of so many rounds it is a VM's turn for what changes little. */
+enum { ROUNDS_A_TURN = 8 };
+
+/* A statistics descriptor of an owner. */
+struct source {
+	int fd;   /* its number there */
+	int vcpu; /* -1: of the VM */
+};
+
+struct target {
+	uint32_t number; /* of its VM */
+	pid_t pid;
+	struct source *sources;
+	size_t nr_sources;
+	size_t descriptors; /* how many the owner had when they were listed */
+	bool listed;
+	bool sampled;            /* once at least */
+	struct kvm_figures slow; /* as of its last turn */
+};
+
+struct stats {
+	const char *proc, *sys;
+	struct target **list;
+	size_t nr, room;
+	unsigned int round;
+	struct kvm_debugfs debugfs;
+	struct kvm_descriptors descriptors; /* to be used again and again */
+	/* What such descriptors say of themselves; NULL: none was seen yet. */
+	struct umbra_kvm_stats *vm_layout, *vcpu_layout;
+
+	/* Of this round. */
+	size_t sampled, measured, without_vm, without_vcpus, ambiguous;
+	int no_loan; /* why a descriptor could not be borrowed: a positive errno */
+};
+
+static void *create(const struct collector_settings *settings)
+{
+	struct stats *stats = calloc(1, sizeof(*stats));
+
+	if (!stats)
+		return NULL;
+	stats->proc = settings->roots.proc;
+	stats->sys = settings->roots.sys;
+	kvm_debugfs_probe(&stats->debugfs, stats->sys);
+	return stats;
+}
+
+static void forget_layouts(struct stats *stats)
+{
+	umbra_kvm_stats_close(stats->vm_layout);
+	umbra_kvm_stats_close(stats->vcpu_layout);
+	stats->vm_layout = stats->vcpu_layout = NULL;
+}
+
+static void free_target(struct target *target)
+{
+	free(target->sources);
+	free(target);
+}
+
+static void destroy(void *self)
+{
+	struct stats *stats = self;
+
+	for (size_t i = 0; i < stats->nr; i++)
+		free_target(stats->list[i]);
+	free(stats->list);
+	forget_layouts(stats);
+	kvm_debugfs_free(&stats->debugfs);
+	kvm_descriptors_free(&stats->descriptors);
+	free(stats);
+}
+
+static struct target *find(const struct stats *stats, const struct vm *vm)
+{
+	for (size_t i = 0; i < stats->nr; i++) {
+		if (stats->list[i]->number == vm->number)
+			return stats->list[i];
+	}
+	return NULL;
+}
+
+/* NULL: out of memory; the next update tries again. */
+static struct target *add(struct stats *stats, const struct vm *vm)
+{
+	struct target *target = calloc(1, sizeof(*target));
+
+	if (target && stats->nr == stats->room) {
+		size_t room = stats->room ? 2 * stats->room : 16;
+		struct target **list = realloc(stats->list, room * sizeof(struct target *));
+
+		if (!list) {
+			free(target);
+			return NULL;
+		}
+		stats->list = list;
+		stats->room = room;
+	}
+	if (!target)
+		return NULL;
+	target->number = vm->number;
+	target->pid = vm->pid;
+	stats->list[stats->nr++] = target;
+	return target;
+}
+
+static void update(void *self, const struct vm *vm)
+{
+	struct target *target = find(self, vm);
+
+	if (!target)
+		target = add(self, vm);
+	if (target)
+		target->listed = false;
+}
+
+static void remove_vm(void *self, const struct vm *vm)
+{
+	struct stats *stats = self;
+
+	for (size_t i = 0; i < stats->nr; i++) {
+		if (stats->list[i]->number != vm->number)
+			continue;
+		free_target(stats->list[i]);
+		stats->list[i] = stats->list[--stats->nr];
+	}
+	/* Without a VM KVM may be unloaded, and another one loaded. */
+	if (!stats->nr)
+		forget_layouts(stats);
+}
+
+static void begin(void *self, uint64_t now)
+{
+	struct stats *stats = self;
+
+	kvm_debugfs_probe(&stats->debugfs, stats->sys);
+	stats->round++;
+	stats->sampled = stats->measured = stats->ambiguous = 0;
+	stats->without_vm = stats->without_vcpus = 0;
+	stats->no_loan = 0;
+}
+
+/* --- descriptors of the owner ----------------------------------------------------------------- */
+
+/* Which of an owner's VMs a descriptor is of cannot be told. */
+static bool is_alone(const struct stats *stats, const struct target *target)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < stats->nr; i++)
+		nr += stats->list[i]->pid == target->pid;
+	return nr == 1;
+}
+
+static bool has_source(const struct target *target, int vcpu)
+{
+	for (size_t i = 0; i < target->nr_sources; i++) {
+		if (target->sources[i].vcpu == vcpu)
+			return true;
+	}
+	return false;
+}
+
+static void list_sources(struct stats *stats, struct target *target)
+{
+	const struct kvm_descriptors *descriptors = &stats->descriptors;
+	int error = proc_descriptors(stats->proc, target->pid, &stats->descriptors);
+
+	target->nr_sources = 0;
+	if (error == -EACCES)
+		stats->no_loan = EACCES;
+	if (error || !descriptors->nr)
+		return;
+	free(target->sources);
+	target->sources = calloc(descriptors->nr, sizeof(struct source));
+	if (!target->sources)
+		return;
+	for (size_t i = 0; i < descriptors->nr; i++) {
+		const struct kvm_descriptor *descriptor = &descriptors->list[i];
+
+		if ((descriptor->file == KVM_FILE_VM_STATS ||
+		     descriptor->file == KVM_FILE_VCPU_STATS) &&
+		    !has_source(target, descriptor->vcpu))
+			target->sources[target->nr_sources++] =
+				(struct source){descriptor->fd, descriptor->vcpu};
+	}
+	target->listed = true;
+}
+
+/* They are listed anew only where something tells that they are others: that is cheap. */
+static void look_for_sources(struct stats *stats, struct target *target)
+{
+	size_t descriptors = proc_descriptor_count(stats->proc, target->pid);
+
+	if (target->listed && descriptors == target->descriptors &&
+	    (descriptors || (stats->round + target->number) % ROUNDS_A_TURN))
+		return;
+	target->descriptors = descriptors;
+	list_sources(stats, target);
+}
+
+/*
+ * A duplicate of what @source is, or a negative errno. Its number may be another file's by now, and
+ * reading that could do something.
+ */
+static int borrow(const struct vm *vm, const struct source *source)
+{
+	struct kvm_descriptor descriptor;
+	char path[64], target[64];
+	int fd = pidfd_getfd(vm->pidfd, source->fd, 0);
+	ssize_t length;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	length = readlink(path, target, sizeof(target) - 1);
+	target[length > 0 ? length : 0] = '\0';
+	if (kvm_descriptor_parse(target, &descriptor) && descriptor.vcpu == source->vcpu &&
+	    (descriptor.file == KVM_FILE_VM_STATS || descriptor.file == KVM_FILE_VCPU_STATS))
+		return fd;
+	close(fd);
+	return -EBADF;
+}
+
+/* Adds what the descriptor says; a negative errno. */
+static int read_source(struct stats *stats, const struct vm *vm, const struct source *source,
+		       struct kvm_figures *figures, struct umbra_kvm_others *others)
+{
+	struct umbra_kvm_stats **layout =
+		source->vcpu < 0 ? &stats->vm_layout : &stats->vcpu_layout;
+	int fd = borrow(vm, source), error = 0;
+
+	if (fd < 0)
+		return fd;
+	if (!*layout)
+		error = umbra_kvm_stats_open(fd, layout, NULL);
+	if (!error)
+		error = umbra_kvm_stats_read_from(*layout, fd);
+	close(fd);
+	if (!error)
+		umbra_kvm_stats_add(*layout, &figures->kvm, &figures->known, others);
+	return error;
+}
+
+/* Of a histogram the sum of its buckets. */
+static void take_others(struct kvm_figures *figures, const struct umbra_kvm_others *others)
+{
+	for (uint32_t i = 0; i < others->nr; i++) {
+		const struct umbra_kvm_other *other = &others->other[i];
+		uint64_t sum = 0;
+
+		for (unsigned int j = 0; j < other->stat.nr_values; j++)
+			sum += other->value[j];
+		kvm_figures_add_other(figures, other->stat.name, sum);
+	}
+}
+
+/* Adds the VM's own statistics, or those of its vCPUs, if all of them can be had. */
+static bool read_sources(struct stats *stats, const struct vm *vm, struct target *target,
+			 bool of_vcpus, struct kvm_figures *figures)
+{
+	struct kvm_figures sum = *figures;
+	struct umbra_kvm_others others = {0};
+	size_t nr = 0, wanted = of_vcpus ? vm->nr_vcpus : 1;
+	int error = 0;
+
+	for (size_t i = 0; i < target->nr_sources && !error; i++) {
+		if ((target->sources[i].vcpu >= 0) != of_vcpus)
+			continue;
+		error = read_source(stats, vm, &target->sources[i], &sum, &others);
+		nr++;
+	}
+	if (error) {
+		target->listed = false; /* it was closed, or is another thing now */
+		if (error != -EBADF && error != -ESRCH)
+			stats->no_loan = -error;
+		return false;
+	}
+	if (nr != wanted || !wanted)
+		return false;
+	take_others(&sum, &others);
+	*figures = sum;
+	return true;
+}
+
+/* --- a sample --------------------------------------------------------------------------------- */
+
+/* What is read seldom is as it was then. */
+static void take_slow(struct target *target, bool turn, struct kvm_figures *figures)
+{
+	uint64_t *numbers = (uint64_t *)&figures->kvm;
+	const uint64_t *slow = (const uint64_t *)&target->slow.kvm;
+
+	if (turn) {
+		target->slow = *figures;
+		return;
+	}
+	for (size_t i = 0; i < sizeof(figures->kvm) / sizeof(uint64_t); i++) {
+		if (umbra_known_has(&figures->known, i) || !umbra_known_has(&target->slow.known, i))
+			continue;
+		numbers[i] = slow[i];
+		umbra_known_add(&figures->known, i);
+	}
+	for (size_t i = 0; i < target->slow.nr_other; i++)
+		kvm_figures_add_other(figures, target->slow.other[i].name,
+				      target->slow.other[i].value);
+}
+
+static void sample(void *self, const struct vm *vm, struct vm_sample *sample)
+{
+	struct stats *stats = self;
+	struct target *target = find(stats, vm);
+	struct kvm_figures figures = {0};
+	bool has_vm = false, has_vcpus = false, has_debugfs = false, turn;
+	size_t nr = 0;
+
+	if (!target)
+		return;
+	stats->sampled++;
+	if (vm->pidfd >= 0 && is_alone(stats, target)) {
+		look_for_sources(stats, target);
+		has_vm = read_sources(stats, vm, target, false, &figures);
+		has_vcpus = read_sources(stats, vm, target, true, &figures);
+	} else if (vm->pidfd >= 0) {
+		stats->ambiguous++;
+	}
+	turn = !target->sampled || (stats->round + target->number) % ROUNDS_A_TURN == 0;
+	target->sampled = true;
+	if (vm->folder >= 0 && !stats->debugfs.no_folder) {
+		nr = kvm_debugfs_read(&stats->debugfs, vm->folder, turn, &figures);
+		has_debugfs = nr && !stats->debugfs.no_cumulative;
+		take_slow(target, turn, &figures);
+	}
+	stats->measured += has_vm || has_vcpus || nr;
+	stats->without_vm += !has_vm && !has_debugfs;
+	stats->without_vcpus += !has_vcpus && !has_debugfs && vm->nr_vcpus;
+	sample->kvm = figures.kvm;
+	sample->kvm_known = figures.known;
+	memcpy(sample->kvm_other, figures.other, sizeof(figures.other));
+	sample->nr_kvm_other = figures.nr_other;
+}
+
+/* --- state ------------------------------------------------------------------------------------ */
+
+/* "integrity", "confidentiality"; empty: none, or it cannot be read. */
+static void read_lockdown(const struct stats *stats, char *ret, size_t size)
+{
+	char path[PATH_MAX], text[128] = "";
+	const char *mode;
+	FILE *file;
+
+	ret[0] = '\0';
+	snprintf(path, sizeof(path), "%s/kernel/security/lockdown", stats->sys);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	/* "none [integrity] confidentiality" */
+	mode = fgets(text, sizeof(text), file) ? strchr(text, '[') : NULL;
+	if (mode && strncmp(mode, "[none]", strlen("[none]")) != 0)
+		snprintf(ret, size, "%.*s", (int)strcspn(mode + 1, "]"), mode + 1);
+	fclose(file);
+}
+
+/* Why debugfs does not tell all; empty: it does. */
+static void explain_debugfs(const struct stats *stats, char *ret, size_t size)
+{
+	const struct kvm_debugfs *debugfs = &stats->debugfs;
+	int error = debugfs->no_folder ? debugfs->no_folder : debugfs->no_cumulative;
+	char lockdown[32];
+
+	ret[0] = '\0';
+	if (!error)
+		return;
+	read_lockdown(stats, lockdown, sizeof(lockdown));
+	if (error == EPERM)
+		snprintf(ret, size, "%s%s%s closes debugfs",
+			 lockdown[0] ? "lockdown (" : "lockdown", lockdown, lockdown[0] ? ")" : "");
+	else
+		snprintf(ret, size, "%.64s/kernel/debug/kvm: %s", stats->sys,
+			 error == ENOENT ? "missing, is debugfs mounted?" : strerror(error));
+}
+
+static const char *explain_loans(const struct stats *stats)
+{
+	if (stats->no_loan == EACCES || stats->no_loan == EPERM)
+		return "their owners' descriptors cannot be borrowed (CAP_SYS_PTRACE)";
+	if (stats->no_loan == ENOSYS)
+		return "this kernel cannot lend descriptors (Linux 5.6)";
+	if (stats->no_loan)
+		return strerror(stats->no_loan);
+	if (stats->ambiguous)
+		return "owners of several VMs: which descriptor is whose cannot be told";
+	return "their owners keep no statistics descriptors open";
+}
+
+static void state(void *self, char ret_state[COLLECTOR_STATE_MAX])
+{
+	const struct stats *stats = self;
+	char path[PATH_MAX], why[160];
+
+	snprintf(path, sizeof(path), "%.64s/devices/virtual/misc/kvm", stats->sys);
+	if (!stats->nr && access(path, F_OK) && errno == ENOENT) {
+		snprintf(ret_state, COLLECTOR_STATE_MAX, "unsupported: %.80s: KVM is not loaded",
+			 path);
+		return;
+	}
+	explain_debugfs(stats, why, sizeof(why));
+	if (!stats->without_vm && !stats->without_vcpus && (stats->sampled || !why[0]))
+		snprintf(ret_state, COLLECTOR_STATE_MAX, "ok");
+	else if (!stats->sampled)
+		snprintf(ret_state, COLLECTOR_STATE_MAX,
+			 "degraded: %s: there is only what owners of VMs keep open", why);
+	else
+		snprintf(ret_state, COLLECTOR_STATE_MAX,
+			 "%s: of %zu VMs %zu without statistics of vCPUs, %zu of the VM: %s%s%s",
+			 stats->measured ? "degraded" : "denied", stats->sampled,
+			 stats->without_vcpus, stats->without_vm, why, why[0] ? "; " : "",
+			 explain_loans(stats));
+}
+
+const struct collector kvm_collector = {
+	.name = "kvm",
+	.help = "KVM's own statistics, from its descriptors and debugfs",
+	.create = create,
+	.destroy = destroy,
+	.update = update,
+	.remove = remove_vm,
+	.begin = begin,
+	.sample = sample,
+	.state = state,
+};
