@@ -219,10 +219,13 @@ static void a_known_name_in_another_unit_is_no_row(void **state)
 	umbra_kvm_stats_add(stats, &sum, &known, &others);
 	assert_int_equal(nr_known(&known), 0);
 	assert_int_equal(others.nr, 3);
-	assert_string_equal(umbra_kvm_stat_unit_name(others.other[0].stat.unit), "cycles");
-	assert_string_equal(umbra_kvm_stat_type_name(others.other[2].stat.type),
-			    "linear_histogram");
-	assert_int_equal(others.other[2].stat.bucket, 100);
+	assert_int_equal(others.other[2].value, 11);
+	assert_int_equal(umbra_kvm_stats_at(stats, 0)->unit, UMBRA_KVM_STAT_CYCLES);
+	assert_string_equal(umbra_kvm_stat_unit_name(UMBRA_KVM_STAT_CYCLES), "cycles");
+	assert_int_equal(umbra_kvm_stats_at(stats, 2)->type, UMBRA_KVM_STAT_LINEAR);
+	assert_string_equal(umbra_kvm_stat_type_name(UMBRA_KVM_STAT_LINEAR), "linear_histogram");
+	assert_int_equal(umbra_kvm_stats_at(stats, 2)->bucket, 100);
+	assert_int_equal(umbra_kvm_stats_values(stats, 2)[1], 6);
 }
 
 static void unknown_statistics_and_histograms_are_carried_along(void **state)
@@ -247,15 +250,15 @@ static void unknown_statistics_and_histograms_are_carried_along(void **state)
 		umbra_kvm_stats_add(stats, &sum, &known, &others);
 	assert_int_equal(nr_known(&known), 0);
 	assert_int_equal(others.nr, 2);
-	assert_string_equal(others.other[0].stat.name, "halt_wait_hist");
-	assert_int_equal(others.other[0].stat.type, UMBRA_KVM_STAT_LOG);
-	assert_int_equal(others.other[0].stat.nr_values, 3);
-	assert_int_equal(others.other[0].value[2], 6);
-	assert_string_equal(others.other[1].stat.name, "of_a_later_kernel");
-	assert_int_equal(others.other[1].stat.unit, UMBRA_KVM_STAT_BYTES);
-	assert_int_equal(others.other[1].stat.base, 2);
-	assert_int_equal(others.other[1].stat.exponent, 10);
-	assert_int_equal(others.other[1].value[0], 128);
+	assert_string_equal(others.other[0].name, "halt_wait_hist");
+	assert_int_equal(others.other[0].value, 12);
+	assert_int_equal(umbra_kvm_stats_at(stats, 0)->type, UMBRA_KVM_STAT_LOG);
+	assert_int_equal(umbra_kvm_stats_at(stats, 0)->nr_values, 3);
+	assert_string_equal(others.other[1].name, "of_a_later_kernel");
+	assert_int_equal(others.other[1].value, 128);
+	assert_int_equal(umbra_kvm_stats_at(stats, 1)->unit, UMBRA_KVM_STAT_BYTES);
+	assert_int_equal(umbra_kvm_stats_at(stats, 1)->base, 2);
+	assert_int_equal(umbra_kvm_stats_at(stats, 1)->exponent, 10);
 }
 
 static void what_is_carried_along_is_bounded_and_what_is_left_out_is_counted(void **state)
@@ -278,10 +281,7 @@ static void what_is_carried_along_is_bounded_and_what_is_left_out_is_counted(voi
 	umbra_kvm_stats_add(stats, &sum, &known, &others);
 	assert_int_equal(others.nr, UMBRA_KVM_OTHERS_MAX);
 	assert_int_equal(others.left_out, 3);
-	assert_int_equal(others.other[0].stat.nr_values, UMBRA_KVM_OTHER_VALUES_MAX);
-	assert_int_equal(others.other[0].value[0], 1);
-	assert_int_equal(others.other[0].value[UMBRA_KVM_OTHER_VALUES_MAX - 1],
-			 40 - UMBRA_KVM_OTHER_VALUES_MAX + 1);
+	assert_int_equal(others.other[0].value, 40);
 }
 
 static void kinds_that_a_later_kernel_may_have_are_left_out(void **state)
@@ -437,8 +437,8 @@ static void the_real_kvm_has_what_kvm_def_lists(void **state)
 	assert_true(numbers(&sum)[UMBRA_INDEX(struct umbra_kvm_counters, kvm_exits, 0)] == 0);
 	/* Histograms alone have no row, up to the kernels that this table was made for. */
 	for (uint32_t i = 0; i < others.nr; i++) {
-		print_message("# without a row: %s\n", others.other[i].stat.name);
-		assert_true(others.other[i].stat.nr_values > 1);
+		print_message("# without a row: %s\n", others.other[i].name);
+		assert_non_null(strstr(others.other[i].name, "_hist"));
 	}
 	assert_true(others.nr > 0);
 	umbra_kvm_stats_close(of_vm);

@@ -397,36 +397,32 @@ static void join(const struct umbra_kvm_stat *stat, uint64_t *sum, uint64_t valu
 		*sum += value;
 }
 
-/* The place of @stat, the same one for each vCPU; NULL: there is no room. */
-static struct umbra_kvm_other *find_other(struct umbra_kvm_others *others,
-					  const struct umbra_kvm_stat *stat)
+/* The place of @name, the same one for each vCPU; NULL: there is no room. */
+static struct umbra_kvm_other *find_other(struct umbra_kvm_others *others, const char *name)
 {
+	struct umbra_kvm_other *other;
+
 	for (uint32_t i = 0; i < others->nr; i++) {
-		if (!strcmp(others->other[i].stat.name, stat->name))
+		if (!strcmp(others->other[i].name, name))
 			return &others->other[i];
 	}
 	if (others->nr == UMBRA_KVM_OTHERS_MAX)
 		return NULL;
-	others->other[others->nr] = (struct umbra_kvm_other){.stat = *stat};
-	if (stat->nr_values > UMBRA_KVM_OTHER_VALUES_MAX)
-		others->other[others->nr].stat.nr_values = UMBRA_KVM_OTHER_VALUES_MAX;
-	return &others->other[others->nr++];
+	other = &others->other[others->nr++];
+	memcpy(other->name, name, sizeof(other->name));
+	other->value = 0;
+	return other;
 }
 
 static void add_other(struct umbra_kvm_others *others, const struct umbra_kvm_stat *stat,
 		      const uint64_t *value)
 {
-	struct umbra_kvm_other *other = find_other(others, stat);
+	struct umbra_kvm_other *other = find_other(others, stat->name);
 
-	if (!other) {
+	if (!other)
 		others->left_out++;
-		return;
-	}
-	for (unsigned i = 0; i < stat->nr_values; i++) {
-		unsigned to = i < other->stat.nr_values ? i : other->stat.nr_values - 1u;
-
-		join(stat, &other->value[to], value[i]);
-	}
+	for (unsigned i = 0; other && i < stat->nr_values; i++)
+		join(stat, &other->value, value[i]);
 }
 
 void umbra_kvm_stats_add(const struct umbra_kvm_stats *stats, struct umbra_kvm_counters *sum,

@@ -61,18 +61,17 @@ const char *umbra_kvm_stat_type_name(enum umbra_kvm_stat_type type);
  */
 uint16_t umbra_kvm_stat_row(const char *name);
 
-enum { UMBRA_KVM_OTHERS_MAX = 16, UMBRA_KVM_OTHER_VALUES_MAX = 32 };
+enum { UMBRA_KVM_OTHERS_MAX = 16 };
 
 /*
  * The statistics without a row in kvm.def (histograms, and what a later KVM counts), vCPUs added
- * up. Plain bounded memory: a longer histogram has its rest in the last value, and what finds no
- * place is counted.
+ * up, in KVM's unit. Plain bounded memory: what finds no place is counted.
  */
 struct umbra_kvm_others {
 	uint32_t nr, left_out;
 	struct umbra_kvm_other {
-		struct umbra_kvm_stat stat;
-		uint64_t value[UMBRA_KVM_OTHER_VALUES_MAX];
+		char name[UMBRA_KVM_STAT_NAME_MAX];
+		uint64_t value; /* of a histogram all buckets together */
 	} other[UMBRA_KVM_OTHERS_MAX];
 };
 
