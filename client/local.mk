@@ -25,6 +25,8 @@ umbra_SOURCES += \
 	client/explanation.h \
 	client/options.c \
 	client/options.h \
+	client/kvm.c \
+	client/kvm.h \
 	client/report.c \
 	client/report.h \
 	client/run.c \
@@ -34,4 +36,4 @@ umbra_SOURCES += \
 	client/terminal.h
 umbra_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CURL_CFLAGS)
 umbra_CPPFLAGS = $(AM_CPPFLAGS) -DPKGDATADIR='"$(pkgdatadir)"'
-umbra_LDADD = $(INI_LIBS) $(WEBVIEW_LIBS) $(CURL_LIBS) -lpthread -lm
+umbra_LDADD = $(INI_LIBS) $(WEBVIEW_LIBS) $(HOST_LIBS) $(CURL_LIBS) -lpthread -lm

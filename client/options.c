@@ -107,25 +107,6 @@ static int size(const char *value, uint64_t *ret)
 	return 0;
 }
 
-/* One of @known ("a b c") is as it is; one of @lacking is for another build. */
-static int word(const char *value, const char *known, const char *lacking)
-{
-	size_t length = strlen(value);
-
-	for (int i = 0; i < 2; i++) {
-		const char *list = i ? lacking : known;
-
-		while (*list) {
-			size_t n = strcspn(list, " ");
-
-			if (n == length && !memcmp(list, value, n))
-				return i ? LACKING : 0;
-			list += n + strspn(list + n, " ");
-		}
-	}
-	return MALFORMED;
-}
-
 /* --- one parser an option ----------------------------------------------------------------- */
 
 #define PARSER(name)                                                                               \
@@ -134,7 +115,7 @@ static int word(const char *value, const char *known, const char *lacking)
 
 PARSER(engine)
 {
-	return word(value, "soft", "kvm");
+	return umbra_engine_parse(value, &options->engine) ? MALFORMED : 0;
 }
 
 static int add_choice(struct options *options, const char *name)
@@ -185,6 +166,7 @@ PARSER(explain_mode)
 
 PARSER(clock)
 {
+	options->clock_given = true;
 	return umbra_clock_parse(value, &options->clock) ? MALFORMED : 0;
 }
 
@@ -316,6 +298,7 @@ PARSER(seed)
 
 PARSER(interval)
 {
+	options->interval_given = true;
 	return number(value, 1000, UINT64_MAX / 4, &options->interval);
 }
 
@@ -414,6 +397,47 @@ static void choose_modes(struct options *options, unsigned int verb)
 		if (verb != VERB_EXPLAIN || strcmp(all[i], "auto"))
 			add_choice(options, all[i]);
 	}
+}
+
+/* What only a guest of the soft engine has: KVM knows neither instructions nor models. */
+static int check_kvm(const struct options *options, unsigned int verb)
+{
+	const struct mode_choice *choice = &options->choices[0];
+	const struct {
+		bool given;
+		const char *name, *why;
+	} rows[] = {
+		{options->max_instructions != UINT64_MAX, "--max-instructions",
+		 "KVM does not know how many instructions have retired"},
+		{options->switch_every, "--switch-every",
+		 "KVM does not know how many instructions have retired, nor does it switch"},
+		{options->clock_given && options->clock != UMBRA_CLOCK_CYCLES,
+		 "--clock instructions", "guest time is wall time there"},
+		{options->processor, "--processor", "the guest's is the host's"},
+		{options->costs_file, "--costs", "nothing is modelled there"},
+		{options->interval_given, "--interval", "there are no decisions there"},
+		{options->modes_given &&
+			 (choice->policy == POLICY_AUTO || choice->mode == UMBRA_MODE_BARE ||
+			  choice->mode == UMBRA_MODE_BRUTE),
+		 "--mode", "KVM has shadow or ept, whichever the host has for all guests"},
+		{options->backing == UMBRA_PAGE_1g, "--backing 1g",
+		 "the guest's memory is in pages of 4k or 2m there"},
+	};
+
+	if (verb == VERB_COMPARE)
+		return options_refuse(options, LACKING,
+				      "--engine kvm: the host's KVM has one mode alone to run in; "
+				      "--engine soft has them all");
+	if (verb == VERB_EXPLAIN)
+		return options_refuse(options, LACKING,
+				      "--engine kvm: KVM shows nobody its tables; --engine soft "
+				      "does");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (rows[i].given)
+			return options_refuse(options, LACKING, "%s: not with --engine kvm: %s",
+					      rows[i].name, rows[i].why);
+	}
+	return 0;
 }
 
 /* What options may not be given together. */
@@ -521,6 +545,12 @@ static int parse(struct options *ret_options, unsigned int verb, int argc, char 
 	options->image = argv[optind];
 	if (options->image ? !*options->image : verb != VERB_EXPLAIN)
 		return options_refuse(options, MALFORMED, "an image is missing");
+	if (options->engine == UMBRA_ENGINE_KVM) {
+		int status = check_kvm(options, verb);
+
+		if (status)
+			return status;
+	}
 	return check(options);
 }
 

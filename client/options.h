@@ -32,9 +32,11 @@ const char *mode_choice_name(const struct mode_choice *choice);
 
 struct options {
 	const char *verb;
+	enum umbra_engine engine;
 	struct mode_choice choices[MODE_CHOICES_MAX]; /* run: one; compare, explain: the list */
 	unsigned int nr_choices;
 	bool modes_given;
+	bool clock_given, interval_given;
 	enum umbra_clock clock;
 	const char *processor;         /* NULL: the default */
 	const char *costs_file;        /* NULL: none */

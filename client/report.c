@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/report.h"
+#include "umbra/kvm_engine.h"
 
 #define SWITCHES_SHOWN 10
 
@@ -205,7 +206,40 @@ static void report_state(FILE *file, const struct umbra_guest *guest)
 	}
 }
 
-void report_run(FILE *file, struct session *session)
+#define KVM_PREFIX (sizeof("kvm_") - 1)
+
+/* What KVM itself counts, under its own names, where it counted anything. */
+static void report_kvm(FILE *file, const struct umbra_guest *guest)
+{
+	const struct umbra_kvm_figures *figures = umbra_guest_kvm_figures(guest);
+	static const struct {
+		const char *name;
+		size_t index;
+	} rows[] = {
+#define UMBRA_COUNTER(counter, unit, kind, dimension, exposed, help)                               \
+	{&#counter[KVM_PREFIX], UMBRA_INDEX(struct umbra_kvm_counters, counter, 0)},
+#include "umbra/kvm.def"
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t end = i + 1 < sizeof(rows) / sizeof(rows[0])
+				     ? rows[i + 1].index
+				     : sizeof(figures->counters) / sizeof(uint64_t);
+		uint64_t sum = 0;
+		char name[64];
+
+		for (size_t at = rows[i].index; at < end; at++) {
+			if (umbra_known_has(&figures->known, at))
+				sum += ((const uint64_t *)&figures->counters)[at];
+		}
+		snprintf(name, sizeof(name), "  %s", rows[i].name);
+		if (sum)
+			line(file, name, sum, NULL, 0);
+	}
+}
+
+/* What only a model knows. */
+static void report_model(FILE *file, struct session *session)
 {
 	struct umbra_guest *guest = session_guest(session);
 	const struct umbra_counters *c = umbra_guest_counters(guest);
@@ -214,19 +248,11 @@ void report_run(FILE *file, struct session *session)
 	uint64_t lookups = 0, misses = 0;
 	uint64_t references = c->walk_references_guest[0] + c->walk_references_nested[0];
 	double seconds = session_wall_ns(session) / 1e9;
-	char end[512];
 
 	for (int i = 0; i < UMBRA_ACCESS_COUNT; i++) {
 		lookups += c->tlb_lookups[i];
 		misses += c->tlb_misses[i];
 	}
-	report_end(guest, end, sizeof(end));
-	fprintf(file, "umbra: %s; mode %s, policy %s, %u x %s\n", end,
-		umbra_mode_name(umbra_guest_mode(guest)),
-		policy_kind_name(pilot_policy(session_pilot(session))), umbra_guest_cpus(guest),
-		umbra_guest_processor(guest));
-	report_costs(file, session_costs(session));
-	report_state(file, guest);
 	line(file, "instructions", c->instructions[0], "%.1f million a second",
 	     seconds > 0 ? c->instructions[0] / seconds / 1e6 : 0);
 	line(file, "cycles", c->cycles[0], "%.3f an instruction",
@@ -255,4 +281,27 @@ void report_run(FILE *file, struct session *session)
 	     report_percent(c->refill_cycles[0], c->cycles[0]));
 	line(file, "memory touched", c->memory_touched[0], "bytes", 0);
 	report_switches(file, session);
+}
+
+void report_run(FILE *file, struct session *session)
+{
+	struct umbra_guest *guest = session_guest(session);
+	bool soft = umbra_guest_engine(guest) == UMBRA_ENGINE_SOFT;
+	char end[512];
+
+	report_end(guest, end, sizeof(end));
+	fprintf(file, "umbra: %s; %smode %s, policy %s, %u x %s\n", end, soft ? "" : "engine kvm, ",
+		umbra_mode_name(umbra_guest_mode(guest)),
+		policy_kind_name(pilot_policy(session_pilot(session))), umbra_guest_cpus(guest),
+		umbra_guest_processor(guest));
+	if (soft)
+		report_costs(file, session_costs(session));
+	report_state(file, guest);
+	if (soft) {
+		report_model(file, session);
+		return;
+	}
+	line(file, "guest time", umbra_guest_time(guest), "nanoseconds", 0);
+	fputs("  KVM's statistics:\n", file);
+	report_kvm(file, guest);
 }

@@ -11,7 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/kvm.h"
 #include "client/session.h"
+#include "umbra/kvm_engine.h"
 #include "web/view.h"
 
 #define STATUS_GUEST_MAX    63 /* stands for all values above */
@@ -19,10 +21,13 @@
 #define STATUS_SECONDS      124
 #define STATUS_INSTRUCTIONS 125
 #define IMAGE_MAX           (1ull << 30)
+/* Between two flushes of the console of a guest of KVM's, in nanoseconds. */
+#define KVM_INTERVAL 100000000ull
 
 struct session {
 	struct session_config config;
 	struct umbra_counters counters;
+	struct kvm_host host; /* of a guest of the KVM engine */
 	struct umbra_guest *guest;
 	struct pilot *pilot;
 	char *name; /* of the image, without directories */
@@ -197,6 +202,30 @@ static int load(struct session *session)
 	return status;
 }
 
+/* 0, or the exit status after the error was said. */
+static int create_guest(struct session *session, struct umbra_guest_config *guest_config)
+{
+	const struct options *options = session->config.options;
+	struct umbra_kvm_config kvm_config = {.fd = -1};
+	struct umbra_error error = {0};
+	int err, status;
+
+	if (options->engine == UMBRA_ENGINE_KVM) {
+		status = kvm_open(options, &session->config.choice, &kvm_config.fd, &session->host);
+		if (status)
+			return status;
+		session->config.choice = (struct mode_choice){session->host.mode, POLICY_PINNED};
+		guest_config->engine = UMBRA_ENGINE_KVM;
+		guest_config->kvm = &kvm_config;
+		guest_config->mode = session->host.mode;
+		guest_config->interval = KVM_INTERVAL;
+	}
+	err = umbra_guest_create(guest_config, &session->counters, &session->guest, &error);
+	if (kvm_config.fd >= 0)
+		close(kvm_config.fd);
+	return err ? complain(options, core_status(err), &error) : 0;
+}
+
 int session_create(const struct session_config *config, struct session **ret_session)
 {
 	const struct options *options = config->options;
@@ -212,8 +241,7 @@ int session_create(const struct session_config *config, struct session **ret_ses
 		.cost = &options->costs.cost,
 		.console = config->console,
 	};
-	struct pilot_config pilot_config = {.kind = config->choice.policy,
-					    .cost = &options->costs.cost};
+	struct pilot_config pilot_config = {.cost = &options->costs.cost};
 	struct session *session = aligned_alloc(64, (sizeof(*session) + 63) & ~63ul);
 	struct umbra_error error = {0};
 	int err, status;
@@ -229,16 +257,14 @@ int session_create(const struct session_config *config, struct session **ret_ses
 		return options_refuse(options, EX_OSERR, "out of memory");
 	}
 	guest_config.name = session->name;
-	err = umbra_guest_create(&guest_config, &session->counters, &session->guest, &error);
-	if (err) {
-		session_destroy(session);
-		return complain(options, core_status(err), &error);
-	}
-	status = load(session);
+	status = create_guest(session, &guest_config);
+	if (!status)
+		status = load(session);
 	if (status) {
 		session_destroy(session);
 		return status;
 	}
+	pilot_config.kind = session->config.choice.policy;
 	err = pilot_create(session->guest, &pilot_config, &session->pilot, &error);
 	if (err) {
 		session_destroy(session);
@@ -442,17 +468,19 @@ uint64_t session_wall_ns(const struct session *session)
 
 json_t *session_json(struct session *session)
 {
+	const struct umbra_kvm_figures *figures = umbra_guest_kvm_figures(session->guest);
 	struct umbra_registers registers[UMBRA_MAX_CPUS];
 	char hash[33];
 	struct guest_view view = {
 		.guest = session->name,
-		.engine = "soft",
+		.engine = umbra_engine_name(umbra_guest_engine(session->guest)),
 		.mode = umbra_guest_mode(session->guest),
 		.policy = pilot_policy(session->pilot),
 		.clock = session->config.options->clock,
 		.processor = umbra_guest_processor(session->guest),
 		.costs = &session->config.options->costs,
-		.measured[METRIC_CORE] = {.values = umbra_guest_counters(session->guest)},
+		.measured[METRIC_CORE] = {.values = umbra_guest_counters(session->guest),
+					  .known = umbra_guest_counters_known(session->guest)},
 		.end = umbra_guest_end(session->guest),
 		.memory_hash = hash,
 		.cpus = umbra_guest_cpus(session->guest),
@@ -464,6 +492,16 @@ json_t *session_json(struct session *session)
 		umbra_guest_registers(session->guest, i, &registers[i]);
 	view.nr_switches = pilot_switches(session->pilot, &view.switches);
 	view.nr_decisions = pilot_decisions(session->pilot, &view.decisions);
+	if (figures) {
+		view.mode_reason = session->host.reason;
+		view.clock = UMBRA_CLOCK_COUNT;
+		view.processor = NULL;
+		view.costs = NULL;
+		view.measured[METRIC_KVM] =
+			(struct measured){.values = &figures->counters, .known = &figures->known};
+		view.kvm_other = figures->others.other;
+		view.nr_kvm_other = figures->others.nr;
+	}
 	return web_encode_guest(&view, true);
 }
 

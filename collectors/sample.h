@@ -4,7 +4,7 @@
 #define COLLECTORS_SAMPLE_H
 
 #include "collectors/exit_reasons.h"
-#include "umbra/kvm_counters.h"
+#include "umbra/kvm_stats.h"
 
 #define UMBRA_DIMENSION_KVM_EXIT_REASON_COUNT KVM_EXIT_REASON_COUNT
 
@@ -20,19 +20,14 @@ struct perf_event_counters {
 #include "collectors/perf_event.def"
 };
 
-/* A statistic of KVM that kvm.def does not know. */
-enum { KVM_OTHER_NAME_MAX = 48, KVM_OTHER_MAX = 64 };
-struct kvm_other {
-	char name[KVM_OTHER_NAME_MAX];
-	uint64_t value; /* vCPUs added up, in KVM's unit; of a histogram the sum of its buckets */
-};
+enum { KVM_OTHER_MAX = UMBRA_KVM_OTHERS_MAX };
 
 struct vm_sample {
 	uint64_t time; /* CLOCK_MONOTONIC, in nanoseconds */
 
 	struct umbra_kvm_counters kvm;
 	struct umbra_known kvm_known;
-	struct kvm_other kvm_other[KVM_OTHER_MAX];
+	struct umbra_kvm_other kvm_other[KVM_OTHER_MAX];
 	size_t nr_kvm_other;
 
 	struct kvm_exits_counters kvm_exits;

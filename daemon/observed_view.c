@@ -48,8 +48,6 @@ static int show_vm(struct snapshot *snapshot, const struct observed_vm *vm,
 		.fd = vm->vm.fd,
 		.start_time = vm->vm.start_time,
 		.exit_slots = sample ? sample->exit_slots : NULL,
-		.kvm_other = sample ? sample->kvm_other : NULL,
-		.nr_kvm_other = sample ? sample->nr_kvm_other : 0,
 	};
 	view->vm = copy;
 	if (!copy->process || !copy->unit)
@@ -70,6 +68,10 @@ static int show_sample(struct snapshot *snapshot, const struct observed *observe
 		/* Of Umbra's own guests the worker knows KVM's statistics first. */
 		if (!sample || measured->values)
 			continue;
+		if (sources[i].source == METRIC_KVM) {
+			view->kvm_other = sample->kvm_other;
+			view->nr_kvm_other = sample->nr_kvm_other;
+		}
 		measured->values = (const char *)sample + sources[i].values;
 		measured->known = (const void *)((const char *)sample + sources[i].known);
 	}

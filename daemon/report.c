@@ -54,7 +54,7 @@ struct packet {
 		struct report_gone gone;
 		struct {
 			struct sample_body body;
-			struct kvm_other other[KVM_OTHER_MAX];
+			struct umbra_kvm_other other[KVM_OTHER_MAX];
 			struct slot slots[SLOTS_MAX];
 		} sample;
 		struct report_round round;

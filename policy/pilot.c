@@ -62,17 +62,28 @@ static size_t records_last(const struct records *records, const void **ret_items
 	return nr;
 }
 
+/* Why a guest cannot have this policy; NULL: it can. */
+static const char *cannot_have(const struct umbra_guest *guest, enum policy_kind kind)
+{
+	if (umbra_guest_mode(guest) == UMBRA_MODE_BARE && kind != POLICY_PINNED)
+		return "a bare guest has no VMM to switch";
+	if (umbra_guest_engine(guest) == UMBRA_ENGINE_KVM && kind == POLICY_AUTO)
+		return "the mode of a guest of the KVM engine is that of the host's KVM";
+	return NULL;
+}
+
 int pilot_create(struct umbra_guest *guest, const struct pilot_config *config,
 		 struct pilot **ret_pilot, struct umbra_error *ret_error)
 {
+	const char *why = cannot_have(guest, config->kind);
 	struct umbra_cost_table known;
 	struct pilot *pilot;
 	int err;
 
 	umbra_cost_table_init(&known, umbra_guest_processor(guest));
-	if (umbra_guest_mode(guest) == UMBRA_MODE_BARE && config->kind != POLICY_PINNED)
+	if (why)
 		return umbra_error_set(ret_error, -EINVAL, policy_kind_name(config->kind), NULL,
-				       "a bare guest has no VMM to switch");
+				       "%s", why);
 	pilot = calloc(1, sizeof(*pilot));
 	if (!pilot)
 		return umbra_error_set(ret_error, -ENOMEM, "policy", NULL, "out of memory");
@@ -189,7 +200,8 @@ enum umbra_event pilot_run(struct pilot *pilot, uint64_t until_instruction)
 {
 	enum umbra_event event = umbra_guest_run(pilot->guest, until_instruction);
 
-	if (event == UMBRA_EVENT_INTERVAL)
+	/* Of a guest of KVM's nothing is known that a decision could stand on. */
+	if (event == UMBRA_EVENT_INTERVAL && umbra_guest_engine(pilot->guest) == UMBRA_ENGINE_SOFT)
 		interval(pilot);
 	else if (event == UMBRA_EVENT_ENDED)
 		refresh_last_switch(pilot);
@@ -198,7 +210,7 @@ enum umbra_event pilot_run(struct pilot *pilot, uint64_t until_instruction)
 
 int pilot_set_policy(struct pilot *pilot, enum policy_kind kind)
 {
-	if (umbra_guest_mode(pilot->guest) == UMBRA_MODE_BARE && kind != POLICY_PINNED)
+	if (cannot_have(pilot->guest, kind))
 		return -EPERM;
 	policy_set_kind(pilot->policy, kind);
 	return 0;

@@ -40,15 +40,17 @@ struct pilot_config {
 	void *context;
 };
 
-/* @guest is borrowed and must outlive the pilot. 0, -ENOMEM, -EINVAL (auto or advise in bare). */
+/* @guest is borrowed and must outlive the pilot. 0, -ENOMEM, -EINVAL (auto or advise in bare, auto
+ * with the KVM engine). */
 int pilot_create(struct umbra_guest *guest, const struct pilot_config *config,
 		 struct pilot **ret_pilot, struct umbra_error *ret_error);
 void pilot_destroy(struct pilot *pilot);
 
 /*
  * umbra_guest_run() once. When the event is UMBRA_EVENT_INTERVAL the decision has been made and
- * carried out on return; when it is UMBRA_EVENT_ENDED the last switch's refill has been
- * brought up to date. What else an event asks for is the caller's: call again to go on.
+ * carried out on return (there are none with the KVM engine); when it is UMBRA_EVENT_ENDED the last
+ * switch's refill has been brought up to date. What else an event asks for is the caller's: call
+ * again to go on.
  */
 enum umbra_event pilot_run(struct pilot *pilot, uint64_t until_instruction);
 
@@ -61,7 +63,7 @@ enum umbra_event pilot_run(struct pilot *pilot, uint64_t until_instruction);
 int pilot_switch(struct pilot *pilot, enum umbra_mode to, const char *reason,
 		 struct umbra_error *ret_error);
 
-/* 0, or -EPERM: the guest is bare and can only be pinned. */
+/* 0, or -EPERM: the guest is bare and can only be pinned, or KVM's and cannot be auto. */
 int pilot_set_policy(struct pilot *pilot, enum policy_kind kind);
 enum policy_kind pilot_policy(const struct pilot *pilot);
 

@@ -215,7 +215,7 @@ static json_t *soft_guests_have_all(void)
 			 "soft", "required", "engine", "instructions", "then", all);
 }
 
-/* Of a VM that is only observed some things are not known. */
+/* Of a VM that is only observed some things are not known, and only a model has others. */
 static json_t *own_guests_are_known(const struct object_type *type)
 {
 	json_t *required = json_array();
@@ -226,6 +226,18 @@ static json_t *own_guests_are_known(const struct object_type *type)
 	}
 	return json_pack("{s:{s:{s:{s:b}},s:[s]},s:{},s:{s:o}}", "if", "properties", "observed",
 			 "const", 1, "required", "observed", "then", "else", "required", required);
+}
+
+static json_t *soft_guests_are_modelled(const struct object_type *type)
+{
+	json_t *required = json_array();
+
+	for (const struct field *field = type->fields; field->key; field++) {
+		if (field->if_soft)
+			json_array_append_new(required, json_string(field->key));
+	}
+	return json_pack("{s:{s:{s:{s:s}},s:[s]},s:{s:o}}", "if", "properties", "engine", "const",
+			 "soft", "required", "engine", "then", "required", required);
 }
 
 static json_t *type_schema(const struct object_type *type)
@@ -252,9 +264,10 @@ static json_t *type_schema(const struct object_type *type)
 	}
 	if (type->has_metrics) {
 		add_metrics(properties);
-		json_object_set_new(
-			schema, "allOf",
-			json_pack("[o,o]", soft_guests_have_all(), own_guests_are_known(type)));
+		json_object_set_new(schema, "allOf",
+				    json_pack("[o,o,o]", soft_guests_have_all(),
+					      own_guests_are_known(type),
+					      soft_guests_are_modelled(type)));
 	}
 	return schema;
 }

@@ -301,10 +301,12 @@ static const struct field guest_fields[] = {
 	      "Who said so: the configuration, a rule of it for workloads, or an operator since; "
 	      "not in a run",
 	      .names = &policy_source_names),
-	FIELD("clock", ENUM, false, "What guest time counts", .names = &clock_names,
-	      .unless_observed = true),
-	FIELD("processor", STRING, false, "Processor whose TLB and costs are modelled",
-	      .unless_observed = true),
+	FIELD("clock", ENUM, false,
+	      "What guest time counts; absent: it is wall time, for KVM runs it",
+	      .names = &clock_names, .if_soft = true),
+	FIELD("processor", STRING, false,
+	      "Processor whose TLB and costs are modelled; absent: it is the host's",
+	      .if_soft = true),
 	FIELD("costs", OBJECT, false, "What events cost; the default's figures are left out",
 	      .type = "costs"),
 	FIELD("cpus", COUNT, true, "Its vCPUs; all counts are sums over them"),
@@ -322,8 +324,8 @@ static const struct field guest_fields[] = {
 	      "this reason was",
 	      .type = "duration", .names = &kvm_exit_reason_names),
 	FIELD("kvm_other", COUNTS, false,
-	      "Statistics of the host's KVM that this build does not know, under its own names, in "
-	      "its units"),
+	      "Statistics of the host's KVM that have no other place here, under its own names, in "
+	      "its units; of a histogram the sum"),
 	FIELD("end", OBJECT, false, "How it ended; absent: it lives", .type = "end"),
 	FIELD("collectors", LIST, false, "What measures it, and why something is not measured",
 	      .type = "guest_collector"),

@@ -34,6 +34,7 @@ struct field {
 	const char *pattern;           /* STRING; NULL: any */
 	bool nullable;
 	bool unless_observed; /* required if the object is no observed guest */
+	bool if_soft;         /* required if the object is a guest of the soft engine */
 };
 
 struct object_type {

@@ -358,6 +358,8 @@ void web_write_guest(struct text *out, const struct guest_view *view, bool lists
 	web_write_measured(out, view);
 	if (view->vm)
 		web_write_vm(out, view, lists);
+	if (lists)
+		web_write_kvm_other(out, view);
 	if (view->last_switch)
 		write_last_switch(out, view->last_switch);
 	if (view->end) {

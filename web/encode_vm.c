@@ -96,16 +96,16 @@ static void write_durations(struct text *out, const struct guest_view *view)
 }
 
 /* Names that a kernel gave, not we. */
-static void write_others(struct text *out, const struct vm_view *vm)
+void web_write_kvm_other(struct text *out, const struct guest_view *view)
 {
-	if (!vm->nr_kvm_other)
+	if (!view->nr_kvm_other)
 		return;
 	json_write_key(out, "kvm_other");
 	json_write_open(out, '{');
-	for (size_t i = 0; i < vm->nr_kvm_other; i++) {
-		json_write_text(out, vm->kvm_other[i].name);
+	for (size_t i = 0; i < view->nr_kvm_other; i++) {
+		json_write_text(out, view->kvm_other[i].name);
 		text_append(out, ":", 1);
-		json_write_unsigned(out, vm->kvm_other[i].value);
+		json_write_unsigned(out, view->kvm_other[i].value);
 	}
 	json_write_close(out, '}');
 }
@@ -117,8 +117,6 @@ void web_write_vm(struct text *out, const struct guest_view *view, bool lists)
 		json_write_key(out, "advice");
 		web_write_advice(out, view->advice);
 	}
-	if (!lists)
-		return;
-	write_durations(out, view);
-	write_others(out, view->vm);
+	if (lists)
+		write_durations(out, view);
 }

@@ -56,13 +56,11 @@ struct vm_view {
 	size_t nr_vcpus;
 	/* [KVM_EXIT_REASON_COUNT], as in struct vm_sample; NULL: exits are not timed */
 	const uint64_t (*exit_slots)[EXIT_SLOT_COUNT];
-	const struct kvm_other *kvm_other;
-	size_t nr_kvm_other;
 };
 
 /*
- * Of an observed guest processor, costs and mode_reason may be NULL, mode UMBRA_MODE_COUNT and
- * clock UMBRA_CLOCK_COUNT: not known.
+ * Of a guest that KVM runs processor and costs are NULL and clock is UMBRA_CLOCK_COUNT: there are
+ * none. Of an observed guest mode_reason may be NULL and mode UMBRA_MODE_COUNT: not known.
  */
 struct guest_view {
 	const char *id;    /* NULL in a run: id, state, pid are left out */
@@ -86,6 +84,8 @@ struct guest_view {
 	const struct advice *advice; /* policy/advice.h; NULL: there is none, or not yet */
 	const struct vm_view *vm;    /* NULL: it is not observed */
 	struct measured measured[METRIC_SOURCE_COUNT];
+	const struct umbra_kvm_other *kvm_other; /* with METRIC_KVM */
+	size_t nr_kvm_other;
 	const char *unmeasured; /* why the core tells nothing of it, as a collector's state; NULL:
 				   it has not reported */
 	const struct umbra_end *end;          /* NULL: alive */
@@ -116,6 +116,8 @@ void web_write_guest(struct text *out, const struct guest_view *view, bool lists
 void web_write_measured(struct text *out, const struct guest_view *view);
 /* What is told of an observed guest alone, as keys of that object. */
 void web_write_vm(struct text *out, const struct guest_view *view, bool lists);
+/* KVM's statistics that no metric is, as a key of that object. */
+void web_write_kvm_other(struct text *out, const struct guest_view *view);
 void web_write_advice(struct text *out, const struct advice *advice);
 void web_write_costs(struct text *out, const struct umbra_cost_table *costs);
 void web_write_decision(struct text *out, const struct policy_decision *decision);

@@ -25,7 +25,7 @@ static struct perf_event_counters perf;
 static struct umbra_known kvm_known, exits_known, perf_known;
 static uint64_t slots[KVM_EXIT_REASON_COUNT][EXIT_SLOT_COUNT];
 static const struct vcpu_view vcpus[] = {{0, 4243}, {1, 0}};
-static struct kvm_other others[] = {{"new_statistic", 7}, {"a\"b\n\xff", 8}};
+static struct umbra_kvm_other others[] = {{"new_statistic", 7}, {"a\"b\n\xff", 8}};
 static struct vm_view vm;
 
 #define KNOW(set, type, counter, element)                                                          \
@@ -153,8 +153,8 @@ static void observed_guest_matches_its_schema(void **state)
 			know_everything();
 		if (measured == 2)
 			know_durations();
-		vm.kvm_other = others;
-		vm.nr_kvm_other = measured;
+		view.kvm_other = others;
+		view.nr_kvm_other = measured;
 		view.mode = measured ? UMBRA_MODE_EPT : UMBRA_MODE_COUNT;
 		view.mode_reason = measured ? "kvm_intel.ept=Y" : NULL;
 		for (int lists = 0; lists < 2; lists++) {
@@ -169,24 +169,30 @@ static void observed_guest_matches_its_schema(void **state)
 	}
 }
 
-/* A guest of umbrad itself has all that it always had. */
-static void only_observed_guests_may_leave_things_out(void **state)
+/* A guest of umbrad itself has all that its engine knows. */
+static void only_guests_of_kvm_may_leave_things_out(void **state)
 {
-	static const char *const keys[] = {"mode", "clock", "processor"};
+	static const struct {
+		const char *key;
+		bool if_soft;
+	} rows[] = {{"mode", false}, {"clock", true}, {"processor", true}};
 	char why[JSON_SCHEMA_WHY_SIZE];
 	struct guest_view view = make_view();
 	json_t *guest = web_encode_guest(&view, false);
 
 	json_object_set_new(guest, "observed", json_false());
+	json_object_set_new(guest, "engine", json_string("soft"));
 	json_object_set_new(guest, "mode", json_string("ept"));
 	json_object_set_new(guest, "clock", json_string("cycles"));
 	json_object_set_new(guest, "processor", json_string("zen2"));
 	json_schema_assert("guest", guest);
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		json_t *part = json_copy(guest);
 
-		json_object_del(part, keys[i]);
+		json_object_del(part, rows[i].key);
 		assert_false(json_schema_allows("guest", part, why));
+		json_object_set_new(part, "engine", json_string("kvm"));
+		assert_int_equal(json_schema_allows("guest", part, why), rows[i].if_soft);
 		json_object_set_new(part, "observed", json_true());
 		json_schema_assert("guest", part);
 		json_decref(part);
@@ -383,8 +389,8 @@ static void names_of_others_are_harmless(void **state)
 	json_t *guest;
 
 	view.id = view.guest = vm.process = vm.unit = hostile;
-	vm.kvm_other = others;
-	vm.nr_kvm_other = 2;
+	view.kvm_other = others;
+	view.nr_kvm_other = 2;
 	guest = web_encode_guest(&view, true);
 	json_schema_assert("guest", guest);
 	assert_string_equal(json_string_value(json_object_get(guest, "guest")),
@@ -615,7 +621,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(observed_guest_matches_its_schema),
-		cmocka_unit_test(only_observed_guests_may_leave_things_out),
+		cmocka_unit_test(only_guests_of_kvm_may_leave_things_out),
 		cmocka_unit_test(soft_guest_has_all_metrics_or_none),
 		cmocka_unit_test(what_no_source_knows_is_absent),
 		cmocka_unit_test(sources_share_families_and_keys),

@@ -61,7 +61,7 @@ const char *umbra_kvm_stat_type_name(enum umbra_kvm_stat_type type);
  */
 uint16_t umbra_kvm_stat_row(const char *name);
 
-enum { UMBRA_KVM_OTHERS_MAX = 16 };
+enum { UMBRA_KVM_OTHERS_MAX = 64 };
 
 /*
  * The statistics without a row in kvm.def (histograms, and what a later KVM counts), vCPUs added
