@@ -72,6 +72,25 @@ static inline enum kvm_exit_reason exit_reason_svm(unsigned int code)
 	return reason ? (enum kvm_exit_reason)(reason - 1) : KVM_EXIT_other;
 }
 
+/* The slot of a time in nanoseconds, see EXIT_SLOT_COUNT. */
+static inline unsigned int exit_slot(unsigned long long time)
+{
+	unsigned int slot = 0;
+
+	time >>= EXIT_SLOT_SHIFT;
+	if (time >= 1ULL << EXIT_SLOT_COUNT)
+		return EXIT_SLOT_COUNT - 1;
+	/* By halves: programs have no instruction that counts bits. */
+	for (unsigned int bits = 16; bits; bits /= 2) {
+		if (time >= 1ULL << bits) {
+			slot += bits;
+			time >>= bits;
+		}
+	}
+	slot += (unsigned int)time;
+	return slot < EXIT_SLOT_COUNT ? slot : EXIT_SLOT_COUNT - 1;
+}
+
 /* Whether the exit qualification of a CR access is that of a MOV to CR3 (SDM 3C table 28-3). */
 static inline int exit_qualification_is_cr3_load(unsigned long long qualification)
 {

@@ -66,11 +66,20 @@ static __u32 find(const struct kernel_btf *btf, const char *name, __u32 kind,
 	return 0;
 }
 
-bool kernel_btf_has_struct(const struct kernel_btf *btf, const char *name)
+bool kernel_btf_has_struct(const struct kernel_btf *btf, const char *name, const char *member)
 {
+	const struct btf_type *type;
 	const struct btf *in;
+	__u32 id = find(btf, name, BTF_KIND_STRUCT, &in);
 
-	return find(btf, name, BTF_KIND_STRUCT, &in) > 0;
+	if (!id || !member)
+		return id > 0;
+	type = btf__type_by_id(in, id);
+	for (__u32 i = 0; i < btf_vlen(type); i++) {
+		if (!strcmp(btf__name_by_offset(in, btf_members(type)[i].name_off), member))
+			return true;
+	}
+	return false;
 }
 
 /* A tracepoint NAME has a typedef btf_trace_NAME of a pointer to void (*)(void *, ARGUMENTS). */

@@ -15,8 +15,8 @@ struct kernel_btf;
 struct kernel_btf *kernel_btf_open(const char *sys);
 void kernel_btf_close(struct kernel_btf *btf); /* may be NULL */
 
-/* Whether there is struct @name. */
-bool kernel_btf_has_struct(const struct kernel_btf *btf, const char *name);
+/* Whether there is struct @name; with @member, one that has this member. */
+bool kernel_btf_has_struct(const struct kernel_btf *btf, const char *name, const char *member);
 /* Whether there is a tracepoint @name; with @first, whose first argument is a struct @first *. */
 bool kernel_btf_has_tracepoint(const struct kernel_btf *btf, const char *name, const char *first);
 

@@ -13,8 +13,13 @@ struct qstr {
 	const unsigned char *name;
 };
 
+struct inode {
+	unsigned long i_ino;
+};
+
 struct dentry {
 	struct qstr d_name;
+	struct inode *d_inode;
 };
 
 struct task_struct {

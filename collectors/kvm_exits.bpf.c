@@ -74,17 +74,22 @@ static __always_inline struct kvm_exits_record *record_of(__u32 slot)
 	return records ? bpf_map_lookup_elem(records, &place) : 0;
 }
 
-/* The name of the VM's folder in debugfs, which tells VMs of one process apart. */
-static __always_inline void read_name(struct kvm_exits_record *record, struct kvm_vcpu *vcpu)
+/*
+ * The VM's folder in debugfs: its name tells VMs of one process apart, and its inode's number,
+ * which is never used again, one VM from the next at the same address. NULL: not to be known.
+ */
+static __always_inline struct dentry *folder_of(struct kvm_vcpu *vcpu)
 {
 	struct kvm *kvm = 0;
 
-	record->name[0] = 0;
 	if (!vcpu || !bpf_core_field_exists(kvm->debugfs_dentry))
-		return;
-	kvm = BPF_CORE_READ(vcpu, kvm);
-	bpf_probe_read_kernel_str(record->name, sizeof(record->name),
-				  BPF_CORE_READ(kvm, debugfs_dentry, d_name.name));
+		return 0;
+	return BPF_CORE_READ(vcpu, kvm, debugfs_dentry);
+}
+
+static __always_inline __u64 number_of(struct dentry *folder)
+{
+	return folder ? BPF_CORE_READ(folder, d_inode, i_ino) : 0;
 }
 
 /*
@@ -97,6 +102,7 @@ static __noinline struct kvm_exits_record *claim(__u64 key, __u64 thread, int vc
 	struct kvm_exits_cpu *cpu = this_cpu();
 	struct kvm_exits_record *record = 0;
 	__u32 slot, tid = thread, pid = thread >> 32;
+	struct dentry *folder;
 	long error;
 
 	if (!cpu || bpf_map_pop_elem(&free_slots, &slot))
@@ -117,7 +123,12 @@ static __noinline struct kvm_exits_record *claim(__u64 key, __u64 thread, int vc
 	record->key = key;
 	record->thread = thread;
 	record->vcpu_id = vcpu_id;
-	read_name(record, vcpu);
+	record->name[0] = 0;
+	folder = folder_of(vcpu);
+	record->folder = number_of(folder);
+	if (folder)
+		bpf_probe_read_kernel_str(record->name, sizeof(record->name),
+					  BPF_CORE_READ(folder, d_name.name));
 	barrier();
 	record->state = state;
 	return record;
@@ -139,7 +150,7 @@ static __noinline struct kvm_exits_record *find(__u64 key, __u64 thread, int vcp
 
 	record = slot ? record_of(*slot) : 0;
 	if (!record || record->key != key || record->thread >> 32 != thread >> 32 ||
-	    record->vcpu_id != vcpu_id)
+	    record->vcpu_id != vcpu_id || record->folder != number_of(folder_of(vcpu)))
 		return claim(key, thread, vcpu_id, KVM_EXITS_VCPU, vcpu);
 	if (record->thread != thread) {
 		__u32 old = record->thread;
@@ -191,29 +202,6 @@ static __always_inline void exited(struct kvm_exits_cpu *cpu, struct kvm_exits_r
 	} else {
 		record->exited_at = 0;
 	}
-}
-
-/* The lowest slot that has this time. */
-static __always_inline __u32 slot_of_time(__u64 time)
-{
-	__u32 slot = 0;
-
-	time >>= EXIT_SLOT_SHIFT;
-	if (time >= 1ULL << 32)
-		return EXIT_SLOT_COUNT - 1;
-#define STEP(bits)                                                                                 \
-	if (time >= 1U << (bits)) {                                                                \
-		slot += (bits);                                                                    \
-		time >>= (bits);                                                                   \
-	}
-	STEP(16)
-	STEP(8)
-	STEP(4)
-	STEP(2)
-	STEP(1)
-#undef STEP
-	slot += time;
-	return slot < EXIT_SLOT_COUNT ? slot : EXIT_SLOT_COUNT - 1;
 }
 
 /* KVM has handled the exit: what it read of the processor for that is still in its own struct. */
@@ -269,7 +257,7 @@ static __always_inline void entered(struct kvm_exits_cpu *cpu, __u64 key, struct
 	time = bpf_ktime_get_ns() - record->exited_at;
 	record->exited_at = 0;
 	reason = record->exit_reason;
-	place = slot_of_time(time);
+	place = exit_slot(time);
 	if (reason >= KVM_EXIT_REASON_COUNT || place >= EXIT_SLOT_COUNT)
 		return;
 	record->time[reason] += time;

@@ -18,7 +18,7 @@ enum {
 	NANOSECONDS = 1000000000,
 	RETRY_SECONDS = 5,
 	/* Records of what is no VM's stay so long, for discovery may be late. */
-	ROUNDS_UNKNOWN = 60,
+	ROUNDS_UNKNOWN = 10,
 	ROOM_SPARE = 64,
 };
 
@@ -235,6 +235,20 @@ static void claim_threads(struct kvm_exits *self, struct watched *vm)
 	}
 }
 
+/* What no VM had of a vCPU's record; a process's is taken round by round. */
+static uint64_t left_over(const struct kvm_exits_record *record)
+{
+	uint64_t sum = 0;
+
+	if (state_of(record) != KVM_EXITS_VCPU)
+		return 0;
+	for (size_t i = 0; i < KVM_EXIT_REASON_COUNT; i++)
+		sum += read_count(&record->exits[i]);
+	for (size_t i = 0; i < KVM_EXITS_EVENT_COUNT; i++)
+		sum += read_count(&record->events[i]);
+	return sum;
+}
+
 static void free_slot(struct kvm_exits *self, size_t slot)
 {
 	self->places[slot] = (struct place){0};
@@ -275,8 +289,10 @@ static void take_records(struct kvm_exits *self)
 			take_process(self, place, record);
 		else if (!place->vm)
 			take_vcpu(self, slot, place, record);
-		if (place->rounds > ROUNDS_UNKNOWN)
-			free_slot(self, slot);
+		if (place->rounds <= ROUNDS_UNKNOWN)
+			continue;
+		self->unattributed += left_over(record);
+		free_slot(self, slot);
 	}
 	for (size_t i = 0; i < self->nr_vms; i++)
 		expected += self->vms[i]->vm->nr_vcpus + 1;

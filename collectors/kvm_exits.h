@@ -50,7 +50,8 @@ struct kvm_exits_record {
 	unsigned long long thread; /* PID << 32 | TID, of the initial PID namespace */
 	unsigned int state;        /* enum kvm_exits_state, written last */
 	int vcpu_id;
-	char name[KVM_EXITS_NAME_MAX]; /* PID-FD, its VM's name in debugfs; may be empty */
+	unsigned long long folder;     /* the number of its VM's folder in debugfs; 0: not known */
+	char name[KVM_EXITS_NAME_MAX]; /* of this folder, PID-FD; may be empty */
 
 	unsigned long long exited_at; /* in nanoseconds; 0: not timed */
 	unsigned int exit_reason;

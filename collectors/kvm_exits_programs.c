@@ -110,24 +110,55 @@ __attribute__((format(printf, 2, 3))) static void degrade(char state[COLLECTOR_S
 	va_end(arguments);
 }
 
+/*
+ * Where a vCPU keeps why it exited: of each vendor's module that there is one of the pairs. With
+ * one of the structs and none of its members the kernel is newer than the programs.
+ */
+static const struct {
+	const char *vcpu, *members[2];
+} vendors[] = {
+	{"vcpu_vmx", {"exit_reason", "vt"}},
+	{"vcpu_svm", {"vmcb", "vmcb"}},
+};
+enum { VENDORS = sizeof(vendors) / sizeof(vendors[0]) };
+
+static bool has_vendor(const struct kernel_btf *btf)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < VENDORS; i++)
+		any = any || kernel_btf_has_struct(btf, vendors[i].vcpu, NULL);
+	return any;
+}
+
+static bool knows_vendors(const struct kernel_btf *btf)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < VENDORS; i++)
+		all = all && (!kernel_btf_has_struct(btf, vendors[i].vcpu, NULL) ||
+			      kernel_btf_has_struct(btf, vendors[i].vcpu, vendors[i].members[0]) ||
+			      kernel_btf_has_struct(btf, vendors[i].vcpu, vendors[i].members[1]));
+	return all;
+}
+
 /* What this kernel has of what the programs want. */
 static void probe(const struct kernel_btf *btf, struct kvm_exits_programs *programs,
 		  enum kvm_exits_way wanted)
 {
-	bool has_exits =
-		kernel_btf_has_struct(btf, "vcpu_vmx") || kernel_btf_has_struct(btf, "vcpu_svm");
+	bool raw = wanted != KVM_EXITS_CLASSIC && knows_vendors(btf) &&
+		   kernel_btf_has_tracepoint(btf, "kvm_exit", "kvm_vcpu");
+	bool classic = wanted != KVM_EXITS_RAW &&
+		       kernel_btf_has_struct(btf, "trace_event_raw_kvm_exit", "exit_reason");
 
-	programs->sees_entries = kernel_btf_has_tracepoint(btf, "kvm_entry", "kvm_vcpu");
-	if (has_exits && wanted != KVM_EXITS_CLASSIC &&
-	    kernel_btf_has_tracepoint(btf, "kvm_exit", "kvm_vcpu")) {
+	if (has_vendor(btf) && raw) {
 		programs->way = KVM_EXITS_RAW;
-	} else if (has_exits && wanted != KVM_EXITS_RAW &&
-		   kernel_btf_has_struct(btf, "trace_event_raw_kvm_exit")) {
+		programs->sees_entries = kernel_btf_has_tracepoint(btf, "kvm_entry", "kvm_vcpu");
+	} else if (has_vendor(btf) && classic) {
 		programs->way = KVM_EXITS_CLASSIC;
-		programs->sees_entries = kernel_btf_has_struct(btf, "trace_event_raw_kvm_entry");
+		programs->sees_entries =
+			kernel_btf_has_struct(btf, "trace_event_raw_kvm_entry", "vcpu_id");
 	}
-	if (programs->way == KVM_EXITS_NO_WAY)
-		programs->sees_entries = false;
 	for (size_t i = 0; i < EVENTS; i++)
 		programs->counts[events[i].event] =
 			kernel_btf_has_tracepoint(btf, events[i].tracepoint, NULL);
@@ -245,8 +276,7 @@ static bool attached_any(const struct kvm_exits_programs *programs)
 static void tell_of_exits(const struct kvm_exits_programs *programs, const struct kernel_btf *btf,
 			  char state[COLLECTOR_STATE_MAX])
 {
-	if (programs->way == KVM_EXITS_NO_WAY && !kernel_btf_has_struct(btf, "vcpu_vmx") &&
-	    !kernel_btf_has_struct(btf, "vcpu_svm"))
+	if (programs->way == KVM_EXITS_NO_WAY && !has_vendor(btf))
 		degrade(state, "no exits: neither kvm_intel nor kvm_amd runs this host's VMs");
 	else if (programs->way == KVM_EXITS_NO_WAY)
 		degrade(state, "no exits: the programs do not know this kernel's kvm_exit");
