@@ -9,6 +9,7 @@
 
 #include "client/api.h"
 #include "client/client.h"
+#include "client/plain.h"
 
 enum { ANSWER_MAX = 64 * 1024 * 1024, SECONDS_MAX = 20 };
 
@@ -135,14 +136,23 @@ static CURLcode transfer(CURL *curl, const struct api_options *options, const ch
 	return code;
 }
 
+/* What came as a value that may be shown; NULL: it is no JSON. */
+static json_t *load(struct buffer *buffer)
+{
+	if (!buffer->bytes)
+		return NULL;
+	buffer->len = plain_json(buffer->bytes, buffer->len);
+	return json_loadb(buffer->bytes, buffer->len, 0, NULL);
+}
+
 /* 0, or the exit status of a refusal, told. */
-static int judge(const struct buffer *buffer, long http_status)
+static int judge(struct buffer *buffer, long http_status)
 {
 	json_t *problem;
 
 	if (http_status >= 200 && http_status <= 299)
 		return 0;
-	problem = json_loadb(buffer->bytes ? buffer->bytes : "", buffer->len, 0, NULL);
+	problem = load(buffer);
 	fprintf(stderr, "umbra: umbrad refuses (%ld): %s\n", http_status,
 		api_text(problem, "detail"));
 	json_decref(problem);
@@ -202,7 +212,8 @@ static int ask(const struct api_options *options, const char *path, const char *
 	free(text);
 	if (status)
 		return status;
-	*ret_answer = json_loadb(buffer.bytes ? buffer.bytes : "", buffer.len, 0, NULL);
+	*ret_answer = print ? json_loadb(buffer.bytes ? buffer.bytes : "", buffer.len, 0, NULL)
+			    : load(&buffer);
 	if (!*ret_answer) {
 		fprintf(stderr, "umbra: what answers at %s is not umbrad\n", options->socket);
 		status = CLIENT_FAULT;

@@ -2,6 +2,7 @@
 /* umbra guests: umbrad's guests, one a line, and below it why its mode was switched last. */
 #include "config.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,15 +40,15 @@ static void share(struct table *table, const json_t *guest, const json_t *cycles
 
 static void add_guest(struct table *table, const json_t *guest)
 {
+	const json_t *switching = json_object_get(guest, "switching");
 	double instructions = api_number(guest, "instructions");
 	char number[16] = "-", ratio[32] = "-", count[32] = "-";
 
-	if (json_object_get(guest, "instructions")) {
+	if (json_object_get(guest, "instructions"))
 		short_number(instructions, number);
-		snprintf(count, sizeof(count), "%.0f",
-			 api_number(json_object_get(guest, "switching"), "count"));
-	}
-	if (instructions > 0)
+	if (json_object_get(switching, "count"))
+		snprintf(count, sizeof(count), "%.0f", api_number(switching, "count"));
+	if (instructions > 0 && json_object_get(guest, "cycles"))
 		snprintf(ratio, sizeof(ratio), "%.2f", api_number(guest, "cycles") / instructions);
 	table_cell(table, "%s", api_text(guest, "id"));
 	table_cell(table, "%s", api_text(guest, "state"));
@@ -88,11 +89,25 @@ static void note_switch(struct table *table, const json_t *made)
 		table_note(table, "    switched from %s to %s by the policy", from, to);
 }
 
+/* Whose VM it is. */
+static void note_vm(struct table *table, const json_t *guest)
+{
+	const json_t *vm = json_object_get(guest, "vm");
+	const char *unit = api_text(vm, "unit");
+	bool has_unit = json_object_get(vm, "unit") != NULL;
+
+	table_note(table, "    VM %.24s of %.16s, process %.0f%s%.36s", api_text(guest, "guest"),
+		   api_text(vm, "process"), api_number(guest, "pid"), has_unit ? ", " : "",
+		   has_unit ? unit : "");
+}
+
 static void note_guest(struct table *table, const json_t *guest)
 {
 	const json_t *end = json_object_get(guest, "end");
 	const json_t *made = json_object_get(guest, "last_switch");
 
+	if (json_is_true(json_object_get(guest, "observed")))
+		note_vm(table, guest);
 	if (end)
 		table_note(table, "    %s%s%.80s", api_text(end, "reason"),
 			   json_object_get(end, "text") ? ": " : "",

@@ -11,6 +11,8 @@ umbra_SOURCES = \
 	client/main.c \
 	client/metrics.c \
 	client/mode.c \
+	client/plain.c \
+	client/plain.h \
 	client/show.c \
 	client/table.c \
 	client/table.h \
@@ -37,3 +39,8 @@ umbra_SOURCES += \
 umbra_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CURL_CFLAGS)
 umbra_CPPFLAGS = $(AM_CPPFLAGS) -DPKGDATADIR='"$(pkgdatadir)"'
 umbra_LDADD = $(INI_LIBS) $(WEBVIEW_LIBS) $(HOST_LIBS) $(CURL_LIBS) -lpthread -lm
+
+check_PROGRAMS += tests/unit/test_client_plain
+TESTS += tests/unit/test_client_plain
+tests_unit_test_client_plain_SOURCES = tests/unit/test_client_plain.c client/plain.c client/plain.h
+tests_unit_test_client_plain_LDADD = $(CMOCKA_LIBS)

@@ -31,20 +31,34 @@ struct samples {
 	size_t len;
 };
 
-/* What is no UTF-8 would have Prometheus refuse all of it: such a byte becomes "?". */
+/* C0, DEL and C1 */
+static bool is_control(const char *value, size_t len)
+{
+	const unsigned char *s = (const unsigned char *)value;
+
+	return len == 1 ? s[0] < 0x20 || s[0] == 0x7f : len == 2 && s[0] == 0xc2 && s[1] < 0xa0;
+}
+
+/*
+ * What is no UTF-8 would have Prometheus refuse all of it, and a control character steer the
+ * terminal of who looks at it: these become "?".
+ */
 static void write_escaped(struct text *out, const char *value, bool quotes)
 {
 	size_t len;
 
 	for (; *value; value += len ? len : 1) {
 		len = text_utf8_len(value);
-		switch (len ? *value : '?') {
-		case '\\': text_append(out, "\\\\", 2); break;
-		case '\n': text_append(out, "\\n", 2); break;
-		case '"': text_string(out, quotes ? "\\\"" : "\""); break;
-		case '?': text_append(out, "?", 1); break;
-		default: text_append(out, value, len); break;
-		}
+		if (*value == '\\')
+			text_append(out, "\\\\", 2);
+		else if (*value == '\n')
+			text_append(out, "\\n", 2);
+		else if (*value == '"')
+			text_string(out, quotes ? "\\\"" : "\"");
+		else if (!len || is_control(value, len))
+			text_append(out, "?", 1);
+		else
+			text_append(out, value, len);
 	}
 }
 

@@ -202,7 +202,10 @@ void json_write_text(struct text *text, const char *value)
 		if (!*s)
 			break;
 		len = text_utf8_len((const char *)s);
-		if (len > 1) {
+		if (len == 2 && s[0] == 0xc2 && s[1] < 0xa0) { /* C1 controls */
+			snprintf(escape, sizeof(escape), "\\u%04x", s[1]);
+			text_string(text, escape);
+		} else if (len > 1) {
 			text_append(text, (const char *)s, len);
 		} else if (!len) {
 			text_append(text, "?", 1);

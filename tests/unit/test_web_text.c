@@ -172,8 +172,8 @@ static void text_is_escaped_as_json_wants(void **state)
 {
 	struct text text = {0};
 
-	json_write_text(&text, "a\"b\\c\n\x01\x7f\xc3\xa4\xf0\x9f\x90\xa7\xff\xed\xa0\x80");
-	assert_text(&text, "\"a\\\"b\\\\c\\u000a\\u0001\\u007f\xc3\xa4\xf0\x9f\x90\xa7"
+	json_write_text(&text, "a\"b\\c\n\x01\x7f\xc2\x9b\xc3\xa4\xf0\x9f\x90\xa7\xff\xed\xa0\x80");
+	assert_text(&text, "\"a\\\"b\\\\c\\u000a\\u0001\\u007f\\u009b\xc3\xa4\xf0\x9f\x90\xa7"
 			   "????\"");
 }
 
