@@ -89,16 +89,15 @@ static void note_switch(struct table *table, const json_t *made)
 		table_note(table, "    switched from %s to %s by the policy", from, to);
 }
 
-/* Whose VM it is. */
+/* Whose VM it is. What that other program chose, and may be long, comes last. */
 static void note_vm(struct table *table, const json_t *guest)
 {
 	const json_t *vm = json_object_get(guest, "vm");
-	const char *unit = api_text(vm, "unit");
-	bool has_unit = json_object_get(vm, "unit") != NULL;
+	const char *unit = json_string_value(json_object_get(vm, "unit"));
 
-	table_note(table, "    VM %.24s of %.16s, process %.0f%s%.36s", api_text(guest, "guest"),
-		   api_text(vm, "process"), api_number(guest, "pid"), has_unit ? ", " : "",
-		   has_unit ? unit : "");
+	table_note(table, "    VM of %s, process %.0f: %s%s%s", api_text(vm, "process"),
+		   api_number(guest, "pid"), api_text(guest, "guest"), unit ? ", " : "",
+		   unit ? unit : "");
 }
 
 static void note_guest(struct table *table, const json_t *guest)

@@ -10,7 +10,7 @@
 #include "client/client.h"
 #include "client/table.h"
 
-enum { COLUMNS_MAX = 16, CELL_MAX = 256, NAME_WIDTH_MAX = 24 };
+enum { COLUMNS_MAX = 16, CELL_MAX = 256, NAME_WIDTH_MAX = 24, NOTE_WIDTH_MAX = 98 };
 
 struct cell {
 	char *text;
@@ -24,6 +24,24 @@ struct table {
 	size_t nr_cells, capacity;
 	bool failed;
 };
+
+/* Leaves at most @width characters, all of them whole. */
+static void cut(char *text, size_t width)
+{
+	size_t len = strlen(text), start = len;
+
+	/* What was cut before may have ended in the middle of one. */
+	while (start && (text[start - 1] & 0xc0) == 0x80)
+		start--;
+	if (len + 1 == CELL_MAX && start && (text[start - 1] & 0x80))
+		text[start - 1] = '\0';
+	for (size_t i = 0; text[i]; i++) {
+		if ((text[i] & 0xc0) == 0x80 || width--)
+			continue;
+		text[i] = '\0';
+		return;
+	}
+}
 
 static void add(struct table *table, bool note, const char *format, va_list arguments)
 {
@@ -43,6 +61,7 @@ static void add(struct table *table, bool note, const char *format, va_list argu
 		table->capacity = capacity;
 	}
 	vsnprintf(text, sizeof(text), format, arguments);
+	cut(text, note ? NOTE_WIDTH_MAX : CELL_MAX);
 	table->cells[table->nr_cells] = (struct cell){.text = strdup(text), .note = note};
 	if (table->cells[table->nr_cells].text)
 		table->nr_cells++;

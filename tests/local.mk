@@ -57,6 +57,7 @@ tests_unit_test_paging_walk_LDADD = $(paging_test_ldadd)
 
 INTEGRATION_TESTS = \
 	tests/integration/test_boot_images.py \
+	tests/integration/test_client_observed.py \
 	tests/integration/test_docs.py \
 	tests/integration/test_explain.py \
 	tests/integration/test_law.py \
