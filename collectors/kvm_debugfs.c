@@ -57,7 +57,7 @@ static void list_files(struct kvm_debugfs *debugfs, DIR *folder)
 	debugfs->nr = 0;
 	while ((entry = readdir(folder))) {
 		if (fstatat(dirfd(folder), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) ||
-		    !S_ISREG(status.st_mode) || strlen(entry->d_name) >= KVM_OTHER_NAME_MAX ||
+		    !S_ISREG(status.st_mode) || strlen(entry->d_name) >= UMBRA_KVM_STAT_NAME_MAX ||
 		    is_histogram(entry->d_name))
 			continue;
 		files = realloc(debugfs->files, (debugfs->nr + 1) * sizeof(*files));
@@ -150,7 +150,7 @@ void kvm_figures_add_other(struct kvm_figures *figures, const char *name, uint64
 {
 	if (figures->nr_other == KVM_OTHER_MAX || kvm_figures_has_other(figures, name))
 		return;
-	snprintf(figures->other[figures->nr_other].name, KVM_OTHER_NAME_MAX, "%s", name);
+	snprintf(figures->other[figures->nr_other].name, UMBRA_KVM_STAT_NAME_MAX, "%s", name);
 	figures->other[figures->nr_other++].value = value;
 }
 

@@ -13,7 +13,7 @@
 #include "collectors/sample.h"
 
 struct kvm_debugfs_file {
-	char name[KVM_OTHER_NAME_MAX];
+	char name[UMBRA_KVM_STAT_NAME_MAX];
 	uint16_t row;    /* in struct umbra_kvm_counters, or UMBRA_KVM_STAT_NO_ROW */
 	bool cumulative; /* may be set to zero, so lockdown closes it */
 	bool slow;       /* of little use: read seldom */
@@ -32,7 +32,7 @@ struct kvm_debugfs {
 struct kvm_figures {
 	struct umbra_kvm_counters kvm;
 	struct umbra_known known;
-	struct kvm_other other[KVM_OTHER_MAX];
+	struct umbra_kvm_other other[KVM_OTHER_MAX];
 	size_t nr_other;
 };
 

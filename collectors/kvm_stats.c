@@ -263,17 +263,10 @@ static int read_source(struct stats *stats, const struct vm *vm, const struct so
 	return error;
 }
 
-/* Of a histogram the sum of its buckets. */
 static void take_others(struct kvm_figures *figures, const struct umbra_kvm_others *others)
 {
-	for (uint32_t i = 0; i < others->nr; i++) {
-		const struct umbra_kvm_other *other = &others->other[i];
-		uint64_t sum = 0;
-
-		for (unsigned int j = 0; j < other->stat.nr_values; j++)
-			sum += other->value[j];
-		kvm_figures_add_other(figures, other->stat.name, sum);
-	}
+	for (uint32_t i = 0; i < others->nr; i++)
+		kvm_figures_add_other(figures, others->other[i].name, others->other[i].value);
 }
 
 /* Adds the VM's own statistics, or those of its vCPUs, if all of them can be had. */

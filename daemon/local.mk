@@ -77,6 +77,10 @@ DAEMON_LIBS = libdaemon.a $(INI_LIBS) $(WEB_LIBS) $(HOST_LIBS) $(SQLITE_LIBS) $(
 umbrad_SOURCES = daemon/main.c
 umbrad_LDADD = $(DAEMON_LIBS)
 
+sbin_PROGRAMS += umbra-collect
+umbra_collect_SOURCES = daemon/collect.c
+umbra_collect_LDADD = libdaemon.a $(COLLECTORS_LIBS) $(DAEMON_LIBS)
+
 DAEMON_TESTS = \
 	tests/unit/test_daemon_configuration \
 	tests/unit/test_daemon_control \
@@ -131,6 +135,7 @@ tests_integration_compromised_SOURCES = tests/integration/compromised.c
 tests_integration_compromised_LDADD = $(DAEMON_LIBS)
 
 DAEMON_INTEGRATION_TESTS = \
+	tests/integration/test_collect.py \
 	tests/integration/test_daemon_api.py \
 	tests/integration/test_daemon_client.py \
 	tests/integration/test_daemon_compromised.py \
@@ -145,5 +150,6 @@ DAEMON_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_translate.py \
 	tests/integration/test_quickstart.py
 TESTS += $(DAEMON_INTEGRATION_TESTS)
-EXTRA_DIST += $(DAEMON_INTEGRATION_TESTS) tests/integration/configurations tests/integration/daemon_fixture.py docs/daemon.md \
+EXTRA_DIST += $(DAEMON_INTEGRATION_TESTS) tests/integration/configurations tests/integration/collect_fixture.py \
+	tests/integration/daemon_fixture.py docs/daemon.md \
 	tests/lab/quickstart_debootstrap.sh
