@@ -43,7 +43,7 @@ static void forget_all(struct observed *observed)
 	observed->changed |= observed->nr_vms != 0;
 	observed->nr_vms = 0;
 	observed->host = (struct report_host){0};
-	observed->round = (struct report_round){0};
+	observed->rounds = (struct sampling){0};
 }
 
 static void disconnect(struct observed *observed, const char *why)
@@ -93,8 +93,7 @@ static time_t wall_time(uint64_t ticks)
 		return 0;
 	clock_gettime(CLOCK_REALTIME, &now);
 	return lround((double)(now.tv_sec - boot.tv_sec) +
-		      (double)(now.tv_nsec - boot.tv_nsec) / 1e9 +
-		      (double)ticks / (double)hertz);
+		      (double)(now.tv_nsec - boot.tv_nsec) / 1e9 + (double)ticks / (double)hertz);
 }
 
 static const char *take_vm(struct observed *observed, const struct report_vm *report)
@@ -160,6 +159,12 @@ static const char *take_collector(struct observed *observed, const struct report
 	return "it told of a collector that umbrad does not know";
 }
 
+static void take_round(struct observed *observed, const struct report_round *report)
+{
+	observed->rounds.count++;
+	observed->rounds.seconds += (double)report->duration_ns / 1e9;
+}
+
 /* NULL, or why the connection is of no use. */
 static const char *take(struct observed *observed, const struct report *report)
 {
@@ -169,7 +174,7 @@ static const char *take(struct observed *observed, const struct report *report)
 	case REPORT_VM: return take_vm(observed, &report->vm);
 	case REPORT_GONE: return take_gone(observed, &report->gone);
 	case REPORT_SAMPLE: return take_sample(observed, &report->sample);
-	case REPORT_ROUND: observed->round = report->round; return NULL;
+	case REPORT_ROUND: take_round(observed, &report->round); return NULL;
 	default: return "it told what umbrad does not know";
 	}
 }

@@ -15,6 +15,7 @@
 #include "daemon/loop.h"
 #include "daemon/report.h"
 #include "policy/advice.h"
+#include "web/snapshot.h"
 
 enum { OBSERVED_MAX = 4096 };
 
@@ -39,11 +40,11 @@ struct observed {
 	struct observed_vm **vms;
 	size_t nr_vms;
 	struct observed_collector collectors[CONFIG_COLLECTOR_COUNT]; /* not of soft */
-	struct report_host host;   /* of the connection; processor is empty: not told */
-	struct report_round round; /* the last one */
-	bool changed;              /* VMs came or went: since whoever reads this set it to false */
-	uint64_t advised;          /* CLOCK_MONOTONIC in seconds, when advice was made last */
-	struct report *report;     /* room for one */
+	struct report_host host; /* of the connection; processor is empty: not told */
+	struct sampling rounds;  /* of the connection */
+	bool changed;            /* VMs came or went: since whoever reads this set it to false */
+	uint64_t advised;        /* CLOCK_MONOTONIC in seconds, when advice was made last */
+	struct report *report;   /* room for one */
 };
 
 /*

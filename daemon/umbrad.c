@@ -56,6 +56,7 @@ static void publish(struct umbrad *umbrad)
 	if (!snapshot)
 		return;
 	snapshot->sampling = umbrad->sampling;
+	snapshot->collecting = umbrad->observed.rounds;
 	snapshot->config_loaded = umbrad->config_loaded;
 	if (umbrad->config_error)
 		snapshot->config_error = snapshot_strdup(snapshot, umbrad->config_error);

@@ -348,12 +348,24 @@ static void write_snapshot_timestamp(const struct samples *samples, const struct
 			     (double)view->snapshot->time.tv_nsec / 1e9);
 }
 
+static void write_summary(const struct samples *samples, const struct sampling *sampling)
+{
+	write_number(samples, "_sum", sampling->seconds);
+	write_labels(samples, "_count", LABELS());
+	text_unsigned(&samples->writer->out, sampling->count);
+	text_append(&samples->writer->out, "\n", 1);
+}
+
 static void write_sampling_duration(const struct samples *samples, const struct metrics_view *view)
 {
-	write_number(samples, "_sum", view->snapshot->sampling.seconds);
-	write_labels(samples, "_count", LABELS());
-	text_unsigned(&samples->writer->out, view->snapshot->sampling.count);
-	text_append(&samples->writer->out, "\n", 1);
+	write_summary(samples, &view->snapshot->sampling);
+}
+
+static void write_collecting_duration(const struct samples *samples,
+				      const struct metrics_view *view)
+{
+	if (view->snapshot->collecting.count)
+		write_summary(samples, &view->snapshot->collecting);
 }
 
 static void write_http_requests(const struct samples *samples, const struct metrics_view *view)

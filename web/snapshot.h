@@ -59,6 +59,7 @@ struct sampling {
 struct snapshot {
 	struct timespec time; /* wall time when it was made */
 	struct sampling sampling;
+	struct sampling collecting; /* umbra-collect's rounds; count 0: it measures nothing */
 	const struct collector_view *collectors;
 	size_t nr_collectors;
 	struct guest_view *guests;
