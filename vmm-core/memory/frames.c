@@ -40,12 +40,16 @@ static void allow(const void *start, size_t bytes)
  * Anonymous memory, for it gets huge pages where the administrator allows them at all (shared
  * memory and memfds do not on a stock kernel); a huge page needs a start on its own boundary. What
  * is left around the pool, a page at least on either side, stays without any right.
+ *
+ * Without huge pages it is shared memory, though with nobody: a page that is first read is there at
+ * once then, while anonymous memory has one page of zeros for all until the first write, so that
+ * hardware that translates into it would fault again.
  */
 static int map_pool(struct frames *frames, size_t bytes, bool huge)
 {
 	size_t mapped = bytes + CLUSTER_BYTES + PAGE_SIZE;
-	uint8_t *start =
-		mmap(NULL, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int flags = (huge ? MAP_PRIVATE : MAP_SHARED) | MAP_ANONYMOUS | MAP_NORESERVE;
+	uint8_t *start = mmap(NULL, mapped, PROT_NONE, flags, -1, 0);
 
 	if (start == MAP_FAILED)
 		return -errno;
@@ -55,7 +59,7 @@ static int map_pool(struct frames *frames, size_t bytes, bool huge)
 	if (mprotect(frames->base, bytes, PROT_READ | PROT_WRITE))
 		return -errno;
 	forbid(frames->base, bytes);
-	/* Only faster: a kernel without huge pages says no. */
+	/* A kernel without huge pages says no. */
 	(void)madvise(frames->base, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	return 0;
 }
