@@ -29,12 +29,13 @@ enum advice_thp { ADVICE_THP_UNKNOWN, ADVICE_THP_NEVER, ADVICE_THP_MADVISE, ADVI
 /* What is known of one VM over one interval. */
 struct advice_input {
 	double seconds; /* length of the interval, above 0 */
-	/* Growth over it; of a VM of the host's KVM what only a model sees is unknown. */
+	/* Growth over it, cycles with those of exits; what only a model sees is unknown. */
 	struct policy_input inputs[POLICY_INPUT_COUNT];
 	bool mode_known;
 	enum umbra_mode mode; /* that was on all the time: shadow or ept */
 	enum advice_kvm kvm;
 	const struct umbra_cost_table *cost; /* of the host's processor; borrowed for the call */
+	double frequency; /* nominal, in hertz, by which times became cycles; 0: not known */
 	bool pages_known;
 	uint64_t pages[UMBRA_PAGE_SIZE_COUNT]; /* that KVM maps, by the size of its entry, each in
 						* pages of that size */
@@ -75,7 +76,10 @@ struct advice_recommendation {
 
 struct advice {
 	bool mode_known;
-	enum umbra_mode mode;                      /* that is on */
+	enum umbra_mode mode; /* that is on */
+	double frequency;     /* as of the input */
+	bool guest_known;
+	double guest_cycles_per_second;            /* guest time: what share is a share of */
 	struct advice_cost cost[UMBRA_MODE_COUNT]; /* of shadow and ept */
 	bool better_known;
 	enum umbra_mode better;  /* shadow or ept; also the one that is on */

@@ -67,20 +67,26 @@ static double exits_by_table(const struct umbra_cost *c, enum umbra_mode mode,
 }
 
 /*
- * Measured cycles of the mode's own exits, refill set aside: its share of all exit cycles as the
- * table divides them. Where no exit's time is known, what the table makes of them.
+ * Measured cycles of the mode's own exits, refill set aside; else its share of all exit cycles as
+ * the table divides them; else what the table makes of them. *ret_uncertainty: relative.
  */
 static double exits_of_mode(const struct umbra_cost *c, enum umbra_mode mode,
-			    const struct policy_input *inputs)
+			    const struct policy_input *inputs, double *ret_uncertainty)
 {
 	double own = exits_by_table(c, mode, inputs);
 	double common = (IN(exits) - IN(exits_mode)) * c->exit;
+	double cycles;
 
+	*ret_uncertainty = inputs[POLICY_INPUT_exit_cycles].uncertainty;
 	if (own <= 0)
 		return 0;
-	if (!inputs[POLICY_INPUT_exit_cycles].known)
-		return own;
-	return fmax(0, IN(exit_cycles) * own / (own + common) - IN(refill_cycles));
+	if (inputs[POLICY_INPUT_exit_cycles].known) {
+		cycles = IN(exit_cycles) * own / (own + common);
+	} else {
+		cycles = own;
+		*ret_uncertainty = UNCERTAINTY_TABLE + inputs[POLICY_INPUT_exits_mode].uncertainty;
+	}
+	return fmax(0, cycles - IN(refill_cycles));
 }
 
 /* --- what was measured when a mode was on ------------------------------------------------- */
@@ -258,7 +264,7 @@ void estimator_interval(struct estimator *e, enum umbra_mode mode,
 			struct estimate *ret_estimate)
 {
 	double instructions = fmax(1, IN(instructions)), millions = instructions / 1e6;
-	double walk_rate = IN(walks) / millions, event_rate, overhead, lasting, shift = 0;
+	double walk_rate = IN(walks) / millions, event_rate, overhead, lasting, unsure, shift = 0;
 	struct policy_cost *on = &ret_estimate->cost[mode];
 	struct view view = {.inputs = inputs, .on = mode, .known = events_known(inputs)};
 	bool settled;
@@ -272,14 +278,12 @@ void estimator_interval(struct estimator *e, enum umbra_mode mode,
 	e->intervals++;
 	/* What is seen between two fills of a refill, its TLB cold, is no measure of the work. */
 	settled = on->cycles >= SETTLED_SHARE * IN(cycles);
-	view.own_exits = exits_of_mode(&e->cost, mode, inputs);
+	view.own_exits = exits_of_mode(&e->cost, mode, inputs, &unsure);
 	overhead = IN(walk_cycles) + view.own_exits;
 	ret_estimate->walks[mode] = IN(walk_cycles);
 	ret_estimate->exits[mode] = view.own_exits;
 	on->uncertainty = inputs[POLICY_INPUT_walk_cycles].uncertainty * IN(walk_cycles) +
-			  inputs[POLICY_INPUT_exit_cycles].uncertainty * view.own_exits;
-	if (!inputs[POLICY_INPUT_exit_cycles].known)
-		on->uncertainty += UNCERTAINTY_TABLE * view.own_exits;
+			  unsure * view.own_exits;
 	/* EPT violations happen once for each page: no property of the work. */
 	lasting = (mode == UMBRA_MODE_EPT ? IN(walk_cycles) : overhead) / instructions;
 	e->pages_touched += IN(ept_fills);

@@ -35,7 +35,7 @@ enum known {
 		[UMBRA_MODE_BRUTE] = COUNTED                                                       \
 	}
 
-/* References tell of the second step, CR3 loads and INVLPGs of flushes. */
+/* What stands there for finer counts of the model. */
 #define ONLY_OF_VMS_OF_THE_HOST                                                                    \
 	{                                                                                          \
 		NOWHERE                                                                            \
@@ -88,6 +88,7 @@ void policy_inputs_fill(const struct umbra_counters *delta, unsigned int cpus, e
 		{POLICY_INPUT_cpus, cpus, EVERYWHERE},
 		{POLICY_INPUT_exits_mode, exits_of_mode(delta, mode), EVERYWHERE},
 		SAME(exit_cycles, EVERYWHERE),
+		{POLICY_INPUT_exit_cycles_mode, 0, ONLY_OF_VMS_OF_THE_HOST},
 		SAME(refill_cycles, EVERYWHERE),
 		SAME(switch_cycles, EVERYWHERE),
 		SAME(shadow_fills, EVERYWHERE),

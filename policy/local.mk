@@ -1,7 +1,10 @@
 # policy: files of this room
 noinst_LIBRARIES += libpolicy.a
 libpolicy_a_SOURCES = \
+	policy/advice.c \
 	policy/advice.h \
+	policy/advice_text.c \
+	policy/advice_text.h \
 	policy/estimate.c \
 	policy/estimate.h \
 	policy/inputs.c \
@@ -39,3 +42,8 @@ TESTS += tests/integration/test_policy_guests
 tests_integration_test_policy_guests_SOURCES = tests/integration/test_policy_guests.c \
 	tests/integration/shipped_guest.h
 tests_integration_test_policy_guests_LDADD = $(POLICY_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_policy_advice
+TESTS += tests/unit/test_policy_advice
+tests_unit_test_policy_advice_SOURCES = tests/unit/test_policy_advice.c $(perf_fixture_sources)
+tests_unit_test_policy_advice_LDADD = $(DAEMON_LIBS) $(COLLECTORS_LIBS) $(CMOCKA_LIBS)
