@@ -1,9 +1,10 @@
-# packaging: what makes Umbra a part of a system: the service, its user, its configuration, manuals.
+# packaging: what makes Umbra a part of a system: the services, their users, their configuration, manuals.
 EXTRA_DIST += \
 	packaging/install-packages \
 	packaging/packages-build \
 	packaging/packages-full \
 	packaging/packages-test \
+	packaging/systemd/umbra-collect.service.in \
 	packaging/systemd/umbra.sysusers \
 	packaging/systemd/umbrad.service.in \
 	packaging/umbra.conf.in
@@ -11,6 +12,7 @@ EXTRA_DIST += \
 # A row a manual page.
 dist_man_MANS = \
 	packaging/man/umbra.1 \
+	packaging/man/umbra-collect.8 \
 	packaging/man/umbra.conf.5 \
 	packaging/man/umbrad.8
 
@@ -18,17 +20,21 @@ dist_man_MANS = \
 prometheusdir = $(pkgdatadir)/prometheus
 dist_prometheus_DATA = \
 	packaging/prometheus/umbra-alerts.yml \
+	packaging/prometheus/umbra-rules.yml \
 	packaging/prometheus/umbra.yml
 
 completionsdir = $(datadir)/bash-completion/completions
 dist_completions_DATA = packaging/completions/umbra
 
 # What has the directories of this build in it.
-PACKAGING_MADE = packaging/systemd/umbrad.service packaging/umbra.conf
+PACKAGING_UNITS = packaging/systemd/umbra-collect.service packaging/systemd/umbrad.service
+PACKAGING_MADE = $(PACKAGING_UNITS) packaging/umbra.conf
 noinst_DATA += packaging/umbra.conf
 CLEANFILES += $(PACKAGING_MADE)
 FILL_IN = $(AM_V_GEN)$(MKDIR_P) $(@D) && sed -e 's|@sbindir[@]|$(sbindir)|g' \
 	-e 's|@pkgdatadir[@]|$(pkgdatadir)|g' $(srcdir)/$@.in >$@
+packaging/systemd/umbra-collect.service: packaging/systemd/umbra-collect.service.in Makefile
+	$(FILL_IN)
 packaging/systemd/umbrad.service: packaging/systemd/umbrad.service.in Makefile
 	$(FILL_IN)
 packaging/umbra.conf: packaging/umbra.conf.in Makefile
@@ -38,7 +44,7 @@ packaging/umbra.conf: packaging/umbra.conf.in Makefile
 # the name of the user, as is usual there.
 sysusers_conf = $(DESTDIR)$(sysusersdir)/umbra.conf
 if SYSTEMD
-systemdsystemunit_DATA = packaging/systemd/umbrad.service
+systemdsystemunit_DATA = $(PACKAGING_UNITS)
 install-sysusers:
 	$(MKDIR_P) '$(DESTDIR)$(sysusersdir)'
 	$(INSTALL_DATA) $(srcdir)/packaging/systemd/umbra.sysusers '$(sysusers_conf)'

@@ -25,12 +25,13 @@ INSTALLED = {
     "schemasdir": "advice.json collectors.json decision.json decisions.json guest.json "
                   "guests.json host.json host_request.json mode.json mode_request.json "
                   "problem.json schemas.json switch.json translation.json",
-    "mandir": "man1/umbra.1 man5/umbra.conf.5 man7/umbra-metrics.7 man8/umbrad.8",
+    "mandir": "man1/umbra.1 man5/umbra.conf.5 man7/umbra-metrics.7 man8/umbra-collect.8 "
+              "man8/umbrad.8",
     "completionsdir": "umbra",
-    "prometheusdir": "umbra-alerts.yml umbra.yml",
+    "prometheusdir": "umbra-alerts.yml umbra-rules.yml umbra.yml",
 }
 WITH_SYSTEMD = {
-    "systemdsystemunitdir": "umbrad.service",
+    "systemdsystemunitdir": "umbra-collect.service umbrad.service",
     "sysusersdir": "umbra.conf",
 }
 
