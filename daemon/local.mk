@@ -41,6 +41,8 @@ libdaemon_a_SOURCES = \
 	daemon/notify.h \
 	daemon/observed.c \
 	daemon/observed.h \
+	daemon/observed_advice.c \
+	daemon/observed_advice.h \
 	daemon/observed_inputs.c \
 	daemon/observed_inputs.h \
 	daemon/observed_view.c \
@@ -82,6 +84,7 @@ umbra_collect_SOURCES = daemon/collect.c
 umbra_collect_LDADD = libdaemon.a $(COLLECTORS_LIBS) $(DAEMON_LIBS)
 
 DAEMON_TESTS = \
+	tests/unit/test_daemon_advice \
 	tests/unit/test_daemon_configuration \
 	tests/unit/test_daemon_control \
 	tests/unit/test_daemon_inputs \
@@ -97,6 +100,8 @@ DAEMON_TESTS = \
 	tests/unit/test_daemon_wishes
 check_PROGRAMS += $(DAEMON_TESTS)
 TESTS += $(DAEMON_TESTS)
+tests_unit_test_daemon_advice_SOURCES = tests/unit/test_daemon_advice.c
+tests_unit_test_daemon_advice_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_configuration_SOURCES = tests/unit/test_daemon_configuration.c
 tests_unit_test_daemon_configuration_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_daemon_control_SOURCES = tests/unit/test_daemon_control.c

@@ -12,6 +12,7 @@
 
 #include "daemon/log.h"
 #include "daemon/observed.h"
+#include "daemon/observed_advice.h"
 #include "daemon/sockets.h"
 
 /* Reports taken in one turn of the loop, so that others have theirs too. */
@@ -141,6 +142,8 @@ static const char *take_sample(struct observed *observed, const struct report_sa
 		return "it told a sample of a VM that it never told of";
 	vm = observed->vms[place];
 	vm->sample = report->sample;
+	if (!vm->sampled)
+		vm->before = vm->sample;
 	vm->sampled = true;
 	return NULL;
 }
@@ -288,6 +291,7 @@ void observed_close(struct observed *observed, const char *path)
 		unlink(path);
 	}
 	forget_all(observed);
+	observed_forget_costs(observed);
 	free(observed->vms);
 	free(observed->report);
 	*observed = (struct observed){.listener = -1, .connection = -1};

@@ -24,7 +24,7 @@ struct observed_vm {
 	time_t started; /* wall time when its owner was; 0: not known */
 	bool sampled;   /* there is a sample */
 	struct vm_sample sample;
-	struct vm_sample before; /* where the interval of the next advice begins; time 0: nowhere */
+	struct vm_sample before; /* where the interval of the next advice begins */
 	struct advice *advice;   /* of the last interval; NULL: none yet */
 };
 
@@ -44,7 +44,10 @@ struct observed {
 	struct sampling rounds;  /* of the connection */
 	bool changed;            /* VMs came or went: since whoever reads this set it to false */
 	uint64_t advised;        /* CLOCK_MONOTONIC in seconds, when advice was made last */
-	struct report *report;   /* room for one */
+	/* Of the host's processor, called so; NULL: not needed yet. */
+	struct config_costs *costs;
+	char costs_processor[REPORT_NAME_MAX];
+	struct report *report; /* room for one */
 };
 
 /*

@@ -9,6 +9,7 @@
 #include "daemon/configuration_guest.h"
 #include "daemon/guests.h"
 #include "daemon/log.h"
+#include "daemon/observed_advice.h"
 #include "daemon/reload.h"
 
 /* How many guests met with what. */
@@ -178,6 +179,7 @@ static void apply(struct umbrad *umbrad, struct config *config)
 
 	tell_all_fixed(umbrad->config, config);
 	config_take_over(umbrad->config, config);
+	observed_forget_costs(&umbrad->observed);
 	umbrad->config_loaded = time(NULL);
 	go_through_guests(umbrad, &tally);
 	start_new_guests(umbrad, &tally);

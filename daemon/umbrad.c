@@ -16,6 +16,7 @@
 #include "daemon/clock.h"
 #include "daemon/guests.h"
 #include "daemon/log.h"
+#include "daemon/observed_advice.h"
 #include "daemon/privileges.h"
 #include "daemon/reload.h"
 #include "daemon/sampler.h"
@@ -49,6 +50,7 @@ static void publish(struct umbrad *umbrad)
 	struct snapshot *snapshot;
 
 	look_at_kvm(umbrad);
+	observed_advise(&umbrad->observed, &umbrad->kvm, umbrad->config->costs, clock_seconds());
 	snapshot = sampler_take(&source);
 	umbrad->sampling.seconds += (double)(clock_ns() - begun) / 1e9;
 	umbrad->sampling.count++;
