@@ -18,7 +18,7 @@ REPOSITORY_ONLY = {".ci/run", ".gitignore"}
 # Directory, then the files in it; with_systemd: only where libsystemd is.
 INSTALLED = {
     "bindir": "umbra",
-    "sbindir": "umbrad",
+    "sbindir": "umbra-collect umbrad",
     "sysconfdir": "umbra/umbra.conf",
     "guestsdir": "chase.elf churn.elf forker.elf gups.elf hello.elf mov1234.elf phases.elf "
                  "scan.elf smp.elf switcher.elf",

@@ -45,12 +45,14 @@ def umbra_metrics_7_has_each_family():
         assert item and kind.capitalize() in item.group(1), (name, kind)
 
 
-def umbrad_8_has_each_option():
-    usage = subprocess.run([UMBRAD, "--help"], capture_output=True, text=True, check=True).stdout
-    options = set(re.findall(r"--[a-z-]+", usage))
-    assert "--config" in options
-    missing = options - set(re.findall(r"--[a-z-]+", formatted("umbrad.8")))
-    assert not missing, missing
+def pages_of_both_daemons_have_each_option():
+    for program, page in ((UMBRAD, "umbrad.8"), ("./umbra-collect", "umbra-collect.8")):
+        usage = subprocess.run([program, "--help"], capture_output=True, text=True,
+                               check=True).stdout
+        options = set(re.findall(r"--[a-z-]+", usage))
+        assert "--config" in options
+        missing = options - set(re.findall(r"--[a-z-]+", formatted(page)))
+        assert not missing, missing
 
 
 def umbrad_8_names_ids_that_messages_have():
@@ -60,13 +62,18 @@ def umbrad_8_names_ids_that_messages_have():
     assert named and named <= known, named
 
 
-def umbrad_8_has_each_exit_status():
+def pages_of_both_daemons_have_each_exit_status():
     with open(f"{SOURCE}/daemon/umbrad.h", encoding="utf-8") as file:
-        statuses = re.findall(r"STATUS_\w+ = (\d+)", file.read())
-    section = formatted("umbrad.8").split("EXIT STATUS")[1]
-    assert statuses
-    for status in statuses:
-        assert re.search(rf"^ +{status} ", section, re.M), status
+        statuses = dict(re.findall(r"(STATUS_\w+) = (\d+)", file.read()))
+    used = set()
+    for name in ("collect.c", "load.c"):
+        with open(f"{SOURCE}/daemon/{name}", encoding="utf-8") as file:
+            used |= set(re.findall(r"STATUS_\w+", file.read()))
+    assert used and used < set(statuses), used
+    for page, names in (("umbrad.8", statuses), ("umbra-collect.8", used)):
+        section = formatted(page).split("EXIT STATUS")[1]
+        for name in names:
+            assert re.search(rf"^ +{statuses[name]} ", section, re.M), (page, name)
 
 
 def verbs():
@@ -135,7 +142,7 @@ if __name__ == "__main__":
         umbra_1_has_each_verb_and_option,
         umbra_1_has_each_exit_status,
         umbra_1_examples_run,
-        umbrad_8_has_each_option,
-        umbrad_8_has_each_exit_status,
+        pages_of_both_daemons_have_each_option,
+        pages_of_both_daemons_have_each_exit_status,
         umbrad_8_names_ids_that_messages_have,
     ))

@@ -57,10 +57,24 @@ class Quickstart:
             return found if made >= 20 else None
         return wait_for(often, SECONDS)
 
+    def collectors(self):
+        """The processes that measure VMs of other programs."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    words = file.read().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            if words[0].endswith("/umbra-collect") and f"{self.directory}/umbra.conf" in words:
+                found.append(int(pid))
+        return found
+
     def interrupt(self):
         """As a terminal does it: to the whole group."""
-        pids = [one["pid"] for one in self.guests()]
+        pids = [one["pid"] for one in self.guests() if not one["observed"]]
         assert len(pids) == len(GUESTS) and all(is_alive(pid) for pid in pids)
+        pids += self.collectors()
         assert os.path.isdir(self.directory)
         os.killpg(self.process.pid, signal.SIGINT)
         assert self.process.wait(15) == 0
@@ -131,6 +145,28 @@ def each_command_that_is_printed_works():
         assert re.search(rf"^{name} .*\n? +(stay|switch|\w+ came on)", advice, re.M), advice
 
 
+def root_sees_vms_of_other_programs_where_there_is_kvm():
+    if os.geteuid() or not os.path.exists("/dev/kvm"):
+        assert not shown.collectors()
+        return "SKIP not root, or no /dev/kvm"
+    address, = (one for one in shown.addresses if one.endswith("/collectors"))
+
+    def found():
+        with urllib.request.urlopen(address, timeout=20) as answer:
+            states = {one["name"]: one["state"] for one in json.load(answer)["collectors"]}
+        return states["discovery"] == "ok" and states
+    print(f"# {wait_for(found, 30)}")
+    assert len(shown.collectors()) == 1
+    owner = subprocess.Popen(["tests/integration/kvm_owner"], stdin=subprocess.PIPE,
+                             stdout=subprocess.DEVNULL)
+    wait_for(lambda: [one for one in shown.guests() if one["observed"] and
+                      one["pid"] == owner.pid], 20)
+    owner.communicate(timeout=20)
+    wait_for(lambda: not [one for one in shown.guests() if one["observed"] and
+                          one["pid"] == owner.pid], 20)
+    return None
+
+
 def interrupt_stops_all():
     shown.interrupt()
 
@@ -191,6 +227,7 @@ if __name__ == "__main__":
             policy_that_only_advises_says_what_it_would_do,
             each_address_that_is_printed_answers,
             each_command_that_is_printed_works,
+            root_sees_vms_of_other_programs_where_there_is_kvm,
             interrupt_stops_all,
             ordinary_user_sees_the_guests_run,
         ))
