@@ -25,8 +25,9 @@ tests/fuzz/wild.elf: tests/fuzz/wild.c $(GUEST_LIB)
 	$(GUEST_BUILD) -mgeneral-regs-only '$(srcdir)/tests/fuzz/wild.c'
 
 # libFuzzer targets: in a build of their own, with configure CC=clang --enable-fuzzers.
-FUZZ_TARGETS = tests/fuzz/target_code tests/fuzz/target_config tests/fuzz/target_image \
-	tests/fuzz/target_message tests/fuzz/target_request
+FUZZ_TARGETS = tests/fuzz/target_code tests/fuzz/target_config tests/fuzz/target_host \
+	tests/fuzz/target_image tests/fuzz/target_message tests/fuzz/target_report \
+	tests/fuzz/target_request
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
 fuzz_target_ldflags = -fsanitize=fuzzer
 fuzz_image_sources = \
@@ -47,6 +48,9 @@ tests_fuzz_target_config_SOURCES = \
 	tests/fuzz/target_config.c
 tests_fuzz_target_config_LDADD = $(DAEMON_LIBS)
 tests_fuzz_target_config_LDFLAGS = $(fuzz_target_ldflags)
+tests_fuzz_target_host_SOURCES = tests/fuzz/target.h tests/fuzz/target_host.c
+tests_fuzz_target_host_LDADD = $(COLLECTORS_LIBS)
+tests_fuzz_target_host_LDFLAGS = $(fuzz_target_ldflags)
 tests_fuzz_target_image_SOURCES = \
 	tests/fuzz/target.c \
 	tests/fuzz/target.h \
@@ -57,6 +61,10 @@ tests_fuzz_target_message_SOURCES = tests/fuzz/target.h tests/fuzz/target_messag
 tests_fuzz_target_message_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_fuzz_target_message_LDADD = $(DAEMON_LIBS)
 tests_fuzz_target_message_LDFLAGS = $(fuzz_target_ldflags)
+tests_fuzz_target_report_SOURCES = tests/fuzz/target.h tests/fuzz/target_report.c
+tests_fuzz_target_report_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_fuzz_target_report_LDADD = $(DAEMON_LIBS)
+tests_fuzz_target_report_LDFLAGS = $(fuzz_target_ldflags)
 tests_fuzz_target_request_SOURCES = tests/fuzz/target.h tests/fuzz/target_request.c
 tests_fuzz_target_request_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_fuzz_target_request_LDADD = $(WEB_LIBS)

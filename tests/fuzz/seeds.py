@@ -172,6 +172,47 @@ def request_seeds():
     return ("\n".join(request).encode() for request in REQUESTS)
 
 
+def report_seeds():
+    """Rows of packets as of struct packet in target_report.c: whole, a few bytes changed, cut."""
+    def packet(kind, number=1, where=0, data=b"", cut=0):
+        return struct.pack("<BBHBB", kind, number, where, len(data), cut) + data
+    host, collector, vm, gone, sample, end = range(6)
+    yield b"".join(packet(kind) for kind in (host, collector, vm, sample, end, gone))
+    for number in (0, 3, 0x55, 0xFF):
+        yield b"".join((packet(vm, number), packet(sample, number), packet(sample, number + 1 & 0xFF),
+                        packet(sample, number), packet(end), packet(vm, number), packet(gone, number)))
+    for kind in (host, collector, vm, gone, sample, end):
+        yield packet(vm) + packet(kind, cut=1)
+        for where in (*range(0, 400, 13), 500, 1000, 2000):
+            yield packet(vm) + packet(kind, 1, where, b"\xff\x01\x80\x00") + packet(end)
+
+
+def host_seeds():
+    """What umbra-collect reads of others, as target_host.c takes it."""
+    for action, event in (("add", "create"), ("change", "create"), ("change", "destroy")):
+        fields = (f"{action}@/devices/virtual/misc/kvm", f"ACTION={action}",
+                  "DEVPATH=/devices/virtual/misc/kvm", "SUBSYSTEM=misc", f"EVENT={event}", "PID=4711",
+                  "CREATED=3", "COUNT=2", "STATS_PATH=/sys/kernel/debug/kvm/4711-12", "SEQNUM=99")
+        yield b"\0" + "\0".join(fields).encode() + b"\0"
+    for words in (("qemu-system-x86_64", "-name", "guest=a,,b,debug-threads=on", "-uuid",
+                   "01234567-89AB-cdef-0123-456789abcdef"),
+                  ("/usr/bin/firecracker", "--id", "fc-1", "--api-sock", "/x"),
+                  ("kvm", "-name"), ("lkvm", "run", "--name", "k"), ("crosvm", "run", "x\x01\xff")):
+        yield b"\1" + "\0".join(words).encode("latin-1") + b"\0"
+    yield b"\2" + rb"machine-qemu\x2d1\x2dweb\x2dserver.scope"
+    yield b"\2" + rb"machine-qemu\x2d\x2"
+    for link in ("anon_inode:kvm-vm", "anon_inode:kvm-vcpu:3", "anon_inode:kvm-vcpu-stats:0",
+                 "anon_inode:kvm-vm-stats", "4711-12", "99999999999-1"):
+        yield b"\3" + link.encode()
+    # struct kvm_stats_header: flags, name_size, num_desc, id, desc and data offsets; descriptors
+    for number in range(1, 4):
+        header = struct.pack("<6I", 0, 48, number, 24, 72, 72 + number * 64)
+        rows = b"".join(struct.pack("<IhHII", flags, -9 if flags else 0, size, 8 * i, size) +
+                        name.ljust(48, b"\0") for i, (flags, size, name) in enumerate(
+                            ((0, 1, b"pf_taken"), (0x20, 2, b"halt_poll_hist"), (3, 4, b"new"))[:number]))
+        yield b"\4" + header + b"kvm-1/vcpu-0".ljust(48, b"\0") + rows + bytes(64)
+
+
 def config_seeds():
     """The cases of test_daemon_config.py, right and wrong."""
     for path in sorted(glob.glob(os.path.join(CONFIGURATIONS, "*.conf"))):
@@ -182,7 +223,8 @@ def config_seeds():
 def main():
     for name, seeds in (("image", image_seeds()), ("code", code_seeds()),
                         ("config", config_seeds()), ("message", message_seeds()),
-                        ("request", request_seeds())):
+                        ("request", request_seeds()), ("report", report_seeds()),
+                        ("host", host_seeds())):
         folder = os.path.join(sys.argv[1], name)
         os.makedirs(folder, exist_ok=True)
         for number, seed in enumerate(seeds):
