@@ -14,6 +14,7 @@
 
 #include "device/memory_map.h"
 #include "engine/kvm.h"
+#include "x86/flags.h"
 
 #define NS_PER_SECOND 1000000000ull
 /* Between two publications of what is counted. */
@@ -442,6 +443,49 @@ static bool happened(struct umbra_guest *guest, enum umbra_event *ret_event)
 	return true;
 }
 
+/* Of a vCPU that stands still: nothing but an INIT, or an NMI of a chip, can bring it back. */
+static bool is_halted_for_good(const struct kvm_vcpu *vcpu)
+{
+	struct kvm_mp_state state;
+	struct kvm_regs regs;
+
+	if (ioctl(vcpu->fd, KVM_GET_MP_STATE, &state) || ioctl(vcpu->fd, KVM_GET_REGS, &regs))
+		return false;
+	if (state.mp_state == KVM_MP_STATE_HALTED)
+		return !(regs.rflags & RFLAGS_IF);
+	return state.mp_state == KVM_MP_STATE_UNINITIALIZED ||
+	       state.mp_state == KVM_MP_STATE_INIT_RECEIVED;
+}
+
+/*
+ * With KVM's chips HLT never comes to user space. A guest that has not exited for a while is looked
+ * at once: it may run on, or wait for an interrupt, or for ever.
+ */
+static void look_for_life(struct umbra_guest *guest)
+{
+	struct kvm_guest *kvm = guest->kvm;
+	uint64_t exits = kvm->figures.counters.kvm_exits[0];
+	bool dead = true;
+
+	if (exits != kvm->exits || kvm->own_chips) {
+		kvm->exits = exits;
+		kvm->looked_at = false;
+		return;
+	}
+	if (kvm->looked_at)
+		return;
+	kvm->looked_at = true;
+	stand_still(guest);
+	for (unsigned i = 0; i < guest->nr_cpus; i++)
+		dead = dead && is_halted_for_good(&kvm->vcpu[i]);
+	pthread_mutex_lock(&kvm->lock);
+	if (dead)
+		kvm_end(guest, 0, UMBRA_END_HALTED, "halted with nothing that could wake it");
+	pthread_mutex_unlock(&kvm->lock);
+	if (!dead)
+		let_run(kvm);
+}
+
 static enum umbra_event kvm_engine_run(struct umbra_guest *guest, uint64_t until_instruction)
 {
 	struct kvm_guest *kvm = guest->kvm;
@@ -456,6 +500,7 @@ static enum umbra_event kvm_engine_run(struct umbra_guest *guest, uint64_t until
 		sleep_until(guest, advance_devices(guest));
 		if (kvm_time(guest) >= kvm->next_publication) {
 			kvm_collect_figures(guest);
+			look_for_life(guest);
 			kvm->next_publication = kvm_time(guest) + PUBLISH_NS;
 		}
 	} while (!happened(guest, &event));

@@ -40,8 +40,8 @@ struct kvm_guest {
 
 	uint64_t origin; /* CLOCK_MONOTONIC at guest time 0; 0: not run yet */
 	uint64_t next_publication;
-	uint64_t quiet_exits; /* exits when a guest without a sign of life was last looked at */
-	bool quiet_seen;
+	uint64_t exits; /* at the last publication */
+	bool looked_at; /* whether it can ever wake, since it last exited */
 
 	/* For the guest's thread: something happened. Any thread, any signal handler. */
 	sem_t wake;
