@@ -49,9 +49,11 @@ struct guest_config {
 	enum umbra_mode mode; /* at start; like policy, of the guest's own keys or of a rule */
 	enum policy_kind policy;
 	bool by_rule; /* the policy is that of a rule */
+	enum umbra_engine engine;
 	enum umbra_clock clock;
 	uint64_t memory; /* bytes */
 	unsigned int cpus;
+	bool has_processor;
 	unsigned int processor; /* number, see umbra_processor_name() */
 	uint64_t interval;      /* units of guest time; 0 until config_finish(): that of [policy] */
 	bool restart;           /* when it has ended or failed, whatever the reason */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "collectors/kvm_host.h"
 #include "daemon/configuration_guest.h"
 #include "daemon/privileges.h"
 #include "umbra/error.h"
@@ -49,6 +50,26 @@ static const struct workload_config *find_rule(const struct config *config,
 	return NULL;
 }
 
+/*
+ * The mode of a guest of KVM's is the host's: rules have no say in it. What the guest's own key
+ * asks for is found out when it starts, for the host may be another one then.
+ */
+static void choose_for_kvm(const struct config *config, struct guest_config *guest,
+			   const struct kvm_host *host)
+{
+	const struct config_choice *choice = &guest->choice;
+
+	guest->mode = host->mode < UMBRA_MODE_COUNT ? host->mode : UMBRA_MODE_SHADOW;
+	if (choice->has_mode)
+		guest->mode = choice->mode;
+	if (choice->has_policy)
+		guest->policy = choice->policy;
+	else if (choice->has_mode)
+		guest->policy = choice->implied;
+	else
+		guest->policy = config->policy == POLICY_AUTO ? POLICY_ADVISE : config->policy;
+}
+
 /* A mode of the guest's own is all that counts then; a policy of its own wins over a rule's. */
 static void choose(const struct config *config, struct guest_config *guest)
 {
@@ -82,10 +103,32 @@ static const char *check_choice(const struct config_choice *choice)
 	return NULL;
 }
 
+/* What a guest of KVM's cannot have, or NULL. */
+static const char *check_kvm(const struct guest_config *guest)
+{
+	if (guest->engine != UMBRA_ENGINE_KVM)
+		return NULL;
+	if (guest->policy == POLICY_AUTO)
+		return "policy: with engine = kvm the mode is that of the host's KVM; advise or "
+		       "pinned was expected";
+	if (guest->mode == UMBRA_MODE_BARE || guest->mode == UMBRA_MODE_BRUTE)
+		return "mode: with engine = kvm it is shadow or ept, whichever the host's KVM has";
+	if (guest->clock != UMBRA_CLOCK_CYCLES)
+		return "clock: with engine = kvm guest time is wall time";
+	if (guest->has_processor)
+		return "processor: with engine = kvm it is the host's";
+	if (guest->interval)
+		return "interval: with engine = kvm there are no decisions";
+	return NULL;
+}
+
 static void check_guest(const struct config *config, struct guest_config *guest,
 			struct complaints *complaints)
 {
 	const char *why = check_choice(&guest->choice);
+
+	if (!why)
+		why = check_kvm(guest);
 
 	if (!why && !*guest->image)
 		why = "image: missing; the path of an image was expected";
@@ -133,18 +176,24 @@ static int read_costs(struct config *config, struct complaints *complaints)
 int config_finish(struct config *config, struct complaints *complaints)
 {
 	size_t before = complaints->nr;
+	struct kvm_host host;
 	int code, costs;
+
+	kvm_host_read("/sys", &host);
 
 	for (size_t i = 0; i < config->nr_workloads; i++) {
 		if (!config->workloads[i].wrong)
 			check_workload(config, &config->workloads[i], complaints);
 	}
 	for (size_t i = 0; i < config->nr_guests; i++) {
-		choose(config, &config->guests[i]);
-		if (!config->guests[i].interval)
-			config->guests[i].interval = config->interval;
+		if (config->guests[i].engine == UMBRA_ENGINE_KVM)
+			choose_for_kvm(config, &config->guests[i], &host);
+		else
+			choose(config, &config->guests[i]);
 		if (!config->guests[i].wrong)
 			check_guest(config, &config->guests[i], complaints);
+		if (!config->guests[i].interval)
+			config->guests[i].interval = config->interval;
 	}
 	code = complaints->nr > before ? -EINVAL : 0;
 	costs = read_costs(config, complaints);

@@ -104,6 +104,7 @@ const char *config_guest_difference(const struct guest_config *a, const struct g
 		const char *key;
 		bool same;
 	} rows[] = {
+		{"engine", a->engine == b->engine},
 		{"image", !strcmp(a->image, b->image)},
 		{"initrd", !strcmp(a->initrd, b->initrd)},
 		{"append", !strcmp(a->append, b->append)},
@@ -115,7 +116,8 @@ const char *config_guest_difference(const struct guest_config *a, const struct g
 		{"console", a->console == b->console},
 		{"costs", same_costs(a->costs, b->costs)},
 		/* It has no VMM that could begin to switch, or end. */
-		{"mode", (a->mode == UMBRA_MODE_BARE) == (b->mode == UMBRA_MODE_BARE)},
+		{"mode", (a->mode == UMBRA_MODE_BARE) == (b->mode == UMBRA_MODE_BARE) &&
+				 (a->engine == UMBRA_ENGINE_SOFT || a->mode == b->mode)},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -276,9 +276,7 @@ static int parse_image(const struct config_target *target, const char *value, ch
 static int parse_engine(const struct config_target *target, const char *value, char *why,
 			size_t size)
 {
-	if (!strcmp(value, "kvm"))
-		snprintf(why, size, "the engine kvm is not in this build; soft was expected");
-	return strcmp(value, "soft") ? -EINVAL : 0;
+	return umbra_engine_parse(value, &target->guest->engine);
 }
 
 /* Of the section that has one: a guest's or a rule's. */
@@ -361,6 +359,7 @@ static int parse_processor(const struct config_target *target, const char *value
 	struct umbra_error error;
 	int code = umbra_processor_parse(value, &target->guest->processor, &error);
 
+	target->guest->has_processor = true;
 	if (code)
 		snprintf(why, size, "%s", error.text);
 	return code;
@@ -504,7 +503,7 @@ const struct config_key config_policy_keys[] = {INTERVAL, POLICY, END};
 
 const struct config_key config_guest_keys[] = {
 	{"image", parse_image, "the path of an image was expected"},
-	{"engine", parse_engine, "soft was expected"},
+	{"engine", parse_engine, "soft or kvm was expected"},
 	MODE,
 	POLICY,
 	{"memory", parse_memory, "1M to 2G, a multiple of 4096 bytes, was expected"},

@@ -19,7 +19,7 @@
 
 enum {
 	MESSAGE_MAGIC = 0x41524255, /* "UBRA" */
-	MESSAGE_VERSION = 6,
+	MESSAGE_VERSION = 7,
 	MESSAGE_NAME_MAX = 128,
 	MESSAGE_APPEND_MAX = 2048,
 	MESSAGE_REASON_MAX = 32,
@@ -59,7 +59,7 @@ struct message_start {
 	char append[MESSAGE_APPEND_MAX];
 	uint64_t memory;
 	uint64_t interval;
-	uint32_t mode, clock, policy;
+	uint32_t engine, mode, clock, policy;
 	uint32_t console; /* 1: the guest's output goes to standard error */
 	uint32_t cpus;
 	uint32_t processor; /* number */

@@ -37,15 +37,31 @@ static const struct passwd *find_user(size_t first)
 	return NULL;
 }
 
+static bool is_member(const struct group *group, const char *user)
+{
+	for (char **member = group->gr_mem; *member; member++) {
+		if (!strcmp(*member, user))
+			return true;
+	}
+	return false;
+}
+
 /*
  * The groups first: who is no longer root cannot choose any. The group umbra, if there is one, is
- * who may connect to umbrad.
+ * who may connect to umbrad; in the group kvm, who may use /dev/kvm, the user stays who is in it.
  */
 static int become(const struct passwd *user, bool in_group, struct umbra_error *ret_error)
 {
 	const struct group *group = in_group ? getgrnam("umbra") : NULL;
+	gid_t groups[2];
+	size_t nr = 0;
 
-	if (setgroups(group ? 1 : 0, group ? &group->gr_gid : NULL))
+	if (group)
+		groups[nr++] = group->gr_gid;
+	group = in_group ? getgrnam("kvm") : NULL;
+	if (group && is_member(group, user->pw_name))
+		groups[nr++] = group->gr_gid;
+	if (setgroups(nr, groups))
 		return fail("setgroups", ret_error);
 	if (setresgid(user->pw_gid, user->pw_gid, user->pw_gid))
 		return fail("setresgid", ret_error);

@@ -13,7 +13,10 @@
 #include "daemon/observed_view.h"
 #include "daemon/sampler.h"
 
-static const char switched_off[] = "denied: [collector soft] enabled = no";
+static const char *const switched_off[UMBRA_ENGINE_COUNT] = {
+	[UMBRA_ENGINE_SOFT] = "denied: [collector soft] enabled = no",
+	[UMBRA_ENGINE_KVM] = "denied: [collector kvm] enabled = no",
+};
 
 static int copy_counters(struct snapshot *snapshot, const struct guest *guest,
 			 struct guest_view *view)
@@ -29,6 +32,25 @@ static int copy_counters(struct snapshot *snapshot, const struct guest *guest,
 		return -1;
 	memcpy(copy, &now, sizeof(now));
 	view->measured[METRIC_CORE].values = copy;
+	return 0;
+}
+
+/* Of a guest of the KVM engine: what KVM counts, and which of the core's counters there are. */
+static int copy_kvm_figures(struct snapshot *snapshot, const struct guest *guest,
+			    struct guest_view *view)
+{
+	struct umbra_kvm_figures *figures = snapshot_alloc(snapshot, sizeof(*figures));
+	struct umbra_known *known = snapshot_alloc(snapshot, sizeof(*known));
+	struct measured *measured = &view->measured[METRIC_KVM];
+
+	if (!figures || !known)
+		return -1;
+	if (!guest->shared || shared_read_kvm(guest->shared, known, figures))
+		return 0;
+	view->measured[METRIC_CORE].known = known;
+	*measured = (struct measured){.values = &figures->counters, .known = &figures->known};
+	view->kvm_other = figures->others.other;
+	view->nr_kvm_other = figures->others.nr;
 	return 0;
 }
 
@@ -65,7 +87,9 @@ static int copy_costs(struct snapshot *snapshot, const struct registry *registry
 	struct guest_view *view = &snapshot->guests[i];
 	struct umbra_cost_table *costs;
 
-	if (i && registry->guests[i - 1]->config->costs == guest->config->costs) {
+	if (guest->config->engine != UMBRA_ENGINE_SOFT)
+		return 0;
+	if (i && view[-1].costs && registry->guests[i - 1]->config->costs == guest->config->costs) {
 		view->costs = view[-1].costs;
 		return 0;
 	}
@@ -125,9 +149,27 @@ static int restart_in(const struct guest *guest)
 	return guest->backoff.due > now ? (int)(guest->backoff.due - now) : 0;
 }
 
-static int copy_guest(struct snapshot *snapshot, const struct guest *guest, bool soft,
-		      struct guest_view *view)
+/* KVM knows no models: neither a processor nor what its events cost, nor clocks. */
+static void copy_engine(const struct guest *guest, const struct kvm_host *kvm,
+			struct guest_view *view)
 {
+	const struct guest_config *config = guest->config;
+
+	view->engine = umbra_engine_name(config->engine);
+	view->clock = UMBRA_CLOCK_COUNT;
+	if (config->engine == UMBRA_ENGINE_SOFT) {
+		view->clock = config->clock;
+		view->processor = umbra_processor_name(config->processor);
+	} else if (guest->mode == kvm->mode && *kvm->reason) {
+		view->mode_reason = kvm->reason;
+	}
+}
+
+static int copy_guest(struct snapshot *snapshot, const struct sampler_source *from,
+		      const struct guest *guest, struct guest_view *view)
+{
+	enum umbra_engine engine = guest->config->engine;
+
 	view->id = snapshot_strdup(snapshot, guest->config->name);
 	if (!view->id)
 		return -1;
@@ -137,17 +179,19 @@ static int copy_guest(struct snapshot *snapshot, const struct guest *guest, bool
 	view->started = guest->started;
 	view->starts = guest->starts;
 	view->restart_in = restart_in(guest);
-	view->engine = "soft";
-	view->processor = umbra_processor_name(guest->config->processor);
 	view->cpus = guest->config->cpus;
 	view->mode = guest->mode;
 	view->policy = guest->policy;
 	view->policy_source = policy_source_name(guest->policy_source);
-	view->clock = guest->config->clock;
-	if (!soft)
-		view->unmeasured = switched_off;
-	return (soft && copy_counters(snapshot, guest, view)) ||
-	       copy_last_switch(snapshot, guest, view) || copy_end(snapshot, guest, view);
+	copy_engine(guest, from->kvm, view);
+	if (view->mode_reason)
+		view->mode_reason = snapshot_strdup(snapshot, view->mode_reason);
+	if (!from->counted[engine])
+		view->unmeasured = switched_off[engine];
+	else if (copy_counters(snapshot, guest, view) ||
+		 (engine == UMBRA_ENGINE_KVM && copy_kvm_figures(snapshot, guest, view)))
+		return -1;
+	return copy_last_switch(snapshot, guest, view) || copy_end(snapshot, guest, view);
 }
 
 static int copy_journal(struct snapshot *snapshot, struct journal *journal)
@@ -183,9 +227,10 @@ static const char *soft_state(struct snapshot *snapshot, bool soft)
 	char state[128];
 
 	if (!soft)
-		return switched_off;
+		return switched_off[UMBRA_ENGINE_SOFT];
 	for (size_t i = 0; i < snapshot->nr_guests; i++)
 		silent += !snapshot->guests[i].observed &&
+			  !strcmp(snapshot->guests[i].engine, "soft") &&
 			  !snapshot->guests[i].measured[METRIC_CORE].values &&
 			  !snapshot->guests[i].end;
 	if (!silent)
@@ -208,7 +253,7 @@ static int add_collectors(struct snapshot *snapshot, const struct sampler_source
 		views[i].own = from->observed->collectors[i].own;
 		views[i].state =
 			i == CONFIG_COLLECTOR_SOFT
-				? soft_state(snapshot, from->soft)
+				? soft_state(snapshot, from->counted[UMBRA_ENGINE_SOFT])
 				: snapshot_strdup(snapshot, from->observed->collectors[i].state);
 		if (!views[i].state)
 			return -1;
@@ -262,7 +307,7 @@ static int copy_guests(struct snapshot *snapshot, const struct sampler_source *f
 		struct guest_view *view = &snapshot->guests[i];
 
 		snapshot->nr_unready += guest->state == GUEST_STARTING;
-		if (copy_guest(snapshot, guest, from->soft, view) ||
+		if (copy_guest(snapshot, from, guest, view) ||
 		    copy_costs(snapshot, from->registry, i))
 			return -1;
 		if (vm && observed_view_own(snapshot, from->observed, vm, view))

@@ -12,7 +12,8 @@ struct sampler_source {
 	const struct registry *registry;
 	const struct observed *observed;
 	const struct kvm_host *kvm;
-	bool soft; /* with the counters of the soft engine, whose collector is on */
+	/* Of umbrad's own guests: with what is counted of those of the engine. */
+	bool counted[UMBRA_ENGINE_COUNT];
 };
 
 /* Everything as it is now, with one reference; NULL: out of memory. */

@@ -105,6 +105,26 @@ static int fill_filter(scmp_filter_ctx filter, const struct sandbox *sandbox)
 	return add_rules(filter, rules, sizeof(rules) / sizeof(rules[0]));
 }
 
+/* A guest of KVM's: its VM and vCPUs by their descriptors, request by request. */
+static int add_kvm_rules(scmp_filter_ctx filter, const struct sandbox *sandbox)
+{
+	/* vCPUs are stopped by a signal that their threads take like this. */
+	const struct rule wait = {SCMP_SYS(rt_sigtimedwait), 0, {}};
+	int code = sandbox->nr_calls ? add_rules(filter, &wait, 1) : 0;
+
+	for (size_t i = 0; i < sandbox->nr_calls && !code; i++) {
+		const struct umbra_kvm_call *call = &sandbox->calls[i];
+		const struct rule rule = {
+			call->request ? SCMP_SYS(ioctl) : SCMP_SYS(pread64),
+			call->request ? 2 : 1,
+			{ARG_IS(0, call->fd), ARG_IS(1, call->request)},
+		};
+
+		code = add_rules(filter, &rule, 1);
+	}
+	return code;
+}
+
 static int set_filter(const struct sandbox *sandbox, struct umbra_error *ret_error)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -118,6 +138,8 @@ static int set_filter(const struct sandbox *sandbox, struct umbra_error *ret_err
 		code = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (!code)
 		code = fill_filter(filter, sandbox);
+	if (!code)
+		code = add_kvm_rules(filter, sandbox);
 	if (!code)
 		code = seccomp_load(filter);
 	seccomp_release(filter);

@@ -6,11 +6,15 @@
 #include <stdint.h>
 
 #include "umbra/error.h"
+#include "umbra/kvm_engine.h"
 
 struct sandbox {
 	int socket;      /* for sendmsg() and recvmsg() only */
 	int event;       /* an eventfd, for read() and write() only */
 	uint64_t growth; /* bytes that may be mapped beside what is mapped now */
+	/* What a guest of the KVM engine needs beside; none: it is another one. */
+	const struct umbra_kvm_call *calls;
+	size_t nr_calls;
 };
 
 /*

@@ -63,11 +63,33 @@ static bool has_begun(const struct shared_counters *shared)
 	       SHARED_GET(shared->size) == sizeof(*shared);
 }
 
+void shared_set_known(struct shared_counters *shared, const struct umbra_known *known)
+{
+	for (size_t i = 0; i < sizeof(known->bits) / sizeof(known->bits[0]); i++)
+		SHARED_SET(shared->known.bits[i], known->bits[i]);
+}
+
+static bool has_counted(const struct shared_counters *shared)
+{
+	return has_begun(shared) && SHARED_GET(shared->state.phase) >= WORKER_RUNNING;
+}
+
 int shared_read(const struct shared_counters *shared, struct umbra_counters *ret_counters)
 {
-	if (!has_begun(shared) || SHARED_GET(shared->state.phase) < WORKER_RUNNING)
+	if (!has_counted(shared))
 		return -EBADMSG;
 	umbra_counters_read(&shared->counters, ret_counters);
+	return 0;
+}
+
+int shared_read_kvm(const struct shared_counters *shared, struct umbra_known *ret_known,
+		    struct umbra_kvm_figures *ret_figures)
+{
+	if (!has_counted(shared))
+		return -EBADMSG;
+	for (size_t i = 0; i < sizeof(ret_known->bits) / sizeof(ret_known->bits[0]); i++)
+		ret_known->bits[i] = SHARED_GET(shared->known.bits[i]);
+	umbra_kvm_figures_read(&shared->kvm, ret_figures);
 	return 0;
 }
 

@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "umbra/counters.h"
+#include "umbra/kvm_engine.h"
 
-enum { SHARED_MAGIC = 0x554d4252, SHARED_VERSION = 2 };
+enum { SHARED_MAGIC = 0x554d4252, SHARED_VERSION = 3 };
 
 /* In the order of a worker's life. */
 enum worker_phase {
@@ -43,6 +43,8 @@ struct shared_counters {
 	uint64_t size;
 	struct worker_state state __attribute__((aligned(64)));
 	struct umbra_counters counters;
+	struct umbra_known known;     /* which of them the guest's engine counts */
+	struct umbra_kvm_figures kvm; /* of a guest of the KVM engine */
 };
 
 /* One writer and one reader, in two processes. */
@@ -56,8 +58,13 @@ struct shared_counters *shared_map(int fd, bool writable);
 void shared_unmap(struct shared_counters *shared);
 /* The worker's first words. */
 void shared_begin(struct shared_counters *shared);
+/* The worker's word before its guest runs. */
+void shared_set_known(struct shared_counters *shared, const struct umbra_known *known);
 /* Copies the counters; -EBADMSG: the worker's first words are wrong, or nothing was counted yet. */
 int shared_read(const struct shared_counters *shared, struct umbra_counters *ret_counters);
+/* Which of them are counted, and what KVM counts itself; likewise -EBADMSG. */
+int shared_read_kvm(const struct shared_counters *shared, struct umbra_known *ret_known,
+		    struct umbra_kvm_figures *ret_figures);
 /* Copies the state, enums in range; likewise -EBADMSG, which leaves a state that has not begun. */
 int shared_read_state(const struct shared_counters *shared, struct worker_state *ret_state);
 

@@ -78,6 +78,7 @@ static void fill_start(struct message *message, const struct guest *guest)
 	start->processor = config->processor;
 	start->cost = config->costs->table.cost;
 	start->interval = config->interval;
+	start->engine = config->engine;
 	start->mode = guest->mode;
 	start->clock = config->clock;
 	start->policy = guest->policy;

@@ -44,7 +44,8 @@ static void publish(struct umbrad *umbrad)
 		.registry = &umbrad->registry,
 		.observed = &umbrad->observed,
 		.kvm = &umbrad->kvm,
-		.soft = umbrad->config->collectors[CONFIG_COLLECTOR_SOFT],
+		.counted = {[UMBRA_ENGINE_SOFT] = umbrad->config->collectors[CONFIG_COLLECTOR_SOFT],
+			    [UMBRA_ENGINE_KVM] = umbrad->config->collectors[CONFIG_COLLECTOR_KVM]},
 	};
 	uint64_t begun = clock_ns();
 	struct snapshot *snapshot;

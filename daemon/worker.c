@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "collectors/kvm_host.h"
 #include "daemon/clock.h"
 #include "daemon/console.h"
 #include "daemon/control.h"
@@ -40,6 +41,9 @@
 /* What a guest may make its worker map beside its memory: tables and lists of other modes. */
 static const uint64_t growth_base = 256ull << 20;
 enum { GROWTH_MEMORY_SHARE = 2 };
+
+/* How often a guest of KVM's stands still for a moment, so that umbrad sees that it lives. */
+static const uint64_t kvm_interval_ns = 1000000000;
 
 struct worker {
 	int fd;
@@ -90,7 +94,7 @@ static void send_failed(struct worker *worker, const struct umbra_error *error)
 {
 	struct message message = {0};
 
-	snprintf(message.failed.text, sizeof(message.failed.text), "%.80s%s%.50s: %.120s",
+	snprintf(message.failed.text, sizeof(message.failed.text), "%.60s%s%.30s: %.160s",
 		 error->subject, error->place[0] ? " " : "", error->place, error->text);
 	send_or_die(worker, MESSAGE_FAILED, &message);
 }
@@ -157,6 +161,7 @@ static int carry_out(struct worker *worker, const struct message_change *change,
 {
 	struct umbra_error error = {0};
 	const struct switch_record *switches;
+	const char *why;
 	size_t nr_switches;
 	int code;
 
@@ -173,10 +178,9 @@ static int carry_out(struct worker *worker, const struct message_change *change,
 			    &switches[nr_switches - 1]);
 	}
 	ret->configured = change->configured;
-	code = pilot_set_policy(worker->pilot, change->policy);
+	code = pilot_set_policy(worker->pilot, change->policy, &why);
 	if (code)
-		snprintf(ret->text, sizeof(ret->text),
-			 "a bare guest has no VMM: its policy is pinned for ever");
+		snprintf(ret->text, sizeof(ret->text), "%s", why);
 	return code;
 }
 
@@ -350,11 +354,37 @@ static int load_image(struct worker *worker, const struct files *files,
 	return code;
 }
 
+/* The descriptor of /dev/kvm of a host whose KVM has the guest's mode, or a negative errno. */
+static int open_kvm(const struct message_start *start, struct umbra_error *ret_error)
+{
+	struct kvm_host host;
+	int fd;
+
+	kvm_host_read("/sys", &host);
+	if (!host.available)
+		return umbra_error_set(ret_error, -EOPNOTSUPP, "engine kvm", NULL, "%s",
+				       host.reason);
+	if (host.mode != start->mode)
+		return umbra_error_set(ret_error, -EOPNOTSUPP, "mode", umbra_mode_name(start->mode),
+				       "the host's KVM has %s: %s",
+				       host.mode < UMBRA_MODE_COUNT ? umbra_mode_name(host.mode)
+								    : "an unknown one",
+				       host.reason);
+	fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return umbra_error_set(
+			ret_error, -errno, "/dev/kvm", NULL, "%s%s", strerror(errno),
+			errno == EACCES ? ": umbrad's user must be in its group (kvm)" : "");
+	return fd;
+}
+
 static int create_guest(struct worker *worker, struct umbra_error *ret_error)
 {
 	const struct message_start *start = &worker->start;
-	const struct umbra_guest_config config = {
+	struct umbra_kvm_config kvm = {.fd = -1, .figures = &worker->shared->kvm};
+	struct umbra_guest_config config = {
 		.name = start->name,
+		.engine = start->engine,
 		.mode = start->mode,
 		.clock = start->clock,
 		.memory = start->memory,
@@ -366,9 +396,23 @@ static int create_guest(struct worker *worker, struct umbra_error *ret_error)
 		.console = {.write = start->console ? console_write : NULL,
 			    .context = &worker->console},
 	};
+	int code;
 
 	console_init(&worker->console, start->name);
-	return umbra_guest_create(&config, &worker->shared->counters, &worker->guest, ret_error);
+	if (start->engine == UMBRA_ENGINE_KVM) {
+		kvm.fd = open_kvm(start, ret_error);
+		if (kvm.fd < 0)
+			return kvm.fd;
+		config.kvm = &kvm;
+		config.processor = NULL;
+		config.interval = kvm_interval_ns;
+	}
+	code = umbra_guest_create(&config, &worker->shared->counters, &worker->guest, ret_error);
+	if (kvm.fd >= 0)
+		close(kvm.fd);
+	if (!code)
+		shared_set_known(worker->shared, umbra_guest_counters_known(worker->guest));
+	return code;
 }
 
 static int create_pilot(struct worker *worker, struct umbra_error *ret_error)
@@ -393,9 +437,12 @@ static int close_door(struct worker *worker, struct umbra_error *ret_error)
 		.socket = worker->fd,
 		.growth = growth_base + worker->start.memory / GROWTH_MEMORY_SHARE,
 	};
+	struct umbra_kvm_call calls[UMBRA_KVM_CALLS_MAX];
 	pthread_t commands;
 	int code;
 
+	sandbox.nr_calls = umbra_guest_kvm_calls(worker->guest, calls);
+	sandbox.calls = calls;
 	worker->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (worker->event < 0)
 		return umbra_error_set(ret_error, -errno, "eventfd", NULL, "%s", strerror(errno));

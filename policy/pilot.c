@@ -208,9 +208,10 @@ enum umbra_event pilot_run(struct pilot *pilot, uint64_t until_instruction)
 	return event;
 }
 
-int pilot_set_policy(struct pilot *pilot, enum policy_kind kind)
+int pilot_set_policy(struct pilot *pilot, enum policy_kind kind, const char **ret_why)
 {
-	if (cannot_have(pilot->guest, kind))
+	*ret_why = cannot_have(pilot->guest, kind);
+	if (*ret_why)
 		return -EPERM;
 	policy_set_kind(pilot->policy, kind);
 	return 0;

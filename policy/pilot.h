@@ -63,8 +63,11 @@ enum umbra_event pilot_run(struct pilot *pilot, uint64_t until_instruction);
 int pilot_switch(struct pilot *pilot, enum umbra_mode to, const char *reason,
 		 struct umbra_error *ret_error);
 
-/* 0, or -EPERM: the guest is bare and can only be pinned, or KVM's and cannot be auto. */
-int pilot_set_policy(struct pilot *pilot, enum policy_kind kind);
+/*
+ * 0, or -EPERM: the guest is bare and can only be pinned, or KVM's and cannot be auto; *ret_why, a
+ * static string, says which.
+ */
+int pilot_set_policy(struct pilot *pilot, enum policy_kind kind, const char **ret_why);
 enum policy_kind pilot_policy(const struct pilot *pilot);
 
 /* The kept records, oldest first, in one piece; valid until the pilot's next call. */

@@ -59,6 +59,7 @@ INTEGRATION_TESTS = \
 	tests/integration/test_boot_images.py \
 	tests/integration/test_client_observed.py \
 	tests/integration/test_docs.py \
+	tests/integration/test_engine_kvm.py \
 	tests/integration/test_explain.py \
 	tests/integration/test_law.py \
 	tests/integration/test_linux.py \

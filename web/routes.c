@@ -394,6 +394,7 @@ void web_wish_reply(const struct request *request, struct reply *reply)
 	switch (wish->error) {
 	case 0: replies[wish->kind](request, reply); return;
 	case -ENOENT: refuse(reply, 404, "%s", wish->detail); return;
+	case -EOPNOTSUPP:
 	case -EPERM: refuse(reply, 409, "%s", wish->detail); return;
 	case -EINVAL: refuse(reply, 422, "%s", wish->detail); return;
 	case -EBUSY: refuse(reply, 429, "%s", wish->detail); return;

@@ -146,7 +146,7 @@ def broken_configuration_is_status_78_and_names_the_place():
     for text, place in (("[umbrad]\nlisten = x\n", "line 2, [umbrad] listen"),
                         ("[umbrad]\ncolour = red\n", "line 2, [umbrad] colour"),
                         ("[castle]\n", "line 1"), ("nonsense\n", "line 1"),
-                        ("[guest a]\nimage = x\nengine = kvm\n", "line 3, [guest a] engine"),
+                        ("[guest a]\nimage = x\nengine = hard\n", "line 3, [guest a] engine"),
                         ("[guest a]\nimage = x\nmode = fast\n", "line 3, [guest a] mode"),
                         ("[guest a]\nimage = x\ncpus = 9\n", "line 3, [guest a] cpus"),
                         ("[guest a]\nimage = x\nrestart = sometimes\n", "line 3, [guest a] restart"),

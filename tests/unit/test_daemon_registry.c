@@ -145,7 +145,7 @@ static void last_switch_says_which_mode_is_on(void **state)
 
 static struct observed nobody;
 static const struct kvm_host no_kvm = {.mode = UMBRA_MODE_COUNT};
-static const struct sampler_source source = {&registry, &nobody, &no_kvm, true};
+static const struct sampler_source source = {&registry, &nobody, &no_kvm, {true, true}};
 
 static struct observed_vm *observe(uint32_t number, const char *id, pid_t pid)
 {
@@ -162,7 +162,7 @@ static void a_vm_of_another_program_has_an_id_of_its_own(void **state)
 	struct observed_vm *vms[] = {observe(1, registry.guests[0]->config->name, 11),
 				     observe(2, "../x", 12), observe(3, "db", 13)};
 	struct observed observed = {.vms = vms, .nr_vms = 3};
-	const struct sampler_source from = {&registry, &observed, &no_kvm, true};
+	const struct sampler_source from = {&registry, &observed, &no_kvm, {true, true}};
 	struct snapshot *snapshot = sampler_take(&from);
 	const struct guest_view *view = &snapshot->guests[registry.nr_guests];
 
@@ -184,7 +184,7 @@ static void the_vm_of_a_guest_of_ours_is_that_guest(void **state)
 	struct guest *guest = registry.guests[0];
 	struct observed_vm *vm = observe(1, "whatever", 4711);
 	struct observed observed = {.vms = &vm, .nr_vms = 1};
-	const struct sampler_source from = {&registry, &observed, &no_kvm, true};
+	const struct sampler_source from = {&registry, &observed, &no_kvm, {true, true}};
 	struct snapshot *snapshot;
 	const struct kvm_exits_counters *exits;
 

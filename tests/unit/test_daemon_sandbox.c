@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -41,6 +42,7 @@ struct child {
 	int event;
 	void *pages; /* mapped before */
 	bool entered;
+	bool kvm; /* its guest is KVM's: of the second socket FIONREAD and pread() are asked for */
 };
 
 /* What it does before and behind the door. */
@@ -51,8 +53,12 @@ struct plan {
 
 static void enter(struct child *child)
 {
-	const struct sandbox sandbox = {
-		.socket = child->pair[0], .event = child->event, .growth = GROWTH};
+	const struct umbra_kvm_call kvm[] = {{child->pair[1], FIONREAD}, {.fd = child->pair[1]}};
+	const struct sandbox sandbox = {.socket = child->pair[0],
+					.event = child->event,
+					.growth = GROWTH,
+					.calls = kvm,
+					.nr_calls = child->kvm ? 2 : 0};
 	struct umbra_error error;
 
 	if (sandbox_enter(&sandbox, &error)) {
@@ -301,6 +307,54 @@ static void other_sockets_are_out_of_reach(void **state)
 	assert_killed(&(struct plan){NULL, receive_from_another}, SIGSYS, "recvmsg");
 }
 
+static void run_on_kvm(struct child *child)
+{
+	child->kvm = true;
+}
+
+static void call_kvm(struct child *child)
+{
+	const struct timespec now = {0};
+	sigset_t set;
+	int nr;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	if (ioctl(child->pair[1], FIONREAD, &nr) || sigtimedwait(&set, NULL, &now) != -1 ||
+	    pread(child->pair[1], &nr, sizeof(nr), 0) != -1 || errno != ESPIPE)
+		_exit(10);
+}
+
+static void call_another_request(struct child *child)
+{
+	int nr;
+
+	ioctl(child->pair[1], TIOCOUTQ, &nr);
+}
+
+static void call_another_descriptor(struct child *child)
+{
+	int nr;
+
+	ioctl(child->pair[0], FIONREAD, &nr);
+}
+
+static void read_another_descriptor(struct child *child)
+{
+	int nr;
+
+	pread(child->pair[0], &nr, sizeof(nr), 0);
+}
+
+static void kvm_is_called_by_those_descriptors_and_requests_alone(void **state)
+{
+	assert_done(&(struct plan){run_on_kvm, call_kvm});
+	assert_killed(&(struct plan){NULL, call_kvm}, SIGSYS, "ioctl without KVM");
+	assert_killed(&(struct plan){run_on_kvm, call_another_request}, SIGSYS, "request");
+	assert_killed(&(struct plan){run_on_kvm, call_another_descriptor}, SIGSYS, "ioctl");
+	assert_killed(&(struct plan){run_on_kvm, read_another_descriptor}, SIGSYS, "pread");
+}
+
 static void send_descriptor(struct child *child)
 {
 	int input = STDIN_FILENO;
@@ -385,6 +439,7 @@ int main(void)
 #endif
 		cmocka_unit_test(what_a_worker_needs_is_allowed),
 		cmocka_unit_test(other_sockets_are_out_of_reach),
+		cmocka_unit_test(kvm_is_called_by_those_descriptors_and_requests_alone),
 		cmocka_unit_test(descriptors_that_are_sent_to_it_do_not_arrive),
 		cmocka_unit_test(threads_that_were_there_are_inside_too),
 		cmocka_unit_test(abort_is_told_as_abort),

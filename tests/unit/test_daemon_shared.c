@@ -64,6 +64,28 @@ static void counters_are_there_when_the_guest_has_run(void **state)
 	assert_int_equal(shared_read(reader, &counters), 0);
 }
 
+static void what_kvm_counts_goes_along_with_what_is_known(void **state)
+{
+	const size_t exits = UMBRA_INDEX(struct umbra_kvm_counters, kvm_exits, 0);
+	const size_t time = UMBRA_INDEX(struct umbra_counters, time, 0);
+	struct umbra_kvm_figures figures = {.counters.kvm_exits = {7}}, read;
+	struct umbra_known known = {0}, read_known;
+
+	umbra_known_add(&known, time);
+	umbra_known_add(&figures.known, exits);
+	shared_begin(writer);
+	shared_set_known(writer, &known);
+	umbra_kvm_figures_publish(&writer->kvm, &figures);
+	assert_int_equal(shared_read_kvm(reader, &read_known, &read), -EBADMSG);
+	writer->state.phase = WORKER_RUNNING;
+	assert_int_equal(shared_read_kvm(reader, &read_known, &read), 0);
+	assert_memory_equal(&read_known, &known, sizeof(known));
+	assert_memory_equal(&read, &figures, sizeof(figures));
+	writer->kvm.others.nr = UINT32_MAX;
+	assert_int_equal(shared_read_kvm(reader, &read_known, &read), 0);
+	assert_int_equal(read.others.nr, 0);
+}
+
 static void state_of_a_worker_is_never_out_of_range(void **state)
 {
 	struct worker_state read = {.phase = WORKER_RUNNING};
@@ -165,6 +187,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(counters_are_there_when_the_guest_has_run, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(what_kvm_counts_goes_along_with_what_is_known,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(state_of_a_worker_is_never_out_of_range, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(crash_is_noted_and_kills_all_the_same, set_up,

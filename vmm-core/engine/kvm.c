@@ -282,6 +282,20 @@ static int create_vm(struct umbra_guest *guest, int device, struct umbra_error *
 	return create_chips(guest, device, ret_error);
 }
 
+/*
+ * Since Linux 6.13 the first KVM_RUN makes a thread of the kernel's in this process, which its
+ * embedder may forbid later.
+ */
+static int run_for_no_time(struct umbra_guest *guest, struct umbra_error *ret_error)
+{
+	struct kvm_vcpu *vcpu = &guest->kvm->vcpu[0];
+
+	vcpu->run->immediate_exit = 1;
+	if (ioctl(vcpu->fd, KVM_RUN, 0) && errno != EINTR)
+		return fail(ret_error, guest, "KVM_RUN");
+	return 0;
+}
+
 static int kvm_create(struct umbra_guest *guest, const struct umbra_guest_config *config,
 		      struct umbra_error *ret_error)
 {
@@ -313,6 +327,8 @@ static int kvm_create(struct umbra_guest *guest, const struct umbra_guest_config
 		error = create_machine(guest, config, ret_error);
 	for (unsigned i = 0; i < guest->nr_cpus && !error; i++)
 		error = create_vcpu(guest, device, i, ret_error);
+	if (!error)
+		error = run_for_no_time(guest, ret_error);
 	return error ? error : kvm_open_figures(guest, ret_error);
 }
 

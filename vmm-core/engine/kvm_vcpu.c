@@ -12,6 +12,8 @@
 #include "engine/kvm.h"
 
 #define KERNEL_SIGSET_SIZE 8 /* bytes of the kernel's sigset_t */
+/* A vCPU that an INIT or SIPI woke says EAGAIN once; who says it all the time never runs. */
+#define AGAIN_MAX 1000
 
 int kvm_signal(void)
 {
@@ -144,6 +146,7 @@ static void take_signal(void)
 static void run(struct kvm_vcpu *vcpu)
 {
 	struct kvm_guest *kvm = vcpu->guest->kvm;
+	unsigned again = 0;
 	bool goes_on = true;
 
 	/*
@@ -163,11 +166,12 @@ static void run(struct kvm_vcpu *vcpu)
 		pthread_mutex_lock(&kvm->lock);
 		if (kvm->own_chips)
 			kvm_chips_leave(vcpu);
+		again = error == EAGAIN ? again + 1 : 0;
 		if (!error)
 			goes_on = handle_exit(vcpu);
-		else if (error == EINTR)
+		else if (error == EINTR || (again && again < AGAIN_MAX))
 			goes_on = kvm->wanted;
-		else if (error != EAGAIN) {
+		else {
 			kvm_end(vcpu->guest, vcpu->index, UMBRA_END_ERROR, "KVM_RUN: %s",
 				strerror(error));
 			goes_on = false;

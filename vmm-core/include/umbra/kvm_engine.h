@@ -19,7 +19,7 @@ struct umbra_kvm_figures {
 	struct umbra_kvm_counters counters;
 	struct umbra_known known;
 	struct umbra_kvm_others others;
-} __attribute__((aligned(64)));
+};
 
 /* Copies word by word with relaxed atomics, for one writer and readers elsewhere. */
 void umbra_kvm_figures_publish(struct umbra_kvm_figures *shared,
