@@ -217,7 +217,27 @@ static int write_all(const void *data, size_t size)
 	return fd;
 }
 
-int kernel_btf_extract(const struct kernel_btf *btf, const char *const *names, size_t count)
+/* Copies the struct of the kernel that is called as type @id of @wanted, if there is one. */
+static int copy_wanted(struct btf *to, const struct kernel_btf *btf, const struct btf *wanted,
+		       __u32 id)
+{
+	const struct btf_type *type = btf__type_by_id(wanted, id);
+	const char *name = btf__name_by_offset(wanted, type->name_off), *flavour;
+	const struct btf *from;
+	char plain[128];
+
+	if (!btf_is_struct(type) || !*name)
+		return 0;
+	flavour = strstr(name, "___");
+	snprintf(plain, sizeof(plain), "%.*s", flavour ? (int)(flavour - name) : 127, name);
+	id = find(btf, plain, BTF_KIND_STRUCT, &from);
+	/* Another flavour may have brought it. */
+	if (!id || btf__find_by_name_kind(to, plain, BTF_KIND_STRUCT) > 0)
+		return 0;
+	return copy_struct(to, from, id);
+}
+
+int kernel_btf_extract(const struct kernel_btf *btf, const struct btf *wanted)
 {
 	struct btf *to = btf__new_empty();
 	const void *data;
@@ -226,13 +246,8 @@ int kernel_btf_extract(const struct kernel_btf *btf, const char *const *names, s
 
 	if (!to)
 		return -1;
-	for (size_t i = 0; i < count && !error; i++) {
-		const struct btf *from;
-		__u32 id = find(btf, names[i], BTF_KIND_STRUCT, &from);
-
-		if (id)
-			error = copy_struct(to, from, id);
-	}
+	for (__u32 id = 1; id < btf__type_cnt(wanted) && !error; id++)
+		error = copy_wanted(to, btf, wanted, id);
 	data = error ? NULL : btf__raw_data(to, &size);
 	if (!data && !error)
 		error = -ENOMEM;

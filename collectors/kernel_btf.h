@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct btf;
 struct kernel_btf;
 
 /* NULL with errno: the kernel has no BTF (ENOENT), or it cannot be read. @sys: "/sys". */
@@ -21,9 +22,10 @@ bool kernel_btf_has_struct(const struct kernel_btf *btf, const char *name, const
 bool kernel_btf_has_tracepoint(const struct kernel_btf *btf, const char *name, const char *first);
 
 /*
- * The structs @names, as far as there are any, with all that is in them by value and pointers to
- * nothing: BTF of its own, for libbpf's btf_custom_path. A memfd, or -1 with errno.
+ * The structs that are in @wanted too (what follows "___" in a name does not count), as far as
+ * there are any, with all that is in them by value and pointers to nothing: BTF of its own, for
+ * libbpf's btf_custom_path. A memfd, or -1 with errno.
  */
-int kernel_btf_extract(const struct kernel_btf *btf, const char *const *names, size_t count);
+int kernel_btf_extract(const struct kernel_btf *btf, const struct btf *wanted);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * What the programs read of the kernel's types, and nothing more: where the members really are is
  * put in when the programs are loaded (CO-RE), from the kernel's own BTF. What only some kernels
- * have is asked for with bpf_core_field_exists(). KERNEL_TYPES of kvm_exits.h lists these.
+ * have is asked for with bpf_core_field_exists().
  */
 #ifndef COLLECTORS_KERNEL_TYPES_BPF_H
 #define COLLECTORS_KERNEL_TYPES_BPF_H

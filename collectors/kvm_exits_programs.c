@@ -30,22 +30,6 @@ struct kvm_exits_programs {
 	int cpus;
 };
 
-/* Those of collectors/kernel_types.bpf.h. */
-static const char *const kernel_types[] = {
-	"qstr",
-	"dentry",
-	"task_struct",
-	"kvm",
-	"kvm_vcpu",
-	"vmcb_control_area",
-	"vmcb",
-	"vcpu_svm",
-	"vcpu_vt",
-	"vcpu_vmx",
-	"trace_event_raw_kvm_exit",
-	"trace_event_raw_kvm_entry",
-};
-
 static const struct {
 	enum kvm_exits_event event;
 	const char *program, *tracepoint;
@@ -196,13 +180,14 @@ static int open_and_load(struct kvm_exits_programs *programs, const char *btf_pa
 static int load(struct kvm_exits_programs *programs, const struct kernel_btf *btf,
 		enum kvm_exits_way wanted)
 {
-	int fd = kernel_btf_extract(btf, kernel_types,
-				    sizeof(kernel_types) / sizeof(kernel_types[0]));
+	struct kvm_exits_bpf *skeleton = kvm_exits_bpf__open();
+	int fd = skeleton ? kernel_btf_extract(btf, bpf_object__btf(skeleton->obj)) : -1;
 	char path[64];
-	int error;
+	int error = errno;
 
+	kvm_exits_bpf__destroy(skeleton);
 	if (fd < 0)
-		return -errno;
+		return -error;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	probe(btf, programs, wanted);
 	error = open_and_load(programs, path);
@@ -279,7 +264,10 @@ static void tell_of_exits(const struct kvm_exits_programs *programs, const struc
 	if (programs->way == KVM_EXITS_NO_WAY && !has_vendor(btf))
 		degrade(state, "no exits: neither kvm_intel nor kvm_amd runs this host's VMs");
 	else if (programs->way == KVM_EXITS_NO_WAY)
-		degrade(state, "no exits: the programs do not know this kernel's kvm_exit");
+		degrade(state, "no exits: the programs do not know this kernel's kvm_exit%s%s",
+			complaint[0] ? ": " : "", complaint);
+	else if (programs->way == KVM_EXITS_CLASSIC && complaint[0])
+		degrade(state, "exits by the slower classic tracepoint: %s", complaint);
 	else if (!programs->sees_entries)
 		degrade(state, "no time of exits: no kvm_entry");
 }

@@ -84,12 +84,16 @@ FILES = {
 }
 
 
-def make_image(folder):
-    """The kernel's file and the initramfs of the lab, which it writes there; some seconds."""
+def make_image(folder, more=None):
+    """
+    The kernel's file and the initramfs of the lab, which it writes there; some seconds.
+    @more: further programs, {path inside: path here}
+    """
     kernel = image.Kernel()
     nested, initrd = os.path.join(folder, "nested"), os.path.join(folder, "initrd")
     image.build(nested, NESTED_INIT)
     programs, files = image.qemu()
+    programs.update(more or {})
     for name in PROGRAMS:
         if os.path.exists(name):
             programs[f"/usr/bin/{os.path.basename(name)}"] = os.path.abspath(name)
