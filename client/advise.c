@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/advise_vm.h"
 #include "client/api.h"
 #include "client/client.h"
 #include "client/table.h"
@@ -149,53 +150,99 @@ static int print_json(json_t *list)
 	return text ? 0 : CLIENT_FAULT;
 }
 
-static int advise(const struct api_options *options, const json_t *guests, bool frozen)
+/* Of the daemon's own guests. */
+static int advise_own(const struct api_options *options, const json_t *guests, bool frozen,
+		      struct table *table, json_t *list)
 {
-	bool as_json = options->value[API_JSON];
-	struct table *table = as_json ? NULL
-				      : table_create("GUEST MODE POLICY >NOW OTHER >THERE "
-						     ">DIFFERENCE >+-");
-	json_t *list = as_json ? json_array() : NULL, *guest;
-	int status = 0;
+	json_t *guest;
 	size_t i;
 
 	json_array_foreach(guests, i, guest)
 	{
 		struct advice advice = {.guest = guest};
 		json_t *answer;
+		int status = find_decision(options, guest, &answer);
 
-		status = find_decision(options, guest, &answer);
 		if (status)
-			break;
+			return status;
 		advice.decision = json_array_get(json_object_get(answer, "decisions"), 0);
 		advice.rival = advice.decision ? words_rival(advice.decision) : NULL;
 		if (advice.rival)
 			advice.difference = words_compare(advice.decision, advice.rival);
 		judge(&advice, options, frozen);
-		if (as_json)
+		if (list)
 			add_object(list, &advice);
 		else
 			add_row(table, &advice);
 		json_decref(answer);
 	}
-	if (status) {
-		json_decref(list);
-		table_free(table);
-		return status;
+	return 0;
+}
+
+/* @observed: guests that are VMs of other programs. */
+static int print_tables(const struct api_options *options, const json_t *own,
+			const json_t *observed, bool frozen)
+{
+	struct table *table;
+	int status;
+
+	if (json_array_size(own) || !json_array_size(observed)) {
+		table = table_create("GUEST MODE POLICY >NOW OTHER >THERE >DIFFERENCE >+-");
+		status = advise_own(options, own, frozen, table, NULL);
+		if (status) {
+			table_free(table);
+			return status;
+		}
+		if (json_array_size(own))
+			table_note(table, "NOW, THERE: million cycles an interval, measured and "
+					  "estimated; +-: how unsure the estimate is.");
+		status = table_print(table);
+		if (status || !json_array_size(observed))
+			return status;
+		putchar('\n');
 	}
-	if (as_json)
-		return print_json(list);
-	if (json_array_size(guests))
-		table_note(table, "NOW, THERE: million cycles an interval, measured and estimated; "
-				  "+-: how unsure the estimate is.");
-	return table_print(table);
+	return advise_vm_table(observed);
+}
+
+static int advise(const struct api_options *options, const json_t *guests, bool frozen)
+{
+	json_t *own = json_array(), *observed = json_array(), *list = json_array(), *guest;
+	const char *id = options->nr_words ? options->words[0] : NULL;
+	bool as_json = options->value[API_JSON];
+	int status;
+	size_t i;
+
+	json_array_foreach(guests, i, guest)
+	{
+		bool is_observed = json_is_true(json_object_get(guest, "observed"));
+
+		if (!id || !strcmp(id, api_text(guest, "id")))
+			json_array_append(is_observed ? observed : own, guest);
+	}
+	if (id && !json_array_size(own) && !json_array_size(observed)) {
+		fprintf(stderr, "umbra: there is no guest with this id: %s\n", id);
+		status = CLIENT_NO_FILE;
+	} else if (as_json) {
+		status = advise_own(options, own, frozen, NULL, list);
+		advise_vm_add(list, observed);
+		if (!status)
+			status = print_json(json_incref(list));
+	} else if (id && json_array_size(observed)) {
+		status = advise_vm_print(json_array_get(observed, 0));
+	} else {
+		status = print_tables(options, own, observed, frozen);
+	}
+	json_decref(own);
+	json_decref(observed);
+	json_decref(list);
+	return status;
 }
 
 int client_advise(int argc, char **argv)
 {
 	struct api_options options;
 	json_t *guests, *host;
-	int status = api_parse(argc, argv, API_HAS(JSON), 0, 0, "[--json]", &options);
+	int status = api_parse(argc, argv, API_HAS(JSON), 0, 1, "[--json] [ID]", &options);
 
 	if (!status)
 		status = api_ask(&options, "/api/v1/host", NULL, NULL, &host);

@@ -2,6 +2,8 @@
 bin_PROGRAMS += umbra
 umbra_SOURCES = \
 	client/advise.c \
+	client/advise_vm.c \
+	client/advise_vm.h \
 	client/api.c \
 	client/api.h \
 	client/client.h \

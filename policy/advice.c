@@ -97,9 +97,9 @@ static void put_parts(const struct context *c, enum umbra_mode mode, bool exits_
 	if (cost->known) {
 		cost->cycles_per_second = cost->exits_per_second + cost->walks_per_second;
 		cost->uncertainty = c->estimate.cost[mode].uncertainty / c->input->seconds;
-	} else if (exits_known || walks_known) {
-		cost->least_known = true;
+	} else {
 		cost->least_per_second = cost->exits_per_second + cost->walks_per_second;
+		cost->least_known = cost->least_per_second > 0;
 	}
 	if (cost->known && ret->guest_known) {
 		cost->share_known = true;

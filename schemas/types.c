@@ -261,6 +261,13 @@ static const struct field recommendation_fields[] = {
 
 static const struct field vm_advice_fields[] = {
 	FIELD("mode", ENUM, false, "Mode that is on; absent: not known", .names = &mode_names),
+	FIELD("guest_cycles_per_second", NUMBER, false,
+	      "Guest time: cycles that its vCPUs ran in a second, exits included; absent: not "
+	      "known",
+	      .unit = "cycles/second"),
+	FIELD("frequency", NUMBER, false,
+	      "Nominal frequency by which times were made cycles; absent: not known",
+	      .unit = "hertz"),
 	FIELD("cost", MAP, true, "What each mode costs, measured or estimated; no key: not known",
 	      .type = "vm_cost", .names = &mode_names),
 	FIELD("better", ENUM, false,
@@ -459,7 +466,7 @@ static const struct field mode_walk_fields[] = {
 
 static const struct field guest_advice_fields[] = {
 	FIELD("id", STRING, true, "The guest"),
-	FIELD("mode", ENUM, true, "Mode that is on", .names = &mode_names),
+	FIELD("mode", ENUM, false, "Mode that is on; absent: not known", .names = &mode_names),
 	FIELD("policy", ENUM, true, "Policy that decides", .names = &policy_names),
 	FIELD("acts", BOOLEAN, true, "The policy switches by itself"),
 	FIELD("advice", STRING, true, "What to do, for people"),
@@ -475,6 +482,10 @@ static const struct field guest_advice_fields[] = {
 	FIELD("uncertainty_percent", NUMBER, false, "Uncertainty of that, in percent",
 	      .unit = "percent"),
 	FIELD("sure", BOOLEAN, false, "The difference is larger than its uncertainty"),
+	FIELD("observed", OBJECT, false,
+	      "Of an observed guest, in place of the decision's figures; absent: not measured long "
+	      "enough",
+	      .type = "vm_advice"),
 	{.key = NULL},
 };
 

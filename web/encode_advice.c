@@ -74,6 +74,9 @@ void web_write_advice(struct text *out, const struct advice *advice)
 	json_write_open(out, '{');
 	if (advice->mode_known)
 		json_write_word(out, "mode", umbra_mode_name(advice->mode));
+	write_number(out, "guest_cycles_per_second", advice->guest_known,
+		     advice->guest_cycles_per_second);
+	write_number(out, "frequency", advice->frequency > 0, advice->frequency);
 	write_costs(out, advice);
 	if (advice->better_known)
 		json_write_word(out, "better", umbra_mode_name(advice->better));
