@@ -205,6 +205,10 @@ void advice_list_missing(const struct advice_input *input, double miss, struct a
 		miss_out(advice, "exit_cycles",
 			 "exits are not timed (%s): the cost table's figures",
 			 why(input->kvm_exits_state, "none was yet"));
+	if (input->mode == UMBRA_MODE_SHADOW && inputs[POLICY_INPUT_exits_mode].known &&
+	    !inputs[POLICY_INPUT_guest_cr3_loads].known)
+		miss_out(advice, "guest_cr3_loads", "%s",
+			 why(input->kvm_exits_state, "nobody counts them"));
 	if (input->mode == UMBRA_MODE_EPT)
 		miss_out(advice, "guest_table_work",
 			 "in ept CR3 loads, INVLPG, page faults and writes of tables do not exit%s",

@@ -38,7 +38,11 @@ FULL = {
                        "hlt": {"count": 1, "seconds": 2.5, "buckets": [{"count": 1}]}},
     "collectors": [{"name": "kvm", "state": "ok"},
                    {"name": "perf_event", "state": "unsupported: this host has no PMU"}],
-    "advice": {"mode": "ept", "cost": {"ept": {"exits_per_second": 5}}, "confidence": "none",
+    "advice": {"mode": "ept", "guest_cycles_per_second": 2e9, "frequency": 2.5e9,
+               "cost": {"ept": {"exits_per_second": 5e6, "walks_per_second": 295e6,
+                                "cycles_per_second": 300e6, "uncertainty": 30e6, "share": 0.15},
+                        "shadow": {"least_per_second": 100e6, "walks_per_second": 100e6}},
+               "confidence": "none",
                "reason": "what page walks cost is not known",
                "missing": [{"what": "walks", "why": "unsupported: this host has no PMU"}],
                "recommendations": [{"action": "huge_pages", "reason": "Most pages are small",
@@ -63,6 +67,8 @@ ANSWERS = {
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         known = ANSWERS.get(self.path)
+        if self.path == "/api/v1/host":
+            known = ("host", {"frozen": False})
         # As umbrad does, what is above ASCII stays as it is.
         body = json.dumps(known[1] if known else {
             "type": "about:blank", "title": "Not Found", "status": 404,
@@ -123,7 +129,8 @@ def tables_fit_a_terminal():
 
 
 def names_do_not_steer_the_terminal():
-    for words, status in ((("guests",), 0), (("show", UUID), 0), (("show", "nobody"), 66)):
+    for words, status in ((("guests",), 0), (("show", UUID), 0), (("show", "nobody"), 66),
+                          (("advise",), 0), (("advise", UUID), 0)):
         told = umbra(*words, status=status)
         for character in told:
             assert character == "\n" or character.isprintable(), (words, character, told)
@@ -147,6 +154,45 @@ def show_has_all_that_is_known():
     assert "collector kvm:" not in told, told
 
 
+def advise_gives_each_mode_its_share_of_guest_time():
+    told = umbra("advise")
+    assert row_after(told, UUID) == ["ept", ">=5.0%", "15.0%", "-", "none"], told
+    lines = told.splitlines()
+    assert "    what page walks cost is not known" in lines, told
+    assert "    recommended: huge_pages" in lines, told
+    row = lines.index(next(line for line in lines if line.startswith(BARE["id"])))
+    assert lines[row].split()[1:] == ["-", "-", "-", "-", "-"], told
+    assert "not been measured for long enough" in lines[row + 1], told
+    # There is nothing of umbrad's own to decide.
+    assert "NOW, THERE" not in told, told
+    for line in lines:
+        assert len(line) <= COLUMNS, line
+
+
+def advise_of_one_vm_says_why_what_is_missing_and_what_can_be_done():
+    told = umbra("advise", UUID)
+    lines = [line.split() for line in told.splitlines()]
+    assert ["ept", "15.0%", "295.0", "5.0", "300.0", "30.0"] in lines, told
+    assert ["shadow", ">=5.0%", "100.0", "-", "-", "-"] in lines, told
+    for expected in ("why: what page walks cost is not known",
+                     "walks: unsupported: this host has no PMU",
+                     "huge_pages: Most pages are small; how: echo always"):
+        assert expected in told.splitlines(), (expected, told)
+    assert "not been measured" in umbra("advise", BARE["id"])
+    assert "no guest with this id" in umbra("advise", "nobody", status=66)
+
+
+def advise_as_json_is_what_the_schema_allows():
+    with open("schemas/advice.json", encoding="utf-8") as file:
+        schema = json.load(file)
+    for words, ids in (((), [BARE["id"], UUID]), ((UUID,), [UUID])):
+        told = json.loads(umbra("advise", "--json", *words))
+        jsonschema.validate(told, schema)
+        assert [guest["id"] for guest in told["guests"]] == ids, told
+        assert told["guests"][-1]["observed"] == FULL["advice"], told
+        assert not told["guests"][0]["acts"], told
+
+
 def show_of_what_is_hardly_known_is_short():
     told = umbra("show", BARE["id"])
     assert "advice" not in told.split() and "EXIT" not in told and "VCPU" not in told, told
@@ -161,4 +207,7 @@ if __name__ == "__main__":
         names_do_not_steer_the_terminal,
         show_has_all_that_is_known,
         show_of_what_is_hardly_known_is_short,
+        advise_gives_each_mode_its_share_of_guest_time,
+        advise_of_one_vm_says_why_what_is_missing_and_what_can_be_done,
+        advise_as_json_is_what_the_schema_allows,
     ))

@@ -515,6 +515,10 @@ static void exits_that_are_not_timed_cost_what_the_table_says(void **unused)
 	assert_near(advice.cost[SHADOW].exits_per_second,
 		    (1000000 * 1300.0 + 500000 * 1500.0 + 100000 * 800.0) / SECONDS);
 	assert_non_null(strstr(missing(&advice, "exit_cycles"), "denied: no BPF"));
+	assert_string_equal(missing(&advice, "guest_cr3_loads"), "denied: no BPF");
+	set(POLICY_INPUT_guest_cr3_loads, 0);
+	make();
+	assert_null(missing(&advice, "guest_cr3_loads"));
 }
 
 static void what_the_guest_does_to_its_tables_is_missing_in_ept(void **unused)
