@@ -94,6 +94,7 @@ tests_unit_test_web_text_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS) -lm
 WEB_INTEGRATION_TESTS = \
 	tests/integration/test_daemon_http.py \
 	tests/integration/test_daemon_schemas.py \
+	tests/integration/test_observed_api.py \
 	tests/integration/test_prometheus.py
 TESTS += $(WEB_INTEGRATION_TESTS)
 EXTRA_DIST += $(WEB_INTEGRATION_TESTS)

@@ -8,7 +8,7 @@ import subprocess
 import tarfile
 import tempfile
 
-from daemon_fixture import Umbrad, run_tests
+from daemon_fixture import Umbrad, endless, run_tests, wait_for
 
 SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 FULL = bool(os.environ.get("UMBRA_FULL"))
@@ -123,11 +123,11 @@ def example_configuration_runs_on_the_installed_programs():
         assert re.search(r"^phases +running ", shown, re.M), shown
 
 
-def completed(*words):
+def completed(*words, umbra=None):
     """What bash offers for the last of the words."""
     script = ('. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _umbra; echo "${COMPREPLY[@]}"')
     return subprocess.run(("bash", "-c", script, os.path.join(directory("completionsdir"), "umbra"),
-                           os.path.join(directory("bindir"), "umbra"), *words),
+                           umbra or os.path.join(directory("bindir"), "umbra"), *words),
                           capture_output=True, text=True, timeout=60, check=True).stdout.split()
 
 
@@ -140,6 +140,23 @@ def bash_completes_verbs_options_and_values():
     assert completed("mode", "some", "adv") == ["advise"]
     # Files are bash's own matter.
     assert not completed("run", "--json", "f")
+
+
+def bash_completes_guests_and_not_what_is_told_of_them():
+    umbra = os.path.join(directory("bindir"), "umbra")
+    with Umbrad({"one": endless(mode="ept"), "another": endless(mode="ept")},
+                binary=os.path.join(directory("sbindir"), "umbrad")) as umbrad:
+        umbrad.wait_state("one", "running")
+        assert umbrad.put_mode("one", mode="shadow").status == 200
+        wait_for(lambda: "switched from" in umbrad.umbra("guests").stdout, 20)
+        # As umbra is where umbrad has the socket that it has by default.
+        wrapper = os.path.join(umbrad.directory, "umbra")
+        with open(wrapper, "w", encoding="utf-8") as file:
+            file.write(f'#!/bin/sh\n[ "$1" = guests ] && set -- "$@" --socket {umbrad.socket}\n'
+                       f'exec {umbra} "$@"\n')
+        os.chmod(wrapper, 0o755)
+        assert set(completed("show", "", umbra=wrapper)) == {"one", "another"}
+        assert completed("show", "o", umbra=wrapper) == ["one"]
 
 
 def operators_configuration_outlives_install_and_uninstall():
@@ -201,6 +218,7 @@ if __name__ == "__main__":
             umbrad_looks_for_its_configuration_where_it_was_installed,
             example_configuration_runs_on_the_installed_programs,
             bash_completes_verbs_options_and_values,
+            bash_completes_guests_and_not_what_is_told_of_them,
             operators_configuration_outlives_install_and_uninstall,
             uninstall_leaves_nothing,
             tarball_has_the_whole_tree,
