@@ -15,6 +15,8 @@ libvmmcore_a_SOURCES += \
 	vmm-core/engine/translate.c \
 	vmm-core/engine/turn.c
 
+EXTRA_DIST += docs/engine.md
+
 check_PROGRAMS += tests/unit/test_engine_turn
 TESTS += tests/unit/test_engine_turn
 tests_unit_test_engine_turn_SOURCES = tests/unit/test_engine_turn.c
