@@ -60,12 +60,8 @@
 #define STACK            "movl $0x300000, %esp\n"
 #define PUT(value, port) "movb $" value ", %al\noutb %al, $" port "\n"
 /* The first 8259 from vector 0x20 on, with this mask. */
-#define PIC(mask)                                                                                  \
-	PUT("0x11", "0x20")                                                                        \
-	PUT("0x20", "0x21")                                                                        \
-	PUT("4", "0x21")                                                                           \
-	PUT("1", "0x21") PUT(mask, "0x2"                                                           \
-				   "1")
+#define PIC(mask)  PUT("0x11", "0x20") PUT("0x20", "0x21") PIC2(mask)
+#define PIC2(mask) PUT("4", "0x21") PUT("1", "0x21") PUT(mask, "0x21")
 
 GUEST(exits, "movb $42, %al\n" EXIT);
 GUEST(speaks, "at %esi, 1f\n"

@@ -202,7 +202,7 @@ static const char *take_descriptor(struct umbra_kvm_stats *stats,
 		.type = type,
 		.unit = unit,
 		.base = base == KVM_STATS_BASE_POW2 ? 2 : 10,
-		.exponent = (int8_t)descriptor->exponent,
+		.exponent = descriptor->exponent,
 		.nr_values = descriptor->size,
 		.bucket = descriptor->bucket_size,
 	};

@@ -44,7 +44,7 @@ struct umbra_kvm_stat {
 	enum umbra_kvm_stat_type type;
 	enum umbra_kvm_stat_unit unit;
 	uint8_t base; /* 10 or 2 */
-	int8_t exponent;
+	int16_t exponent;
 	uint16_t nr_values; /* 1; of a histogram its buckets, the last one without an end */
 	uint32_t bucket;    /* of a linear histogram: the width of a bucket */
 	uint16_t row;       /* index in struct umbra_kvm_counters; UMBRA_KVM_STAT_NO_ROW: none */
