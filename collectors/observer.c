@@ -52,7 +52,7 @@ static bool add(struct observer *observer, const struct vm *vm)
 {
 	if (observer->nr_vms == observer->room) {
 		size_t room = observer->room ? 2 * observer->room : 16;
-		const struct vm **vms = realloc(observer->vms, room * sizeof(*vms));
+		const struct vm **vms = realloc(observer->vms, room * sizeof(struct vm *));
 
 		if (!vms)
 			return false;

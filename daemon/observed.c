@@ -73,7 +73,7 @@ static bool add(struct observed *observed, uint32_t number)
 
 	if (observed->nr_vms == OBSERVED_MAX)
 		return false;
-	vms = realloc(observed->vms, (observed->nr_vms + 1) * sizeof(*vms));
+	vms = realloc(observed->vms, (observed->nr_vms + 1) * sizeof(struct observed_vm *));
 	if (!vms)
 		return false;
 	observed->vms = vms;
@@ -128,7 +128,7 @@ static const char *take_gone(struct observed *observed, const struct report_gone
 	free_vm(observed->vms[place]);
 	/* The others stay in their order. */
 	memmove(&observed->vms[place], &observed->vms[place + 1],
-		(--observed->nr_vms - place) * sizeof(observed->vms[0]));
+		(--observed->nr_vms - place) * sizeof(struct observed_vm *));
 	observed->changed = true;
 	return NULL;
 }
