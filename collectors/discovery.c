@@ -259,11 +259,16 @@ static void on_created(struct discovery *discovery, const struct uevent *event)
 	discovery_appear(discovery, pid, event->fd, event->folder, event->tid);
 }
 
+/*
+ * A VM made while another one's folder of the same name was still there has none, and its events
+ * name none.
+ */
 static bool is_told_by(const struct watched *watched, const struct uevent *event)
 {
-	if (event->folder[0] && watched->folder[0])
+	if (watched->folder[0])
 		return !strcmp(event->folder, watched->folder);
-	return watched->creator == event->tid || watched->vm.pid == event->tid;
+	return (watched->creator == event->tid || watched->vm.pid == event->tid) &&
+	       (event->fd < 0 || event->fd == watched->vm.fd);
 }
 
 static void on_destroyed(struct discovery *discovery, const struct uevent *event)
@@ -449,12 +454,15 @@ struct discovery *discovery_create(const struct discovery_config *config)
 {
 	struct discovery *discovery = calloc(1, sizeof(*discovery));
 	struct epoll_event event = {.events = EPOLLIN, .data.u64 = SOURCE_TIMER};
+	char path[PATH_MAX];
 
 	if (!discovery)
 		return NULL;
 	discovery->config = *config;
 	discovery->real = proc_is_real(config->roots.proc);
 	discovery->own_namespace = has_own_namespace(config->roots.proc);
+	snprintf(path, sizeof(path), "%s/kernel/debug/kvm", config->roots.sys);
+	discovery->no_folders = access(path, R_OK | X_OK) ? errno : 0;
 	discovery->epoll = epoll_create1(EPOLL_CLOEXEC);
 	discovery->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	discovery->uevents = -1;

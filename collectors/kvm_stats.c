@@ -310,7 +310,8 @@ static void take_slow(struct target *target, bool turn, struct kvm_figures *figu
 		return;
 	}
 	for (size_t i = 0; i < sizeof(figures->kvm) / sizeof(uint64_t); i++) {
-		if (umbra_known_has(&figures->known, i) || !umbra_known_has(&target->slow.known, i))
+		if (!kvm_debugfs_is_slow((uint16_t)i) || umbra_known_has(&figures->known, i) ||
+		    !umbra_known_has(&target->slow.known, i))
 			continue;
 		numbers[i] = slow[i];
 		umbra_known_add(&figures->known, i);
