@@ -197,6 +197,7 @@ int main(int argc, char **argv)
 			return 64;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	setvbuf(stdin, NULL, _IONBF, 0); /* poll() sees only what was not read yet */
 	settings.roots = config.roots;
 	kvm = kvm_collector.create(&settings);
 	discovery = discovery_create(&config);
