@@ -89,7 +89,19 @@ if BPF
 check_PROGRAMS += tests/integration/kvm_exits_watch
 tests_integration_kvm_exits_watch_SOURCES = tests/integration/kvm_exits_watch.c
 tests_integration_kvm_exits_watch_LDADD = $(COLLECTORS_LIBS)
+check_PROGRAMS += tests/unit/test_collectors_kernel_btf
+TESTS += tests/unit/test_collectors_kernel_btf
+tests_unit_test_collectors_kernel_btf_SOURCES = tests/unit/test_collectors_kernel_btf.c
+tests_unit_test_collectors_kernel_btf_LDADD = $(COLLECTORS_LIBS) $(CMOCKA_LIBS)
 endif
+TESTS += tests/integration/test_kvm_exits.py tests/lab/test_lab_exits.py
+EXTRA_DIST += tests/integration/test_kvm_exits.py tests/integration/kvm_exits_watcher.py \
+	tests/lab/test_lab_exits.py
+
+check_PROGRAMS += tests/unit/test_collectors_exit_reasons
+TESTS += tests/unit/test_collectors_exit_reasons
+tests_unit_test_collectors_exit_reasons_SOURCES = tests/unit/test_collectors_exit_reasons.c
+tests_unit_test_collectors_exit_reasons_LDADD = $(COLLECTORS_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/test_collectors_kvm_host
 TESTS += tests/unit/test_collectors_kvm_host
 tests_unit_test_collectors_kvm_host_SOURCES = tests/unit/test_collectors_kvm_host.c

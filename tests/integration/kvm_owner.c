@@ -19,6 +19,7 @@
  *                      hardware virtualization runs natively: there entries is what has shadow
  *                      pages made and zapped
  *   --nap USEC         sleep at each HLT and OUT (1000)
+ *   --start HOW        running, or paused: no vCPU runs before `resume` (running)
  *   --keep-stats yes   keeps KVM's statistics descriptors open, of VM and vCPUs
  *   --creator WHO      which thread makes VMs: main, thread (another one, which lives on), ended
  *                      (another one, which ends then) (main)
@@ -641,6 +642,10 @@ static bool take_option(const char *name, const char *value)
 		return take_number(value, 1000000, &options.nap);
 	if (!strcmp(name, "--work"))
 		return (options.work = find_work(value)) != NULL;
+	if (!strcmp(name, "--start")) {
+		paused = !strcmp(value, "paused");
+		return paused || !strcmp(value, "running");
+	}
 	if (!strcmp(name, "--keep-stats"))
 		return take_name(value, "yes no", &options.keep_stats);
 	if (!strcmp(name, "--creator"))
