@@ -4,17 +4,24 @@ EXTRA_DIST += \
 	tests/bench/bench.py \
 	tests/bench/daemon.py \
 	tests/bench/emulators.py \
+	tests/bench/exits.py \
 	tests/bench/parts.py \
 	tests/bench/tables.py
 BENCH_RUNS = 3
 BENCH_FLAGS = --growth --paging --switches --web
 
 .PHONY: bench
-bench: umbra umbrad $(GUESTS) $(BENCHES)
+bench: umbra umbrad $(GUESTS) $(BENCHES) $(BENCH_EXITS)
 	python3 $(top_srcdir)/tests/bench/bench.py --umbra ./umbra --guests guests --runs $(BENCH_RUNS) \
 		--json bench.json $(BENCH_FLAGS)
 	$(PYTHON3) $(top_srcdir)/tests/bench/daemon.py --json bench-daemon.json
-CLEANFILES += bench.json bench-daemon.json
+	$(PYTHON3) $(top_srcdir)/tests/bench/exits.py --json bench-exits.json
+CLEANFILES += bench.json bench-daemon.json bench-exits.json
+
+# What exits.py boots; without BPF it says that it is not measured.
+if BPF
+BENCH_EXITS = tests/integration/kvm_exits_watch tests/lab/exit_cost
+endif
 
 # Programs that it runs, over the core.
 BENCHES = tests/bench/paging tests/bench/switches tests/bench/web
