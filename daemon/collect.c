@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -328,6 +329,17 @@ static int parse_options(int argc, char **argv, struct collect *collect)
 	return -1;
 }
 
+/* Each vCPU takes a dozen descriptors: as many as may be. Too few are told by who needs them. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char **argv)
 {
 	struct collect collect = {.roots = {"/proc", "/sys"}, .fd = -1};
@@ -341,6 +353,7 @@ int main(int argc, char **argv)
 		log_write(LOG_ERR, NULL, "%s: %s: %s", error.subject, error.place, error.text);
 		return STATUS_FAULT;
 	}
+	raise_descriptors();
 	status = load_config(&collect.source, &collect.config);
 	if (status)
 		return status;

@@ -228,6 +228,55 @@ def a_configuration_that_was_read_anew_holds_for_the_collector():
     return None
 
 
+def advice_has_what_is_known_and_says_what_is_missing():
+    if cannot_run():
+        return cannot_run()
+    with Umbrad({}) as umbrad, Collect(umbrad) as collect, \
+            Owner("--keep-stats", "yes", "--work", "spin") as owner:
+        collect.wait_connected()
+
+        def advised():
+            return [guest for guest in observed(umbrad, owner.pid) if "advice" in guest]
+        guest = wait_for(advised, 60)[0]
+        advice = guest["advice"]
+        states = collectors(umbrad)
+        assert advice["mode"] == guest["mode"], guest
+        # A spinning guest has no exits for the mode's sake to speak of, but they are counted.
+        cost = advice["cost"][guest["mode"]]
+        assert "exits_per_second" in cost, guest
+        missing = {row["what"]: row["why"] for row in advice["missing"]}
+        if states["perf_event"]["state"].startswith("unsupported"):
+            assert missing["walk_cycles"] == states["perf_event"]["state"], advice
+            assert "cycles_per_second" not in cost and "better" not in advice, advice
+            assert "page walks are not measured" in advice["reason"], advice
+        # The thread ran most of the time, whether in guest mode or not is not known here.
+        assert advice["guest_cycles_per_second"] > 0.05 * advice["frequency"], advice
+        told = umbrad.umbra("advise", guest["id"]).stdout
+        assert " ".join(told.split()).find(" ".join(advice["reason"].split())) >= 0, told
+    return None
+
+
+def descriptors_are_as_many_as_the_hard_limit_allows():
+    """Beyond it perf_event says so, and nothing else suffers."""
+    if cannot_run():
+        return cannot_run()
+    with Umbrad({}) as umbrad, Owner("--vcpus", "8") as owner:
+        for hard, fits in ((4096, True), (50, False)):
+            with Collect(umbrad, wrapper=("prlimit", f"--nofile=50:{hard}")) as collect:
+                collect.wait_connected()
+                wait_vms(umbrad, owner, 1)
+
+                def measured():
+                    return "task_clock_ns" in observed(umbrad, owner.pid)[0].get("host", {})
+
+                def refused():
+                    return "Too many open files" in collectors(umbrad)["perf_event"]["state"]
+                wait_for(measured if fits else refused, 20)
+                assert measured() == fits and refused() != fits, collectors(umbrad)
+                assert observed(umbrad, owner.pid)[0]["cpus"] == 8
+    return None
+
+
 def wrong_options_and_files_are_told():
     for options, status, text in (
             (["--frobnicate"], 64, "usage"), (["more"], 64, "more"),
@@ -255,5 +304,7 @@ if __name__ == "__main__":
         the_collector_keeps_four_capabilities,
         umbrad_never_switches_the_vm_of_another_program,
         a_configuration_that_was_read_anew_holds_for_the_collector,
+        descriptors_are_as_many_as_the_hard_limit_allows,
+        advice_has_what_is_known_and_says_what_is_missing,
         wrong_options_and_files_are_told,
     ])

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -223,11 +224,57 @@ static void beyond_the_limit_of_descriptors_the_rest_goes_on(void **unused)
 	COLLECTOR.destroy(collector);
 }
 
+/* What the collector says of itself to somebody who may not count. */
+static void state_as_nobody(char *state, size_t size)
+{
+	int pipes[2];
+	ssize_t got;
+	pid_t child;
+
+	assert_int_equal(pipe(pipes), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		if (geteuid() || (!setgid(65534) && !setuid(65534))) {
+			collector = COLLECTOR.create(&settings);
+			COLLECTOR.state(collector, state);
+			if (write(pipes[1], state, strlen(state)) < 0)
+				_exit(1);
+		}
+		_exit(0);
+	}
+	close(pipes[1]);
+	got = read(pipes[0], state, size - 1);
+	close(pipes[0]);
+	state[got > 0 ? got : 0] = '\0';
+	assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+static void who_may_not_count_is_told_what_it_takes(void **unused)
+{
+	char state[COLLECTOR_STATE_MAX], level[16] = "", expected[128];
+	FILE *file = fopen("/proc/sys/kernel/perf_event_paranoid", "r");
+
+	if (!file || !fgets(level, sizeof(level), file) || atoi(level) < 2) {
+		print_message("# this kernel lets everybody count (perf_event_paranoid)\n");
+		if (file)
+			fclose(file);
+		skip();
+	}
+	fclose(file);
+	state_as_nobody(state, sizeof(state));
+	snprintf(expected, sizeof(expected),
+		 "CAP_PERFMON is needed where perf_event_paranoid is %d", atoi(level));
+	assert_memory_equal(state, "denied: cycles: ", 16);
+	assert_non_null(strstr(state, expected));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_kernels_events_of_a_thread_are_counted_and_kept_when_it_ends),
 		cmocka_unit_test(no_descriptor_is_left_of_a_thousand_threads),
+		cmocka_unit_test(who_may_not_count_is_told_what_it_takes),
 		cmocka_unit_test(beyond_the_limit_of_descriptors_the_rest_goes_on),
 	};
 
