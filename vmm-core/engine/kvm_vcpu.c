@@ -183,7 +183,11 @@ static void *vcpu_thread(void *context)
 {
 	struct kvm_vcpu *vcpu = context;
 	struct kvm_guest *kvm = vcpu->guest->kvm;
+	char name[16];
 
+	/* For people who look at the process. */
+	snprintf(name, sizeof(name), "vcpu %u", vcpu->index);
+	pthread_setname_np(pthread_self(), name);
 	pthread_mutex_lock(&kvm->lock);
 	while (!kvm->over) {
 		if (!kvm->wanted || kvm->end.reason != UMBRA_END_NONE) {
