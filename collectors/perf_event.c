@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@
 #define NR_COUNTERS (sizeof(struct perf_event_counters) / sizeof(uint64_t))
 /* Below this share of the time what is scaled up says little. */
 #define SHARE_MIN_PERCENT 20
+/* That others of this process still get: by far the most are ours. */
+#define DESCRIPTORS_LEFT 64
 /* What could not be opened is tried again after so long. */
 #define RETRY_NS       30000000000ULL
 
@@ -59,9 +62,18 @@ struct perf_event {
 
 /* --- the kernel --------------------------------------------------------------------------- */
 
+/* The lowest free number is the next descriptor's: one near the limit says that few are left. */
 static int kernel_open(void *context, struct perf_event_attr *attr, pid_t tid, int group_fd)
 {
-	return (int)syscall(SYS_perf_event_open, attr, tid, -1, group_fd, PERF_FLAG_FD_CLOEXEC);
+	int fd = (int)syscall(SYS_perf_event_open, attr, tid, -1, group_fd, PERF_FLAG_FD_CLOEXEC);
+	struct rlimit limit;
+
+	if (fd < 0 || getrlimit(RLIMIT_NOFILE, &limit) ||
+	    (rlim_t)fd + DESCRIPTORS_LEFT < limit.rlim_cur)
+		return fd;
+	close(fd);
+	errno = EMFILE;
+	return -1;
 }
 
 static ssize_t kernel_read(void *context, int fd, void *buffer, size_t size)

@@ -247,16 +247,21 @@ static const char *const how_huge[] = {
 	[ADVICE_THP_ALWAYS] = "transparent huge pages are on and do not suffice: ",
 };
 
+/* Of guest time; -1: not known. */
+static double share_of_walks(const struct advice *advice)
+{
+	if (!advice->mode_known || !advice->guest_known || !advice->cost[advice->mode].walks_known)
+		return -1;
+	return advice->cost[advice->mode].walks_per_second / advice->guest_cycles_per_second;
+}
+
 /* Larger pages behind the guest's memory make walks fewer and shorter. */
 static void recommend_pages(const struct advice_input *input, struct advice *advice)
 {
-	const struct advice_cost *on = &advice->cost[advice->mode];
 	double small = (double)input->pages[UMBRA_PAGE_4k] * 0x1p12;
 	double large = (double)input->pages[UMBRA_PAGE_2m] * 0x1p21;
 	double mapped = small + large + (double)input->pages[UMBRA_PAGE_1g] * 0x1p30;
-	double walks = on->walks_known && advice->guest_known
-			       ? on->walks_per_second / advice->guest_cycles_per_second
-			       : -1;
+	double walks = share_of_walks(advice);
 	bool much_small = small > mapped / 2;
 	struct advice_recommendation *new;
 
@@ -322,11 +327,13 @@ static struct sums add_up(struct advice *const advice[], size_t nr)
 	struct sums sums = {.nr = nr};
 
 	for (size_t i = 0; i < nr; i++) {
-		const struct advice_cost *on = &advice[i]->cost[advice[i]->mode];
-		const struct advice_cost *other = &advice[i]->cost[other_of(advice[i]->mode)];
+		const struct advice_cost *on, *other;
 
-		if (!advice[i]->mode_known || !on->known || !other->known ||
-		    !advice[i]->guest_known)
+		if (!advice[i]->mode_known || !advice[i]->guest_known)
+			continue;
+		on = &advice[i]->cost[advice[i]->mode];
+		other = &advice[i]->cost[other_of(advice[i]->mode)];
+		if (!on->known || !other->known)
 			continue;
 		sums.nr_known++;
 		sums.on += on->cycles_per_second;

@@ -260,9 +260,9 @@ def descriptors_are_as_many_as_the_hard_limit_allows():
     """Beyond it perf_event says so, and nothing else suffers."""
     if cannot_run():
         return cannot_run()
-    with Umbrad({}) as umbrad, Owner("--vcpus", "8") as owner:
-        for hard, fits in ((4096, True), (50, False)):
-            with Collect(umbrad, wrapper=("prlimit", f"--nofile=50:{hard}")) as collect:
+    with Umbrad({}) as umbrad, Owner("--vcpus", "40") as owner:
+        for hard, fits in ((4096, True), (200, False)):
+            with Collect(umbrad, wrapper=("prlimit", f"--nofile=200:{hard}")) as collect:
                 collect.wait_connected()
                 wait_vms(umbrad, owner, 1)
 
@@ -273,7 +273,7 @@ def descriptors_are_as_many_as_the_hard_limit_allows():
                     return "Too many open files" in collectors(umbrad)["perf_event"]["state"]
                 wait_for(measured if fits else refused, 20)
                 assert measured() == fits and refused() != fits, collectors(umbrad)
-                assert observed(umbrad, owner.pid)[0]["cpus"] == 8
+                assert observed(umbrad, owner.pid)[0]["cpus"] == 40
     return None
 
 

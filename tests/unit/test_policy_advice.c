@@ -413,6 +413,14 @@ static void set(enum policy_input_id id, uint64_t value)
 	input.inputs[id] = (struct policy_input){.value = value, .known = true};
 }
 
+static void set_pages(uint64_t small, uint64_t large, uint64_t huge)
+{
+	input.pages_known = true;
+	input.pages[UMBRA_PAGE_4k] = small;
+	input.pages[UMBRA_PAGE_2m] = large;
+	input.pages[UMBRA_PAGE_1g] = huge;
+}
+
 static void make(void)
 {
 	advice_make(&input, &advice);
@@ -474,6 +482,11 @@ static void a_mode_that_is_not_known_has_no_advice(void **unused)
 		assert_false(advice.cost[mode].known || advice.cost[mode].least_known);
 	assert_string_equal(advice.reason, "which mode is on is not known");
 	assert_non_null(missing(&advice, "mode"));
+	/* Larger pages are for either. */
+	set_pages(100000, 0, 0);
+	make();
+	assert_non_null(recommended(&advice, "huge_pages"));
+	assert_non_null(strstr(advice.recommendations[0].reason, "is not measured"));
 }
 
 static void a_vm_that_hardly_ran_is_not_judged(void **unused)
@@ -562,14 +575,6 @@ static void a_cost_that_was_calibrated_is_surer(void **unused)
 }
 
 /* --- recommendations ---------------------------------------------------------------------- */
-
-static void set_pages(uint64_t small, uint64_t large, uint64_t huge)
-{
-	input.pages_known = true;
-	input.pages[UMBRA_PAGE_4k] = small;
-	input.pages[UMBRA_PAGE_2m] = large;
-	input.pages[UMBRA_PAGE_1g] = huge;
-}
 
 static void larger_pages_are_for_vms_that_walk(void **unused)
 {
