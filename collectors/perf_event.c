@@ -460,10 +460,10 @@ static void denied(const struct perf_event *self, const char *what, int error, s
 	       strerror(error), level[0] ? level : "above 1");
 }
 
-static void state_of_plan(const struct perf_event *self, struct reasons *to)
+/* Whether anything can be counted at all. */
+static void state_of_kernel(const struct perf_event *self, struct reasons *to)
 {
 	const struct perf_plan *plan = &self->plan;
-	const struct processor *cpu = &plan->processor;
 
 	if (plan->hardware_errno && perf_plan_denied(plan->hardware_errno))
 		denied(self, "cycles", plan->hardware_errno, to);
@@ -475,6 +475,14 @@ static void state_of_plan(const struct perf_event *self, struct reasons *to)
 		denied(self, "task-clock", plan->software_errno, to);
 	else if (plan->software_errno)
 		reason(to, "unsupported", "task-clock: %s", strerror(plan->software_errno));
+}
+
+/* What cannot be counted of what others can. */
+static void state_of_events(const struct perf_event *self, struct reasons *to)
+{
+	const struct perf_plan *plan = &self->plan;
+	const struct processor *cpu = &plan->processor;
+
 	if (plan->hardware_errno)
 		return;
 	if (plan->lacks_libpfm)
@@ -546,8 +554,10 @@ static void perf_state(void *context, char ret_state[COLLECTOR_STATE_MAX])
 	const struct perf_event *self = context;
 	struct reasons reasons = {0};
 
-	state_of_plan(self, &reasons);
+	/* The worst first: it gives its word to the whole. */
+	state_of_kernel(self, &reasons);
 	state_of_threads(self, &reasons);
+	state_of_events(self, &reasons);
 	state_of_sharing(self, &reasons);
 	if (self->out_of_memory)
 		reason(&reasons, "degraded", "out of memory: some threads are not counted");
