@@ -27,7 +27,6 @@
 
 #define NR(array) (sizeof(array) / sizeof((array)[0]))
 
-static struct perf_fake fake;
 static struct umbra_cost_table costs;
 
 static void assert_near(double value, double expected)
@@ -78,6 +77,8 @@ static const struct advice_recommendation *recommended(const struct advice *advi
 /* --- recorded samples --------------------------------------------------------------------- */
 
 #ifdef HAVE_LIBPFM
+static struct perf_fake fake;
+
 struct event {
 	uint32_t type;
 	uint64_t config, count;
