@@ -445,9 +445,11 @@ __attribute__((format(printf, 3, 4))) static void reason(struct reasons *reasons
 	reasons->length += (size_t)written < left ? (size_t)written : left - 1;
 }
 
+/* Debian's kernel has a level of its own: at 3 CAP_PERFMON is not enough. */
 static void denied(const struct perf_event *self, const char *what, int error, struct reasons *to)
 {
 	char path[512], level[16] = "";
+	bool restricted;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "%s/sys/kernel/perf_event_paranoid", self->roots.proc);
@@ -456,8 +458,10 @@ static void denied(const struct perf_event *self, const char *what, int error, s
 		level[strcspn(level, "\n")] = '\0';
 	if (file)
 		fclose(file);
-	reason(to, "denied", "%s: %s; CAP_PERFMON is needed where perf_event_paranoid is %s", what,
-	       strerror(error), level[0] ? level : "above 1");
+	restricted = strtol(level, NULL, 10) > 2;
+	reason(to, "denied", "%s: %s; %s is needed where kernel.perf_event_paranoid is %s%s", what,
+	       strerror(error), restricted ? "CAP_SYS_ADMIN" : "CAP_PERFMON",
+	       level[0] ? level : "above 1", restricted ? ", CAP_PERFMON where it is 2" : "");
 }
 
 /* Whether anything can be counted at all. */
