@@ -14,23 +14,40 @@
 #include "collectors/kvm_debugfs.h"
 #include "umbra/kvm_stats.h"
 
-enum { JSON, SERIES };
+/*
+ * What a policy takes, and what tells most of what a VM does: 200 VMs with all of it would take
+ * 25 ms a round.
+ */
+static const uint16_t fast[] = {
+#define ROW(name, element) UMBRA_INDEX(struct umbra_kvm_counters, kvm_##name, element)
+	ROW(exits, 0),
+	ROW(io_exits, 0),
+	ROW(mmio_exits, 0),
+	ROW(irq_exits, 0),
+	ROW(halt_exits, 0),
+	ROW(pf_taken, 0),
+	ROW(pf_fixed, 0),
+	ROW(pf_emulate, 0),
+	ROW(pf_guest, 0),
+	ROW(invlpg, 0),
+	ROW(tlb_flush, 0),
+	ROW(insn_emulation, 0),
+	ROW(remote_tlb_flush, 0),
+	ROW(mmu_pte_write, 0),
+	ROW(mmu_shadow_zapped, 0),
+	ROW(mmu_unsync, 0),
+	ROW(pages, UMBRA_PAGE_4k),
+	ROW(pages, UMBRA_PAGE_2m),
+	ROW(pages, UMBRA_PAGE_1g),
+	ROW(nx_lpage_splits, 0),
+#undef ROW
+};
 
-/* What is for JSON alone can wait some. */
 bool kvm_debugfs_is_slow(uint16_t row)
 {
-	static const struct {
-		uint16_t first, nr, exposed;
-	} counters[] = {
-#define UMBRA_COUNTER(name, unit, kind, dimension, exposed, help)                                  \
-	{UMBRA_INDEX(struct umbra_kvm_counters, name, 0), UMBRA_DIMENSION_##dimension##_COUNT,     \
-	 exposed},
-#include "umbra/kvm.def"
-	};
-
-	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
-		if (row >= counters[i].first && row - counters[i].first < counters[i].nr)
-			return counters[i].exposed == JSON;
+	for (size_t i = 0; i < sizeof(fast) / sizeof(fast[0]); i++) {
+		if (fast[i] == row)
+			return false;
 	}
 	return true;
 }

@@ -2,6 +2,7 @@
 EXTRA_DIST += \
 	docs/bench.md \
 	tests/bench/bench.py \
+	tests/bench/collect.py \
 	tests/bench/daemon.py \
 	tests/bench/emulators.py \
 	tests/bench/exits.py \
@@ -11,12 +12,16 @@ BENCH_RUNS = 3
 BENCH_FLAGS = --growth --paging --switches --web
 
 .PHONY: bench
-bench: umbra umbrad $(GUESTS) $(BENCHES) $(BENCH_EXITS)
+bench: umbra umbrad $(GUESTS) $(BENCHES) $(BENCH_COLLECT) $(BENCH_EXITS)
 	python3 $(top_srcdir)/tests/bench/bench.py --umbra ./umbra --guests guests --runs $(BENCH_RUNS) \
 		--json bench.json $(BENCH_FLAGS)
 	$(PYTHON3) $(top_srcdir)/tests/bench/daemon.py --json bench-daemon.json
+	$(PYTHON3) $(top_srcdir)/tests/bench/collect.py --json bench-collect.json
 	$(PYTHON3) $(top_srcdir)/tests/bench/exits.py --json bench-exits.json
-CLEANFILES += bench.json bench-daemon.json bench-exits.json
+CLEANFILES += bench.json bench-collect.json bench-daemon.json bench-exits.json
+
+# What collect.py watches with, and whom.
+BENCH_COLLECT = tests/integration/kvm_owner tests/integration/kvm_watch
 
 # What exits.py boots; without BPF it says that it is not measured.
 if BPF

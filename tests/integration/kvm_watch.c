@@ -15,7 +15,8 @@
  *   sample                  a round of samples of KVM's statistics; of each VM and figure known
  *                             figure NUMBER NAME VALUE
  *                             other NUMBER NAME VALUE
- *   time ROUNDS             such rounds with discovery_refresh(): `round NANOSECONDS`, the median
+ *   time ROUNDS             such rounds with discovery_refresh(): `round NANOSECONDS CPU`: the
+ * median, and of CPU time the mean
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -86,12 +87,17 @@ static void vanished(void *context, const struct vm *vm)
 		vms[place] = vms[--nr_vms];
 }
 
-static uint64_t now_ns(void)
+static uint64_t time_of(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t now_ns(void)
+{
+	return time_of(CLOCK_MONOTONIC);
 }
 
 static void print_sample(const struct vm *vm, const struct vm_sample *sample)
@@ -128,7 +134,7 @@ static int compare(const void *a, const void *b)
 
 static void time_rounds(struct discovery *discovery, size_t nr)
 {
-	uint64_t *took = calloc(nr, sizeof(*took)), begun;
+	uint64_t *took = calloc(nr, sizeof(*took)), begun, cpu = time_of(CLOCK_PROCESS_CPUTIME_ID);
 
 	for (size_t i = 0; took && i < nr; i++) {
 		begun = now_ns();
@@ -136,9 +142,10 @@ static void time_rounds(struct discovery *discovery, size_t nr)
 		sample_all(false);
 		took[i] = now_ns() - begun;
 	}
+	cpu = time_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 	if (took)
 		qsort(took, nr, sizeof(*took), compare);
-	printf("round %" PRIu64 "\n", took ? took[nr / 2] : 0);
+	printf("round %" PRIu64 " %" PRIu64 "\n", took ? took[nr / 2] : 0, cpu / nr);
 	free(took);
 }
 
