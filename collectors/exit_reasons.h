@@ -49,27 +49,35 @@ static inline enum kvm_exit_reason exit_reason_exception(unsigned int intr_info)
 	return (intr_info & 0xff) == 14 ? KVM_EXIT_page_fault : KVM_EXIT_exception;
 }
 
+/*
+ * A look into one of these tables. The verifier of kernels before 6.4 forgets what was compared
+ * when it was copied as 32 bits: so it is 64 of them, and in one register from here on.
+ */
+static inline enum kvm_exit_reason exit_look_up(const unsigned char *reasons,
+						unsigned long long count, unsigned long long number)
+{
+	unsigned int reason;
+
+	__asm__ volatile("" : "+r"(number));
+	if (number >= count)
+		return KVM_EXIT_other;
+	reason = reasons[number];
+	return reason ? (enum kvm_exit_reason)(reason - 1) : KVM_EXIT_other;
+}
+
 /* @number: VMX's exit reason (SDM 3D C). Does not split EXIT_VMX_EXCEPTION_NMI. */
 static inline enum kvm_exit_reason exit_reason_vmx(unsigned int number)
 {
-	unsigned int reason = 0;
-
-	number &= 0xffff; /* above are flags */
-	if (number < EXIT_VMX_MAX)
-		reason = exit_vmx_reasons[number];
-	return reason ? (enum kvm_exit_reason)(reason - 1) : KVM_EXIT_other;
+	/* Above are flags. */
+	return exit_look_up(exit_vmx_reasons, EXIT_VMX_MAX, number & 0xffff);
 }
 
 /* @code: EXITCODE (APM 2 appendix C). Does not split EXIT_SVM_MSR: that is rdmsr. */
 static inline enum kvm_exit_reason exit_reason_svm(unsigned int code)
 {
-	unsigned int reason = 0;
-
 	if (code == 0xffffffff) /* VMEXIT_INVALID, -1 */
 		return KVM_EXIT_entry_failure;
-	if (code < EXIT_SVM_MAX)
-		reason = exit_svm_reasons[code];
-	return reason ? (enum kvm_exit_reason)(reason - 1) : KVM_EXIT_other;
+	return exit_look_up(exit_svm_reasons, EXIT_SVM_MAX, code);
 }
 
 /* The slot of a time in nanoseconds, see EXIT_SLOT_COUNT. */

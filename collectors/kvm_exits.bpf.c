@@ -188,8 +188,9 @@ static __always_inline struct kvm_exits_record *vcpu_record(struct kvm_exits_cpu
 }
 
 static __always_inline void exited(struct kvm_exits_cpu *cpu, struct kvm_exits_record *record,
-				   __u32 reason, __u32 pending)
+				   __u64 reason, __u32 pending)
 {
+	barrier_var(reason); /* as in exit_look_up() */
 	if (reason >= KVM_EXIT_REASON_COUNT)
 		return;
 	if (pending != KVM_EXITS_VECTOR)

@@ -3,8 +3,10 @@
 """The collector kvm_exits beside the kernel's own count: real KVM, with nested paging and without."""
 import collections
 import contextlib
+import glob
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -244,6 +246,21 @@ def what_the_programs_cost_is_told_where_the_kernel_takes_it():
     assert "runs" not in untold, untold
 
 
+def the_programs_for_intel_load_too():
+    """This kernel takes them as well, with the types of its kvm-intel, which has no processor here."""
+    module, = glob.glob(f"{qemu_lab.image.Kernel().folder}/lib/modules/*/kernel/arch/x86/kvm/kvm-intel.ko")
+    types = subprocess.run(["objcopy", "-O", "binary", "--only-section=.BTF", "--set-section-flags",
+                            ".BTF=alloc", module, "/dev/stdout"], stdout=subprocess.PIPE,
+                           check=True).stdout
+    LAB.sh("mkdir -p /tmp/sys/module/kvm /tmp/sys/devices/virtual/misc/kvm /tmp/sys/kernel/btf; "
+           "ln -s /sys/kernel/btf/vmlinux /sys/kernel/btf/kvm /tmp/sys/kernel/btf")
+    LAB.put("/tmp/sys/kernel/btf/kvm_intel", types)
+    for way in ("raw", "classic"):
+        state = Round(LAB.sh(f"echo round | kvm_exits_watch --sys /tmp/sys --way {way}"
+                             ).splitlines()).state
+        assert state == "ok", state
+
+
 # Of both, and those for which one is enough.
 BOTH = (
     exits_of_each_vm_by_reason_equal_the_kernels_own_count,
@@ -255,6 +272,7 @@ TESTS = {
         each_thread_that_runs_a_vcpu_is_told,
         a_vm_in_the_place_of_another_one_begins_at_nothing,
         no_exit_is_timed_while_timing_is_off,
+        the_programs_for_intel_load_too,
         bpf_and_perfmon_are_all_the_privilege_it_takes,
         what_the_programs_cost_is_told_where_the_kernel_takes_it),
     0: (*BOTH,
