@@ -140,11 +140,26 @@ static struct exit_times times_of_mode(const struct vm_sample *before, const str
 	return times;
 }
 
-static void set_times(struct policy_input *input, const struct exit_times *times)
+/*
+ * A thread that loses its CPU in an exit is timed on: all exits together took no more than the
+ * threads ran. What was taken off is unsure.
+ */
+static double share_on_cpu(const struct vm_sample *before, const struct vm_sample *now,
+			   const struct exit_times *all, double frequency)
 {
+	struct growth ran = SOURCE(perf_event, host_task_clock, 0);
+	double cycles = (double)ran.value * frequency / 1e9;
+
+	return ran.known && all->known && all->cycles > cycles ? cycles / all->cycles : 1;
+}
+
+static void set_times(struct policy_input *input, const struct exit_times *times, double on_cpu)
+{
+	double untimed = times->all > 0 ? times->untimed / times->all : 0;
+
 	if (times->known && (times->untimed < times->all || !times->all))
-		set(input, (struct growth){true, (uint64_t)times->cycles},
-		    times->all > 0 ? times->untimed / times->all : 0);
+		set(input, (struct growth){true, (uint64_t)(times->cycles * on_cpu)},
+		    untimed + 1 - on_cpu);
 }
 
 /* In guest mode and, where that is known, in exits; else all that the threads ran. */
@@ -196,6 +211,7 @@ void observed_inputs(const struct vm_sample *before, const struct vm_sample *now
 	double scaled = unseen(before, now);
 	struct exit_times all = times_of_all(before, now, frequency);
 	struct exit_times own = times_of_mode(before, now, mode, frequency);
+	double on_cpu = share_on_cpu(before, now, &all, frequency);
 
 	memset(inputs, 0, sizeof(*inputs) * POLICY_INPUT_COUNT);
 	set(&inputs[POLICY_INPUT_cpus], (struct growth){cpus > 0, cpus}, 0);
@@ -209,8 +225,8 @@ void observed_inputs(const struct vm_sample *before, const struct vm_sample *now
 		SOURCE(perf_event, tlb_misses, UMBRA_ACCESS_data)),
 	    scaled);
 	set(&inputs[POLICY_INPUT_exits], all_exits(before, now), 0);
-	set_times(&inputs[POLICY_INPUT_exit_cycles], &all);
-	set_times(&inputs[POLICY_INPUT_exit_cycles_mode], &own);
+	set_times(&inputs[POLICY_INPUT_exit_cycles], &all, on_cpu);
+	set_times(&inputs[POLICY_INPUT_exit_cycles_mode], &own, on_cpu);
 	set_cycles(before, now, frequency, scaled, inputs);
 	/* An observed VM is never switched. */
 	set(&inputs[POLICY_INPUT_refill_cycles], (struct growth){true, 0}, 0);

@@ -172,6 +172,29 @@ static void exits_of_the_mode_have_a_time_of_their_own(void **state)
 	assert_false(inputs[POLICY_INPUT_exit_cycles_mode].known);
 }
 
+/* 3 seconds of exits, 2 of them for the mode's sake, of a thread that ran one. */
+static void exits_take_no_more_than_the_threads_ran(void **state)
+{
+	time_all_exits();
+	GREW(kvm_exits, exits, KVM_EXIT_ept_violation, 0, 20);
+	GREW(kvm_exits, exit_samples, KVM_EXIT_ept_violation, 0, 20);
+	GREW(kvm_exits, exit_time, KVM_EXIT_ept_violation, 0, 2000000000);
+	GREW(kvm_exits, exits, KVM_EXIT_cpuid, 0, 10);
+	GREW(kvm_exits, exit_samples, KVM_EXIT_cpuid, 0, 10);
+	GREW(kvm_exits, exit_time, KVM_EXIT_cpuid, 0, 1000000000);
+	GREW(perf_event, host_task_clock, 0, 0, 1000000000);
+	fill(UMBRA_MODE_EPT, 3e9);
+	assert_true(inputs[POLICY_INPUT_exit_cycles].known);
+	assert_float_equal((double)inputs[POLICY_INPUT_exit_cycles].value, 3e9, 2);
+	assert_float_equal((double)inputs[POLICY_INPUT_exit_cycles_mode].value, 2e9, 2);
+	assert_float_equal(inputs[POLICY_INPUT_exit_cycles_mode].uncertainty, 2 / 3., 1e-9);
+	/* As many as that are no trouble. */
+	GREW(perf_event, host_task_clock, 0, 0, 4000000000);
+	fill(UMBRA_MODE_EPT, 3e9);
+	assert_known(POLICY_INPUT_exit_cycles, 9000000000);
+	assert_true(inputs[POLICY_INPUT_exit_cycles].uncertainty == 0);
+}
+
 static void guest_time_is_that_of_exits_too(void **state)
 {
 	GREW(perf_event, cycles, 0, 0, 1000);
@@ -235,6 +258,7 @@ int main(void)
 		CLEAN(exits_cost_the_mean_of_those_that_were_timed),
 		CLEAN(exits_that_were_never_timed_make_the_cost_uncertain),
 		CLEAN(exits_of_the_mode_have_a_time_of_their_own),
+		CLEAN(exits_take_no_more_than_the_threads_ran),
 		CLEAN(guest_time_is_that_of_exits_too),
 		CLEAN(without_a_pmu_guest_time_is_what_the_threads_ran),
 		CLEAN(the_second_step_and_flushes_are_known_where_they_are_counted),

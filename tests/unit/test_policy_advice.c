@@ -303,6 +303,7 @@ static void record(const struct recorded *r, struct vm_sample *before, struct vm
 {
 	struct vm_vcpu vcpu = {0, TID};
 	struct vm vm = {.number = 1, .vcpus = &vcpu, .nr_vcpus = 1};
+	struct perf_fd *clock;
 
 	memset(before, 0, sizeof(*before));
 	memset(now, 0, sizeof(*now));
@@ -316,6 +317,8 @@ static void record(const struct recorded *r, struct vm_sample *before, struct vm
 		fd->value = event->count;
 	}
 	perf_fake_run(&fake, TID, SECONDS * 1000000000ULL, SECONDS * 1000000000ULL);
+	clock = perf_fake_find(&fake, TID, PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK);
+	clock->value = clock->enabled = clock->running = SECONDS * 1000000000ULL;
 	perf_event_collector.sample(fake.collector, &vm, now);
 	know(&before->kvm_exits_known, sizeof(before->kvm_exits));
 	know(&now->kvm_exits_known, sizeof(now->kvm_exits));
