@@ -122,6 +122,27 @@ static int print_costs(const json_t *advice)
 	return table_print(table);
 }
 
+/* How much of the VM's memory KVM maps in pages of each size. */
+static void print_pages(const json_t *pages)
+{
+	static const struct {
+		const char *name;
+		double bytes;
+	} sizes[] = {{"4k", 0x1p12}, {"2m", 0x1p21}, {"1g", 0x1p30}};
+	double mapped = 0;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		mapped += api_number(pages, sizes[i].name) * sizes[i].bytes;
+	if (mapped <= 0)
+		return;
+	printf("\nKVM maps %.0f MiB:", mapped / 0x1p20);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		printf("%s %.0f%% in %s pages", i ? "," : "",
+		       100 * api_number(pages, sizes[i].name) * sizes[i].bytes / mapped,
+		       sizes[i].name);
+	putchar('\n');
+}
+
 static void print_paragraph(const char *what, const char *text, const char *more)
 {
 	char paragraph[1024];
@@ -145,6 +166,7 @@ int advise_vm_print(const json_t *guest)
 		return 0;
 	}
 	status = print_costs(advice);
+	print_pages(json_object_get(json_object_get(guest, "kvm"), "pages"));
 	putchar('\n');
 	print_paragraph("why", api_text(advice, "reason"), NULL);
 	json_array_foreach(json_object_get(advice, "missing"), i, one)

@@ -5,6 +5,8 @@
 
 #include "daemon/observed_inputs.h"
 
+#define COUNT_MAX 1e18
+
 /* The growth of one number; unknown where either end is, or where it began anew. */
 struct growth {
 	bool known;
@@ -27,6 +29,12 @@ static struct growth grown(const void *before, const struct umbra_known *known_b
 	grown(&before->source, &before->source##_known, &now->source, &now->source##_known,        \
 	      offsetof(struct vm_sample, source.counter[element]) / sizeof(uint64_t) -             \
 		      offsetof(struct vm_sample, source) / sizeof(uint64_t))
+
+/* A count of what was computed; no counter of a kernel that is not broken comes near the bound. */
+static struct growth computed(double value)
+{
+	return (struct growth){true, (uint64_t)(value < COUNT_MAX ? value : COUNT_MAX)};
+}
 
 /* Known only if both are. */
 static struct growth sum(struct growth a, struct growth b)
@@ -158,8 +166,7 @@ static void set_times(struct policy_input *input, const struct exit_times *times
 	double untimed = times->all > 0 ? times->untimed / times->all : 0;
 
 	if (times->known && (times->untimed < times->all || !times->all))
-		set(input, (struct growth){true, (uint64_t)(times->cycles * on_cpu)},
-		    untimed + 1 - on_cpu);
+		set(input, computed(times->cycles * on_cpu), untimed + 1 - on_cpu);
 }
 
 /* In guest mode and, where that is known, in exits; else all that the threads ran. */
@@ -173,8 +180,8 @@ static void set_cycles(const struct vm_sample *before, const struct vm_sample *n
 		guest.value += inputs[POLICY_INPUT_exit_cycles].value;
 		set(&inputs[POLICY_INPUT_cycles], guest, scaled);
 	} else if (ran.known && frequency > 0) {
-		ran.value = (uint64_t)((double)ran.value * frequency / 1e9);
-		set(&inputs[POLICY_INPUT_cycles], ran, UNSURE_FREQUENCY);
+		set(&inputs[POLICY_INPUT_cycles], computed((double)ran.value * frequency / 1e9),
+		    UNSURE_FREQUENCY);
 	}
 }
 

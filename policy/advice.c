@@ -27,8 +27,11 @@
 #define CONFIDENCE_HIGH   0.75
 #define CONFIDENCE_MEDIUM 0.5
 
-#define KNOWN(name)       (c->inputs[POLICY_INPUT_##name].known)
-#define IN(name)          ((double)c->inputs[POLICY_INPUT_##name].value)
+/* Far beyond all that a VM can do, and within 64 bits. */
+#define CYCLES_MAX  1e18
+
+#define KNOWN(name) (c->inputs[POLICY_INPUT_##name].known)
+#define IN(name)    ((double)c->inputs[POLICY_INPUT_##name].value)
 
 /* What the advice is made of. */
 struct context {
@@ -57,7 +60,7 @@ static void walks_by_misses(struct context *c)
 		c->miss *= 2;
 	*cycles = (struct policy_input){
 		.known = true,
-		.value = (uint64_t)(IN(walks) * c->miss),
+		.value = (uint64_t)fmin(IN(walks) * c->miss, CYCLES_MAX),
 		.uncertainty = c->inputs[POLICY_INPUT_walks].uncertainty +
 			       (given ? UNCERTAINTY_MISSES_CALIBRATED : UNCERTAINTY_MISSES),
 	};
@@ -77,7 +80,8 @@ static void estimate(struct context *c)
 	/* The estimator wants a whole, of which this uses the parts alone. */
 	if (!c->cycles_known)
 		c->inputs[POLICY_INPUT_cycles] = (struct policy_input){
-			.known = true, .value = (uint64_t)(IN(walk_cycles) + IN(exit_cycles))};
+			.known = true,
+			.value = (uint64_t)fmin(IN(walk_cycles) + IN(exit_cycles), CYCLES_MAX)};
 	estimator_init(&estimator, &c->input->cost->cost);
 	estimator_interval(&estimator, c->input->mode, c->inputs, &c->estimate);
 }

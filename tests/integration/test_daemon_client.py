@@ -214,6 +214,8 @@ def advise_compares_and_gives_the_command_that_works():
     assert told["dead"]["advice"] == "the guest is ended", told
     table = umbra("advise")
     assert told["churn"]["command"] in table, table
+    one = umbra("advise", "churn")
+    assert "churn" in one and "gups" not in one, one
     words = told["churn"]["command"].split()
     assert words[0] == "umbra" and words[2:4] == ["--socket", umbrad.socket], words
     assert umbrad.umbra(words[1], *words[4:]).returncode == 0
@@ -288,7 +290,8 @@ def wrong_words_are_refused_by_status():
             (("decisions", "--explain", "-1", "gups"), 64, "--explain: a whole number"),
             (("decisions", "--explain", "1", "--limit", "1", "gups"), 64, "exclude"),
             (("decisions", "--explain", "1", "nobody"), 66, "no guest"),
-            (("advise", "gups"), 64, "usage"), (("freeze", "gups"), 64, "usage"),
+            (("advise", "gups", "churn"), 64, "usage"), (("advise", "nobody"), 66, "no guest"),
+            (("freeze", "gups"), 64, "usage"),
             (("metrics", "--json"), 64, "json"), (("translate", "gups"), 64, "usage"),
             (("translate", "gups", "x&y"), 64, "GVA"),
             (("translate", "gups", "0x800000000000"), 64, "canonical"),

@@ -195,6 +195,19 @@ static void exits_take_no_more_than_the_threads_ran(void **state)
 	assert_true(inputs[POLICY_INPUT_exit_cycles].uncertainty == 0);
 }
 
+static void what_is_computed_stays_within_its_bounds(void **state)
+{
+	time_all_exits();
+	GREW(kvm_exits, exits, KVM_EXIT_ept_violation, 0, UINT64_MAX);
+	GREW(kvm_exits, exit_samples, KVM_EXIT_ept_violation, 0, 1);
+	GREW(kvm_exits, exit_time, KVM_EXIT_ept_violation, 0, UINT64_MAX);
+	GREW(perf_event, host_task_clock, 0, 0, UINT64_MAX);
+	fill(UMBRA_MODE_EPT, 1e12);
+	assert_known(POLICY_INPUT_exit_cycles, 1000000000000000000);
+	assert_known(POLICY_INPUT_exit_cycles_mode, 1000000000000000000);
+	assert_known(POLICY_INPUT_cycles, 1000000000000000000);
+}
+
 static void guest_time_is_that_of_exits_too(void **state)
 {
 	GREW(perf_event, cycles, 0, 0, 1000);
@@ -259,6 +272,7 @@ int main(void)
 		CLEAN(exits_that_were_never_timed_make_the_cost_uncertain),
 		CLEAN(exits_of_the_mode_have_a_time_of_their_own),
 		CLEAN(exits_take_no_more_than_the_threads_ran),
+		CLEAN(what_is_computed_stays_within_its_bounds),
 		CLEAN(guest_time_is_that_of_exits_too),
 		CLEAN(without_a_pmu_guest_time_is_what_the_threads_ran),
 		CLEAN(the_second_step_and_flushes_are_known_where_they_are_counted),

@@ -578,6 +578,38 @@ static void a_cost_that_was_calibrated_is_surer(void **unused)
 	assert_near(advice.cost[EPT].uncertainty / advice.cost[EPT].cycles_per_second, 0.2);
 }
 
+static void numbers_beyond_all_reason_stay_numbers(void **unused)
+{
+	static const enum umbra_mode modes[] = {SHADOW, EPT};
+
+	for (size_t i = 0; i < 4; i++) {
+		input.mode = modes[i % 2];
+		for (int id = 0; id < POLICY_INPUT_COUNT; id++)
+			set(id, UINT64_MAX);
+		/* Misses in place of cycles, exits that nobody timed. */
+		if (i >= 2) {
+			input.inputs[POLICY_INPUT_walk_cycles].known = false;
+			input.inputs[POLICY_INPUT_exit_cycles].known = false;
+			input.inputs[POLICY_INPUT_exit_cycles_mode].known = false;
+			input.inputs[POLICY_INPUT_cycles].known = false;
+		}
+		set_pages(UINT64_MAX, UINT64_MAX, UINT64_MAX);
+		make();
+		assert_true(isfinite(advice.confidence_share));
+		assert_true(advice.confidence_share >= 0 && advice.confidence_share <= 1);
+		for (int mode = 0; mode < UMBRA_MODE_COUNT; mode++) {
+			const struct advice_cost *cost = &advice.cost[mode];
+
+			assert_true(isfinite(cost->cycles_per_second) && isfinite(cost->share) &&
+				    isfinite(cost->uncertainty) &&
+				    isfinite(cost->exits_per_second) &&
+				    isfinite(cost->walks_per_second) &&
+				    isfinite(cost->least_per_second));
+			assert_true(cost->cycles_per_second >= 0 && cost->uncertainty >= 0);
+		}
+	}
+}
+
 /* --- recommendations ---------------------------------------------------------------------- */
 
 static void larger_pages_are_for_vms_that_walk(void **unused)
@@ -722,6 +754,7 @@ int main(void)
 		RULE(exits_that_are_not_timed_cost_what_the_table_says),
 		RULE(what_the_guest_does_to_its_tables_is_missing_in_ept),
 		RULE(a_cost_that_was_calibrated_is_surer),
+		RULE(numbers_beyond_all_reason_stay_numbers),
 		RULE(larger_pages_are_for_vms_that_walk),
 		RULE(where_transparent_huge_pages_are_off_that_is_told),
 		RULE(pages_split_for_what_is_executed_are_told),
