@@ -66,6 +66,24 @@ def every_collector_measures_or_names_the_reason_of_the_host():
     assert events.startswith("unsupported: this machine offers no counters"), events
 
 
+def own_guest_runs_on_kvm_inside_the_sandbox():
+    image = LAB.sh("ls /usr/share/umbra/guests/gups.elf /usr/local/share/umbra/guests/gups.elf "
+                   "2>/dev/null; true").strip()
+    LAB.sh("mkdir -p /etc/umbra/umbra.conf.d")
+    LAB.put("/etc/umbra/umbra.conf.d/own.conf",
+            f"[guest own]\nengine = kvm\nimage = {image}\n"
+            # Little memory: its hash at the end takes an emulated processor long.
+            "append = rounds=1 pages=64\nmemory = 16M\n".encode())
+    LAB.sh("systemctl restart umbrad")
+
+    def ended():
+        own = json.loads(LAB.sh("wget -q -O - http://127.0.0.1:8642/api/v1/guests/own"))
+        return own if own["state"] in ("ended", "failed") else None
+    own = wait_for(ended, 60)
+    assert own["engine"] == "kvm" and own["mode"] == "ept", own
+    assert own["end"]["reason"] == "debug_exit" and own["end"]["value"] == 0, own["end"]
+
+
 def why_not():
     """Why it cannot run here, or None."""
     if not os.path.exists("packaging/systemd/umbrad.service"):
@@ -88,6 +106,7 @@ def main():
                 both_units_start,
                 sandboxes_are_tight,
                 every_collector_measures_or_names_the_reason_of_the_host,
+                own_guest_runs_on_kvm_inside_the_sandbox,
             ))
 
 
