@@ -7,9 +7,9 @@
 #include "web/view.h"
 
 /*
- * Every key with its quotes and colon, one after another: most of what is written is these and
- * numbers. Key i ends at ends[i], where the next one begins. A row's own key comes first, behind it
- * those of its dimension's values.
+ * Every key with a comma, its quotes and colon, one after another: most of what is written is these
+ * and numbers. Key i ends at ends[i], where the next one begins. A row's own key comes first,
+ * behind it those of its dimension's values.
  */
 static struct keys {
 	struct text text;
@@ -23,7 +23,7 @@ static pthread_once_t keys_made = PTHREAD_ONCE_INIT;
 
 static void add_key(const char *key)
 {
-	text_append(&keys.text, "\"", 1);
+	text_append(&keys.text, ",\"", 2);
 	text_string(&keys.text, key);
 	text_append(&keys.text, "\":", 2);
 	keys.ends[keys.count++] = keys.text.len;
@@ -74,21 +74,9 @@ static void write_key(struct text *out, size_t i)
 {
 	size_t start = i ? keys.ends[i - 1] : 0;
 
-	if (out->len && out->data[out->len - 1] != '{')
-		text_append(out, ",", 1);
+	/* The first of an object has no comma. */
+	start += !out->len || out->data[out->len - 1] == '{';
 	text_append(out, keys.text.data + start, keys.ends[i] - start);
-}
-
-bool view_value(const struct guest_view *view, const struct metric *metric, size_t i,
-		uint64_t *ret_value)
-{
-	const struct measured *measured = &view->measured[metric->source];
-
-	if (!measured->values ||
-	    (measured->known && !umbra_known_has(measured->known, metric->index + i)))
-		return false;
-	*ret_value = ((const uint64_t *)measured->values)[metric->index + i];
-	return true;
 }
 
 const struct metric *view_metric(const struct guest_view *view, const struct metric_group *group)

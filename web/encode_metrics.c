@@ -128,7 +128,8 @@ static void begin_of_guest(const struct samples *samples, const char *suffix, si
 	size_t start = guest ? writer->label_ends[guest - 1] : 0;
 
 	text_append(out, samples->name, samples->len);
-	text_string(out, suffix);
+	if (*suffix)
+		text_string(out, suffix);
 	text_append(out, writer->labels.data + start, writer->label_ends[guest] - start);
 	text_append(out, more, more_len);
 	text_append(out, "} ", 2);
@@ -170,12 +171,13 @@ static void write_values(const struct samples *samples, size_t guest, const stru
 			 const struct value_labels *labels)
 {
 	const struct guest_view *view = &samples->writer->view->snapshot->guests[guest];
+	const size_t nr_values = metric_nr_values(metric);
+	const bool sparse = is_sparse(metric->dimension);
 	struct text *out = &samples->writer->out;
 	uint64_t value;
 
-	for (size_t i = 0; i < metric_nr_values(metric); i++) {
-		if (!view_value(view, metric, i, &value) ||
-		    (!value && is_sparse(metric->dimension)))
+	for (size_t i = 0; i < nr_values; i++) {
+		if (!view_value(view, metric, i, &value) || (!value && sparse))
 			continue;
 		begin_of_guest(samples, "", guest, labels->label[i], labels->len[i]);
 		text_decimal(out, value, metric->unit->decimals);

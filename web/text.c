@@ -107,8 +107,9 @@ void text_decimal(struct text *text, uint64_t value, unsigned int decimals)
 
 	for (unsigned int i = 0; i < decimals; i++)
 		power *= 10;
-	text_unsigned(text, value / power);
-	rest = value % power;
+	/* Most numbers have none, and dividing is dear. */
+	rest = decimals ? value % power : 0;
+	text_unsigned(text, decimals ? value / power : value);
 	if (!rest)
 		return;
 	len = snprintf(digits, sizeof(digits), ".%0*" PRIu64, (int)decimals, rest);

@@ -103,9 +103,21 @@ struct guest_view {
 /* The row of @group by which @view shows it: of the first source that knows any of it; NULL: none.
  */
 const struct metric *view_metric(const struct guest_view *view, const struct metric_group *group);
-/* Value @i of it; false: not known. */
-bool view_value(const struct guest_view *view, const struct metric *metric, size_t i,
-		uint64_t *ret_value);
+/*
+ * Value @i of it; false: not known. Here, so that it is inlined: it is asked for every number that
+ * is served.
+ */
+static inline bool view_value(const struct guest_view *view, const struct metric *metric, size_t i,
+			      uint64_t *ret_value)
+{
+	const struct measured *measured = &view->measured[metric->source];
+
+	if (!measured->values ||
+	    (measured->known && !umbra_known_has(measured->known, metric->index + i)))
+		return false;
+	*ret_value = ((const uint64_t *)measured->values)[metric->index + i];
+	return true;
+}
 
 /* [KVM_EXIT_REASON_COUNT] nanoseconds of the exits in vm->exit_slots; NULL: exits are not timed. */
 const uint64_t *view_exit_times(const struct guest_view *view);
