@@ -1,9 +1,18 @@
 # Systems of their own: Debian's kernel in an emulator, with real KVM inside; docs/lab.md.
 check_PROGRAMS += tests/lab/exit_cost
 tests_lab_exit_cost_SOURCES = tests/lab/exit_cost.c
-EXTRA_DIST += tests/lab/image.py tests/lab/qemu_lab.py
+QEMU_LAB_TESTS = \
+	tests/lab/test_lab_exits.py \
+	tests/lab/test_lab_qemu.py \
+	tests/lab/test_lab_systemd.py
+TESTS += $(QEMU_LAB_TESTS)
+EXTRA_DIST += $(QEMU_LAB_TESTS) tests/lab/image.py tests/lab/kernel_counts.py \
+	tests/lab/qemu_lab.py tests/lab/systemd_lab.py
 
-lab: lab-quickstart
+lab: lab-qemu lab-quickstart
+
+lab-qemu: all
+	UMBRA_FULL=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(QEMU_LAB_TESTS)'
 
 # quickstart in a fresh Debian root: root, debootstrap, a mirror.
 lab-quickstart:
@@ -16,4 +25,4 @@ lab-shell: all tests/lab/exit_cost tests/integration/kvm_owner
 distclean-local:
 	rm -rf tests/lab/cache
 
-.PHONY: lab lab-quickstart lab-shell
+.PHONY: lab lab-qemu lab-quickstart lab-shell

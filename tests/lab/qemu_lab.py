@@ -42,8 +42,7 @@ ip addr add 10.0.2.15/24 dev eth0
 nc -ll -p {port} -e /bin/sh &
 echo lab: ready in $(cut -d' ' -f1 /proc/uptime) s >/dev/console
 if [ "$shell" ]; then
-	umbrad &
-	[ ! -x /usr/bin/umbra-collect ] || umbra-collect &
+	/daemons
 	echo "/vm starts a VM of Debian's QEMU; poweroff -f, or the shell's end, ends the lab."
 	setsid cttyhack sh
 	poweroff -f
@@ -75,7 +74,16 @@ exec qemu-system-x86_64 -accel kvm -cpu host -m 160 -nodefaults -display none -n
 	mitigations=off no_timer_check cryptomgr.notests $work" "$@"
 """
 
+# As the units start them: umbrad is the user umbra from its first instruction, in the group kvm.
+DAEMONS = """#!/bin/sh
+mkdir -p /run/umbra
+chown umbra:umbra /run/umbra
+/usr/bin/setpriv --reuid umbra --regid umbra --init-groups umbrad >/run/umbrad.log 2>&1 &
+[ ! -x /usr/bin/umbra-collect ] || umbra-collect >/run/umbra-collect.log 2>&1 &
+"""
+
 FILES = {
+    "daemons": DAEMONS.encode(),
     "vm": VM.encode(),
     "etc/passwd": b"root:x:0:0::/root:/bin/sh\numbra:x:998:998::/var/lib/umbra:/bin/false\n"
                   b"nobody:x:65534:65534::/:/bin/false\n",
@@ -97,6 +105,8 @@ def make_image(folder, more=None):
     for name in PROGRAMS:
         if os.path.exists(name):
             programs[f"/usr/bin/{os.path.basename(name)}"] = os.path.abspath(name)
+    # What those of busybox cannot: fractions of seconds, groups.
+    programs.update({path: path for path in ("/usr/bin/date", "/usr/bin/setpriv", "/usr/bin/stat")})
     files.update({"boot/vmlinuz": kernel.image, "boot/nested": nested, **FILES})
     for name in os.listdir(GUESTS):
         if name.endswith(".elf"):

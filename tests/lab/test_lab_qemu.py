@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+umbrad and umbra-collect on a host with real KVM, once with nested paging (npt=1) and once with
+shadow paging (npt=0): VMs of somebody else, and Umbra's own guests on the KVM engine.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import qemu_lab  # first: it finds the modules of tests/integration
+import kernel_counts
+from daemon_fixture import UMBRA, run_tests, wait_for
+from qemu_lab import Lab
+
+FULL = bool(os.environ.get("UMBRA_FULL"))
+# The reasons that only a KVM without nested paging has in number, and what it has instead.
+SHADOW_REASONS = ("page_fault", "cr_access", "invlpg")
+
+
+class Bench:
+    """A lab with umbrad and umbra-collect running inside."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.lives = {}  # what tests have found, for the ones that compare
+
+    def start(self):
+        self.lab.sh("/daemons")
+        self.wait_measuring()
+
+    def start_collect(self):
+        self.lab.background("umbra-collect", "/run/umbra-collect.log")
+        self.wait_measuring()
+
+    def wait_measuring(self):
+        """Until umbra-collect has made a round with its programs in the kernel."""
+        def measuring():
+            try:
+                states = self.collectors()
+            except OSError:
+                return False
+            return states["kvm_exits"] == "ok" and "not measured yet" not in states["perf_event"]
+        wait_for(measuring, 60)
+
+    def json(self, path):
+        return self.lab.ask(path).json()
+
+    def collectors(self):
+        return {one["name"]: one["state"]
+                for one in self.json("/api/v1/collectors")["collectors"]}
+
+    def guest(self, name):
+        """The guest of that name with all its figures, or None."""
+        for one in self.json("/api/v1/guests")["guests"]:
+            if one["guest"] == name:
+                answer = self.lab.ask(f"/api/v1/guests/{one['id']}")
+                return answer.json() if answer.status == 200 else None
+        return None
+
+    def wait_guest(self, name, condition=lambda guest: True, seconds=60):
+        def there():
+            guest = self.guest(name)
+            return guest if guest and condition(guest) else None
+        return wait_for(there, seconds)
+
+    def end_vm(self, pid):
+        self.lab.sh(f"kill -KILL {pid}")
+
+    def logs(self):
+        return self.lab.run("cat /run/umbrad.log /run/umbra-collect.log").output
+
+
+BENCH = None
+
+# When the folder of the process's VM appears or has gone, and when a snapshot has the guest, or no
+# longer: seconds since 1970 by the clock inside. `read` sleeps without a process.
+PAUSE = "read -t 0.01 nothing <&9"
+VM_COMES = """exec 9<>/run/never
+until set -- /sys/kernel/debug/kvm/{pid}-*; [ -d "$1" ]; do """ + PAUSE + """; done
+/usr/bin/stat -c %.9Z $1
+"""
+VM_GOES = """exec 9<>/run/never
+kill -KILL {pid}
+while set -- /sys/kernel/debug/kvm/{pid}-*; [ -d "$1" ]; do """ + PAUSE + """; done
+/usr/bin/date +%s.%N
+"""
+SNAPSHOT = """
+{until} wget -q -O /run/metrics http://127.0.0.1:{port}/metrics && grep -q 'name="{name}"' /run/metrics
+do usleep 50000; done
+sed -n 's/^umbra_snapshot_timestamp_seconds //p' /run/metrics
+"""
+
+
+def kvm_pages_as_the_lab_was_told():
+    nested = BENCH.lab.sh("cat /sys/module/kvm_amd/parameters/npt").strip()
+    assert nested == ("Y" if BENCH.lab.npt else "N"), nested
+    kvm = BENCH.json("/api/v1/host")["kvm"]
+    print(f"# {kvm}")
+    assert kvm["available"], kvm
+
+
+def every_collector_measures_but_that_of_the_counters_that_are_not_there():
+    states = BENCH.collectors()
+    print(f"# {states}")
+    events = states.pop("perf_event")
+    # The kernel refuses before it says that there are none.
+    assert events.startswith(("unsupported: ", "denied: ", "degraded: ")), events
+    assert all(state == "ok" for state in states.values()), states
+
+
+def comes_and_goes(bench, name):
+    """Seconds from the start of a VM to the snapshot that has it, from its end to the one without."""
+    def times(script, until):
+        first, last = bench.lab.sh(script.format(pid=pid) + SNAPSHOT.format(
+            until=until, port=qemu_lab.HTTP_PORT, name=name)).split()
+        return float(last) - float(first)
+    bench.lab.sh("[ -p /run/never ] || mkfifo /run/never")
+    pid = bench.lab.start_vm(name, "idle=1")
+    found, dropped = times(VM_COMES, "until"), times(VM_GOES, "while")
+    print(f"# found {found:.3f} s after its start, dropped {dropped:.3f} s after its end")
+    return found, dropped
+
+
+def vm_is_found_when_it_starts_and_dropped_when_it_ends():
+    """Where nothing depends on how busy this machine is: see test_lab_exact.py."""
+    for number in range(3):
+        assert max(comes_and_goes(BENCH, f"comes-and-goes-{number}")) < 20
+
+
+def whole_life(rounds):
+    """A VM from its start to its power-off: (guest as umbrad has it, kernel's exits, statistics)."""
+    pid = BENCH.lab.start_vm("life", f"rounds={rounds}", "-uuid",
+                             "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "-serial",
+                             "file:/run/life")
+    BENCH.wait_guest("life")
+    BENCH.lab.sh("until grep -q 'reboot: Power down' /run/life; do sleep 0.2; done; sleep 0.5",
+                 seconds=300)
+    threads = kernel_counts.threads_of(BENCH.lab, pid)
+    kernel = kernel_counts.exits(BENCH.lab, threads)
+    statistics = kernel_counts.statistics(BENCH.lab, pid)
+    total = sum(kernel.values())
+    guest = BENCH.wait_guest("life", lambda guest: sum(guest["exits"].values()) >= total, 30)
+    assert kernel == kernel_counts.exits(BENCH.lab, threads), "the VM went on"
+    BENCH.end_vm(pid)
+    return guest, kernel, statistics
+
+
+def exits_by_reason_of_a_whole_life_are_the_kernels_own():
+    guest, kernel, statistics = BENCH.lives["life"] = whole_life(20)
+    counted = {reason: count for reason, count in guest["exits"].items() if count}
+    print(f"# {sum(kernel.values())} exits: {kernel}")
+    assert counted == kernel, (counted, kernel)
+    assert statistics["exits"] == sum(kernel.values()), statistics
+    assert guest["observed"] and guest["engine"] == "kvm", guest
+    assert guest["id"] == "6ba7b810-9dad-11d1-80b4-00c04fd430c8", guest["id"]
+
+
+def statistics_are_those_that_kvm_shows_in_debugfs():
+    """All that are single numbers; what changes little is read in turns."""
+    pid = BENCH.lab.start_vm("counted", "rounds=0")
+    BENCH.wait_guest("counted", lambda guest: guest.get("kvm", {}).get("exits", 0) > 5000, 180)
+    BENCH.lab.sh(f"kill -STOP {pid}")
+    statistics = {}
+
+    def differences():
+        statistics.update(kernel_counts.statistics(BENCH.lab, pid))
+        told = BENCH.guest("counted")["kvm"]
+        return {name: (told.get(name), value) for name, value in statistics.items()
+                if name in told and told[name] != value}
+    try:
+        wait_for(lambda: not differences(), 60)
+    except AssertionError:
+        print(f"# {differences()}")
+        raise
+    told = BENCH.guest("counted")["kvm"]
+    print(f"# {len(statistics)} in debugfs, {len(told)} told")
+    assert len(set(statistics) & set(told)) > 20 and told["exits"] > 5000, told
+    BENCH.end_vm(pid)
+
+
+def work_of_the_mmu_is_that_of_the_mode():
+    guest, kernel, statistics = BENCH.lives["life"]
+    print(f"# kvmmmu: {guest.get('kvmmmu')}")
+    if BENCH.lab.npt:
+        assert kernel["ept_violation"] > 1000, kernel
+        assert not any(kernel.get(reason) for reason in ("page_fault", "invlpg")), kernel
+    else:
+        assert "ept_violation" not in kernel, kernel
+        assert all(kernel[reason] > 500 for reason in SHADOW_REASONS), kernel
+        assert statistics["pf_fixed"] > 1000 and statistics["mmu_pte_write"] > 0, statistics
+
+
+# Umbra's own, and parameters that end in seconds where KVM itself is emulated.
+OWN = (("gups", "rounds=1 pages=256"), ("churn", "rounds=1 pages=256"),
+       ("switcher", "rounds=1"), ("forker", "rounds=1"))
+
+
+def own_guests_print_on_kvm_what_they_print_on_the_soft_engine():
+    mode = "ept" if BENCH.lab.npt else "shadow"
+    for name, append in OWN:
+        soft = subprocess.run([UMBRA, "run", "--mode", "ept", "--append", append,
+                               os.path.join(qemu_lab.GUESTS, f"{name}.elf")],
+                              capture_output=True, text=True, timeout=300, check=True).stdout
+        done = BENCH.lab.run(f"umbra run --engine kvm --append '{append}' --json /run/{name}.json "
+                             f"/guests/{name}.elf 2>/run/{name}.err", 300)
+        report = json.loads(BENCH.lab.sh(f"cat /run/{name}.json"))
+        print(f"# {name}: {done.output.strip()}, {report['kvm']['exits']} exits, "
+              f"{report['time'] / 1e9:.1f} s")
+        assert not done.status and done.output.strip() == soft.strip(), (done, soft)
+        assert "checksum" in soft and report["engine"] == "kvm" and report["mode"] == mode, report
+        assert report["kvm"]["exits"] > 0, report
+
+
+def own_guest_of_the_daemon_runs_on_kvm_and_is_no_vm_of_somebody_else():
+    BENCH.lab.put("/etc/umbra/umbra.conf", qemu_lab.FILES["etc/umbra/umbra.conf"] + b"""
+[guest own]
+image = /guests/churn.elf
+engine = kvm
+append = rounds=0
+memory = 64M
+""")
+    BENCH.lab.sh("killall -HUP umbrad")
+    guest = BENCH.wait_guest("own", lambda guest: guest["state"] == "running" and
+                             guest.get("kvm", {}).get("exits", 0) > 1000 and guest.get("exits"), 120)
+    mode = "ept" if BENCH.lab.npt else "shadow"
+    assert guest["engine"] == "kvm" and guest["mode"] == mode and not guest.get("observed"), guest
+    others = [one for one in BENCH.json("/api/v1/guests")["guests"] if one["pid"] == guest["pid"]]
+    assert len(others) == 1, others
+    print(f"# {guest['exits']}")
+    BENCH.lab.put("/etc/umbra/umbra.conf", qemu_lab.FILES["etc/umbra/umbra.conf"])
+    BENCH.lab.sh("killall -HUP umbrad")
+    wait_for(lambda: not BENCH.guest("own"), 60)
+
+
+TESTS = (
+    kvm_pages_as_the_lab_was_told,
+    every_collector_measures_but_that_of_the_counters_that_are_not_there,
+    vm_is_found_when_it_starts_and_dropped_when_it_ends,
+    exits_by_reason_of_a_whole_life_are_the_kernels_own,
+    statistics_are_those_that_kvm_shows_in_debugfs,
+    work_of_the_mmu_is_that_of_the_mode,
+    own_guests_print_on_kvm_what_they_print_on_the_soft_engine,
+    own_guest_of_the_daemon_runs_on_kvm_and_is_no_vm_of_somebody_else,
+)
+
+
+def in_lab(made, npt, test):
+    """The test as one of the lab with that npt, which the first of them boots."""
+    def run():
+        global BENCH  # pylint: disable=global-statement
+        if not BENCH or BENCH.lab.npt != npt:
+            if BENCH:
+                BENCH.lab.stop()
+            began = time.monotonic()
+            BENCH = Bench(Lab(made, npt).__enter__())  # pylint: disable=unnecessary-dunder-call
+            print(f"# npt={npt}: booted in {time.monotonic() - began:.1f} s")
+            BENCH.start()
+            kernel_counts.count_exits(BENCH.lab)
+        began = time.monotonic()
+        try:
+            return test()
+        except BaseException:
+            print("# " + BENCH.logs().replace("\n", "\n# "))
+            raise
+        finally:
+            print(f"# took {time.monotonic() - began:.1f} s")
+    run.__name__ = f"{test.__name__}_npt={npt}"
+    return run
+
+
+def why_not():
+    """Why it cannot run here, or None."""
+    if not shutil.which(qemu_lab.image.QEMU):
+        return f"{qemu_lab.image.QEMU} is not installed"
+    return None
+
+
+def main():
+    if reason := why_not():
+        print(f"1..0 # SKIP {reason}")
+        return
+    with tempfile.TemporaryDirectory(prefix="umbra-lab-") as folder:
+        made = qemu_lab.make_image(folder)
+        try:
+            # Names of tests may be given, to run those alone.
+            run_tests([in_lab(made, npt, test) for npt in (1, 0) for test in TESTS
+                       if len(sys.argv) == 1 or test.__name__ in sys.argv])
+        finally:
+            if BENCH:
+                BENCH.lab.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
