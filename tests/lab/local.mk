@@ -26,3 +26,22 @@ distclean-local:
 	rm -rf tests/lab/cache
 
 .PHONY: lab lab-qemu lab-quickstart lab-shell
+
+# Intel's KVM in Bochs, AMD's in QEMU, and the model of the soft engine beside both.
+LAB_MODEL_TESTS = tests/lab/test_lab_bochs.py tests/lab/test_lab_model.py
+TESTS += $(LAB_MODEL_TESTS)
+EXTRA_DIST += $(LAB_MODEL_TESTS) docs/lab.md tests/lab/bochs_inside.py tests/lab/bochs_lab.py \
+	tests/lab/compare_model.py tests/lab/guest_runs.py tests/lab/kernel_exits.py
+CLEANFILES += tests/lab/counts-bochs.json tests/lab/counts-qemu.json
+
+lab: lab-model
+
+# In the foreign VM of Bochs Debian's kernel boots here.
+lab-model: all
+	for test in $(LAB_MODEL_TESTS); do \
+		UMBRA_LAB=1 $(PYTHON3) $(srcdir)/$$test || exit 1; \
+	done
+	$(PYTHON3) $(srcdir)/tests/lab/compare_model.py tests/lab/counts-bochs.json \
+		tests/lab/counts-qemu.json
+
+.PHONY: lab-model
