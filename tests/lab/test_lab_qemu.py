@@ -237,6 +237,41 @@ memory = 64M
     wait_for(lambda: not BENCH.guest("own"), 60)
 
 
+# By npt: the share of guest time that exits for the mode's sake take of a guest that starts processes.
+SHARES = {}
+
+
+def advice_tells_what_the_modes_exits_take_and_nothing_that_is_not_measured():
+    # Debian's level lets nobody count; the kernel's own events need no PMU.
+    BENCH.lab.sh("echo 2 >/proc/sys/kernel/perf_event_paranoid; killall umbra-collect")
+    BENCH.start_collect()
+    pid = BENCH.lab.start_vm("advised", "rounds=0")
+    mode, other = ("ept", "shadow") if BENCH.lab.npt else ("shadow", "ept")
+
+    def advised(guest):
+        advice = guest.get("advice", {})
+        return "guest_cycles_per_second" in advice and "exits_per_second" in advice["cost"][mode]
+    advice = BENCH.wait_guest("advised", advised, 120)["advice"]
+    # The first may be of its start, when it touches its memory.
+    first = advice
+    advice = BENCH.wait_guest("advised", lambda guest: guest.get("advice", first) != first and
+                              advised(guest), 120)["advice"]
+    cost = advice["cost"][mode]
+    SHARES[BENCH.lab.npt] = cost["exits_per_second"] / advice["guest_cycles_per_second"]
+    print(f"# {100 * SHARES[BENCH.lab.npt]:.1f}% of guest time: {advice['reason']}")
+    assert advice["mode"] == mode and 0 <= SHARES[BENCH.lab.npt] <= 1, advice
+    # Without a PMU there is no cost of walks, and so neither a sum nor a better mode.
+    assert "better" not in advice and advice["confidence"] == "none", advice
+    for one in (cost, advice["cost"].get(other, {})):
+        assert not {"walks_per_second", "cycles_per_second", "share"} & set(one), advice
+    missing = {one["what"]: one["why"] for one in advice["missing"]}
+    assert missing["walk_cycles"] == BENCH.collectors()["perf_event"], missing
+    assert ("guest_table_work" in missing) == (mode == "ept"), missing
+    if len(SHARES) == 2:
+        assert SHARES[0] > 0.1 and SHARES[0] > 3 * SHARES[1], SHARES
+    BENCH.end_vm(pid)
+
+
 TESTS = (
     kvm_pages_as_the_lab_was_told,
     every_collector_measures_but_that_of_the_counters_that_are_not_there,
@@ -246,6 +281,7 @@ TESTS = (
     work_of_the_mmu_is_that_of_the_mode,
     own_guests_print_on_kvm_what_they_print_on_the_soft_engine,
     own_guest_of_the_daemon_runs_on_kvm_and_is_no_vm_of_somebody_else,
+    advice_tells_what_the_modes_exits_take_and_nothing_that_is_not_measured,
 )
 
 
