@@ -39,9 +39,14 @@ static const char head[] =
 	"whose names are given behind the word JSON.\n"
 	"What is not measured is absent, never zero;\n"
 	".Pa /api/v1/collectors\n"
-	"says why.\n";
+	"says why.\n"
+	"Of exits that\n"
+	".Xr umbra-collect 8\n"
+	"counts, a reason has a series once it has come.\n"
+	"A guest shows what several sources count from the first that knows it.\n";
 
 static const char tail[] = ".Sh SEE ALSO\n"
+			   ".Xr umbra-collect 8 ,\n"
 			   ".Xr umbrad 8\n";
 
 static const char *const kinds[] = {
