@@ -325,6 +325,9 @@ static const char *engine_state(struct snapshot *snapshot, const struct kvm_host
 		snprintf(state, sizeof(state), "unsupported: %s", kvm->reason);
 	else if (access("/dev/kvm", R_OK | W_OK))
 		snprintf(state, sizeof(state), "denied: /dev/kvm: %s", strerror(errno));
+	else if (!*kvm->module)
+		snprintf(state, sizeof(state), "degraded: %s; the soft engine is faster",
+			 kvm->reason);
 	else
 		return "ok";
 	return snapshot_strdup(snapshot, state);

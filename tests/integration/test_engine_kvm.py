@@ -187,6 +187,8 @@ def umbrad_runs_guests_on_kvm_beside_others():
             return measured() and measured()["kvm"]["exits"] > first["kvm"]["exits"]
         wait_for(goes_on, 60)
         umbrad.wait_measured("soft")
+        state = umbrad.ask("/api/v1/host").json()["engines"]["kvm"]
+        assert state == "ok" if is_hardware() else state.startswith("degraded: "), state
         wrong = umbrad.wait_state("wrong", "failed")
         assert f"the host's KVM has {host_mode()}" in wrong["end"]["text"], wrong
         # All threads are in the sandbox.
