@@ -544,10 +544,48 @@ static void whatever_a_guest_does_the_next_event_lies_ahead(void **state)
 
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* The ISA interrupts that somebody else's chips were told of: bits of those that are high now. */
+struct wires {
+	unsigned high, told;
+};
+
+static void set_line(void *context, unsigned irq, bool level)
+{
+	struct wires *wires = context;
+
+	wires->high = (wires->high & ~(1u << irq)) | (unsigned)level << irq;
+	wires->told++;
+}
+
+/* As with KVM's: the machine's own keep still, and each change of a line is told once. */
+static void interrupts_go_to_whoever_has_the_chips(void **state)
+{
+	struct wires wires = {0};
+	const struct machine_config config = {
+		.memory_size = 64 << 20, .nr_cpus = 1, .set_line = set_line, .context = &wires};
+
+	machine_destroy(machine);
+	assert_int_equal(machine_create(&config, &machine), 0);
+	assert_int_equal(machine_next_event(machine), UINT64_MAX);
+	program_timer(2, 1000, 0);
+	assert_int_equal(machine_next_event(machine), UINT64_MAX);
+	out(0x3fc, 8, 10); /* OUT2 */
+	assert_int_equal(wires.told, 0);
+	out(0x3f9, 2, 20); /* transmitter empty */
+	assert_int_equal(wires.high, 1u << 4);
+	machine_advance(machine, 1000000000);
+	assert_int_equal(wires.told, 1);
+	in(0x3fa, 30); /* which acknowledges it */
+	assert_int_equal(wires.high, 0);
+	assert_int_equal(wires.told, 2);
+	assert_false(machine_interrupt_pending(machine, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RULE(unclaimed_ports_read_all_ones),
+		RULE(interrupts_go_to_whoever_has_the_chips),
 		RULE(every_port_takes_every_access),
 		RULE(debug_exit_keeps_all_32_bits),
 		RULE(debug_exit_takes_a_byte),

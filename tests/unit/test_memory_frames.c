@@ -182,11 +182,36 @@ static void tables_of_the_vmm_are_no_data_of_the_guest(void **state)
 }
 #endif
 
+/* Hardware that translates into it takes it for one piece, in a guarded build too. */
+static void memory_for_hardware_lies_together(void **state)
+{
+	for (int huge = 0; huge < 2; huge++) {
+		const uint32_t pages = 600;
+		const uint8_t *first;
+		struct memory memory;
+		uint64_t word = 7;
+
+		assert_int_equal(memory_create_together(&memory, pages * PAGE_SIZE, huge, NULL), 0);
+		first = frames_host(&memory.frames, 0);
+		for (uint32_t page = 0; page < pages; page++) {
+			assert_int_equal(memory_frame(&memory, page), page);
+			assert_ptr_equal(frames_host(&memory.frames, page * PAGE_SIZE),
+					 first + page * PAGE_SIZE);
+		}
+		assert_int_equal(frames_hpa(&memory.frames, first + 5 * PAGE_SIZE + 3),
+				 5 * PAGE_SIZE + 3);
+		assert_int_equal(memory_write(&memory, 2 * PAGE_SIZE - 4, &word, sizeof(word)), 0);
+		assert_int_equal(first[2 * PAGE_SIZE - 4], 7);
+		memory_destroy(&memory);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_pool_lies_between_pages_that_fault),
 		cmocka_unit_test(host_bytes_and_physical_addresses_belong_together),
+		cmocka_unit_test(memory_for_hardware_lies_together),
 #ifdef FRAMES_GUARDED
 		cmocka_unit_test(out_of_a_frame_dies),
 		cmocka_unit_test(tables_of_the_vmm_are_no_data_of_the_guest),
