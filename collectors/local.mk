@@ -89,8 +89,10 @@ if BPF
 check_PROGRAMS += tests/integration/kvm_exits_watch
 tests_integration_kvm_exits_watch_SOURCES = tests/integration/kvm_exits_watch.c
 tests_integration_kvm_exits_watch_LDADD = $(COLLECTORS_LIBS)
-check_PROGRAMS += tests/unit/test_collectors_kernel_btf
-TESTS += tests/unit/test_collectors_kernel_btf
+check_PROGRAMS += tests/unit/test_collectors_kernel_btf tests/unit/test_collectors_kvm_exits
+TESTS += tests/unit/test_collectors_kernel_btf tests/unit/test_collectors_kvm_exits
+tests_unit_test_collectors_kvm_exits_SOURCES = tests/unit/test_collectors_kvm_exits.c
+tests_unit_test_collectors_kvm_exits_LDADD = $(COLLECTORS_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_collectors_kernel_btf_SOURCES = tests/unit/test_collectors_kernel_btf.c
 tests_unit_test_collectors_kernel_btf_LDADD = $(COLLECTORS_LIBS) $(CMOCKA_LIBS)
 endif

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which programs are loaded for which kernel: with types of kernels that are not here, made up but
+ * for their names, the kernel that is here takes them or not.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bpf/btf.h>
+#include <cmocka.h>
+
+#include "collectors/kvm_exits_programs.h"
+
+/* A member is of this size, or what is called so, which stands before it; 0, NULL: a pointer. */
+struct member {
+	const char *name;
+	unsigned int offset; /* in bytes */
+	unsigned int size;
+	const char *type;
+};
+
+struct composite {
+	const char *name;
+	unsigned int size;
+	struct member members[5];
+};
+
+#define POINTER(name, offset)                                                                      \
+	{                                                                                          \
+		name, offset, 0, NULL                                                              \
+	}
+#define NUMBER(name, offset, size)                                                                 \
+	{                                                                                          \
+		name, offset, size, NULL                                                           \
+	}
+#define PART(name, offset, type)                                                                   \
+	{                                                                                          \
+		name, offset, 0, type                                                              \
+	}
+
+/* What all kernels have. */
+static const struct composite common[] = {
+	{"qstr", 16, {NUMBER("hash", 0, 8), POINTER("name", 8)}},
+	{"inode", 80, {NUMBER("i_ino", 64, 8)}},
+	{"dentry", 64, {PART("d_name", 32, "qstr"), POINTER("d_inode", 48)}},
+	{"task_struct", 64, {NUMBER("flags", 44, 4)}},
+	{"kvm", 4096, {POINTER("debugfs_dentry", 4000)}},
+	{"kvm_vcpu", 512, {POINTER("kvm", 0), NUMBER("vcpu_id", 100, 4)}},
+	{"trace_event_raw_kvm_entry", 32, {NUMBER("vcpu_id", 8, 4), NUMBER("rip", 16, 8)}},
+	{"vmx_exit_reason", 4, {NUMBER("full", 0, 4)}},
+	{"vmcb_control_area", 192, {NUMBER("exit_code", 112, 4), NUMBER("exit_info_1", 120, 8)}},
+	{"vmcb", 4096, {PART("control", 0, "vmcb_control_area")}},
+};
+
+static const struct composite record = {"trace_event_raw_kvm_exit",
+					80,
+					{NUMBER("exit_reason", 8, 4), NUMBER("isa", 24, 4),
+					 NUMBER("info1", 32, 8), NUMBER("intr_info", 48, 4),
+					 NUMBER("vcpu_id", 56, 4)}};
+/* Until Linux 5.10. */
+static const struct composite old_record = {
+	"trace_event_raw_kvm_exit",
+	48,
+	{NUMBER("exit_reason", 8, 4), NUMBER("isa", 24, 4), NUMBER("info1", 32, 8)}};
+static const struct composite vmx = {"vcpu_vmx",
+				     1024,
+				     {PART("exit_reason", 600, "vmx_exit_reason"),
+				      NUMBER("exit_qualification", 608, 8),
+				      NUMBER("exit_intr_info", 616, 4)}};
+/* Since Linux 6.16. */
+static const struct composite vt = {"vcpu_vt",
+				    64,
+				    {PART("exit_reason", 0, "vmx_exit_reason"),
+				     NUMBER("exit_qualification", 8, 8),
+				     NUMBER("exit_intr_info", 16, 4)}};
+static const struct composite vmx_vt = {"vcpu_vmx", 1024, {PART("vt", 600, "vcpu_vt")}};
+static const struct composite svm = {"vcpu_svm", 1024, {POINTER("vmcb", 600)}};
+static const struct composite strange = {"vcpu_svm", 1024, {POINTER("block", 600)}};
+
+static int type_of(struct btf *btf, const struct member *member)
+{
+	int id;
+
+	if (!member->size && !member->type)
+		return btf__add_ptr(btf, 0);
+	if (!member->type)
+		return btf__add_int(btf, "int", member->size, 0);
+	id = btf__find_by_name_kind(btf, member->type, BTF_KIND_STRUCT);
+	return id > 0 ? id : btf__find_by_name_kind(btf, member->type, BTF_KIND_UNION);
+}
+
+static void add(struct btf *btf, const struct composite *composite)
+{
+	int types[5] = {0};
+
+	for (size_t i = 0; i < 5 && composite->members[i].name; i++) {
+		types[i] = type_of(btf, &composite->members[i]);
+		assert_true(types[i] > 0);
+	}
+	/* One of them is a union. */
+	assert_true((strcmp(composite->name, "vmx_exit_reason") ? btf__add_struct : btf__add_union)(
+			    btf, composite->name, composite->size) > 0);
+	for (size_t i = 0; i < 5 && composite->members[i].name; i++)
+		assert_int_equal(btf__add_field(btf, composite->members[i].name, types[i],
+						composite->members[i].offset * 8, 0),
+				 0);
+}
+
+static void add_tracepoint(struct btf *btf, const char *name, bool of_vcpu)
+{
+	char type[64];
+	int vcpu = btf__find_by_name_kind(btf, "kvm_vcpu", BTF_KIND_STRUCT);
+	int anything = btf__add_ptr(btf, 0), number = btf__add_int(btf, "int", 4, 0);
+	int first = of_vcpu ? btf__add_ptr(btf, vcpu) : number;
+	int proto = btf__add_func_proto(btf, 0);
+
+	btf__add_func_param(btf, "data", anything);
+	btf__add_func_param(btf, "first", first);
+	snprintf(type, sizeof(type), "btf_trace_%s", name);
+	assert_true(btf__add_typedef(btf, type, btf__add_ptr(btf, proto)) > 0);
+}
+
+/* A kernel whose tracepoints are those that this one has. */
+struct kernel {
+	const struct composite *vcpus[3]; /* and what is in them, before them */
+	const struct composite *record;
+	bool old; /* kvm_exit's first argument is the reason */
+	enum kvm_exits_way way, expected;
+	const char *state; /* what it begins with */
+};
+
+static void make_file(const char *folder, const struct kernel *kernel)
+{
+	struct btf *btf = btf__new_empty();
+	char path[128];
+	const void *data;
+	__u32 size;
+	FILE *file;
+
+	assert_non_null(btf);
+	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
+		add(btf, &common[i]);
+	for (size_t i = 0; i < 3 && kernel->vcpus[i]; i++)
+		add(btf, kernel->vcpus[i]);
+	add(btf, kernel->record);
+	add_tracepoint(btf, "kvm_exit", !kernel->old);
+	add_tracepoint(btf, "kvm_entry", true);
+#define EVENT(metric, tracepoint) add_tracepoint(btf, #tracepoint, false);
+	KVM_EXITS_EVENTS(EVENT)
+#undef EVENT
+	data = btf__raw_data(btf, &size);
+	assert_non_null(data);
+	snprintf(path, sizeof(path), "%s/kernel/btf/vmlinux", folder);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	assert_int_equal(fwrite(data, 1, size, file), size);
+	assert_int_equal(fclose(file), 0);
+	btf__free(btf);
+}
+
+static const char *const folders[] = {
+	"",
+	"/module",
+	"/module/kvm",
+	"/kernel",
+	"/kernel/btf",
+	"/devices",
+	"/devices/virtual",
+	"/devices/virtual/misc",
+	"/devices/virtual/misc/kvm",
+};
+enum { FOLDERS = sizeof(folders) / sizeof(folders[0]) };
+
+/* Loads what @kernel can have into the one that is here. */
+static void check(const struct kernel *kernel)
+{
+	char sys[] = "/tmp/umbra-kvm-exits-XXXXXX", path[128], state[COLLECTOR_STATE_MAX];
+	struct kvm_exits_config config = {.roots = {"/proc", sys}, .way = kernel->way};
+	struct kvm_exits_programs *programs;
+	bool retry;
+
+	assert_non_null(mkdtemp(sys));
+	for (size_t i = 1; i < FOLDERS; i++) {
+		snprintf(path, sizeof(path), "%s%s", sys, folders[i]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	make_file(sys, kernel);
+	programs = kvm_exits_load(&config, state, &retry);
+	snprintf(path, sizeof(path), "%s/kernel/btf/vmlinux", sys);
+	remove(path);
+	for (size_t i = FOLDERS; i-- > 0;) {
+		snprintf(path, sizeof(path), "%s%s", sys, folders[i]);
+		remove(path);
+	}
+	assert_memory_equal(state, kernel->state, strlen(kernel->state));
+	assert_non_null(programs);
+	assert_int_equal(kvm_exits_way(programs), kernel->expected);
+	for (size_t i = 0; i < KVM_EXITS_EVENT_COUNT; i++)
+		assert_true(kvm_exits_counts(programs, (enum kvm_exits_event)i));
+	kvm_exits_unload(programs);
+}
+
+/* Those of an ordinary user, or of a machine without KVM, are tested elsewhere. */
+static void need_bpf(void)
+{
+	struct kvm_exits_config config = {.roots = {"/proc", "/sys"}};
+	char why[COLLECTOR_STATE_MAX];
+	bool retry;
+	struct kvm_exits_programs *programs = kvm_exits_load(&config, why, &retry);
+
+	if (!programs) {
+		print_message("# SKIP %s\n", why);
+		skip();
+	}
+	kvm_exits_unload(programs);
+}
+
+static void kernels_of_either_vendor_get_raw_tracepoints(void **state)
+{
+	const struct kernel kernels[] = {
+		{{&vmx}, &record, false, KVM_EXITS_NO_WAY, KVM_EXITS_RAW, "ok"},
+		{{&vt, &vmx_vt}, &record, false, KVM_EXITS_NO_WAY, KVM_EXITS_RAW, "ok"},
+		{{&svm}, &record, false, KVM_EXITS_NO_WAY, KVM_EXITS_RAW, "ok"},
+		{{&vmx, &svm}, &record, false, KVM_EXITS_NO_WAY, KVM_EXITS_RAW, "ok"},
+	};
+
+	need_bpf();
+	for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)
+		check(&kernels[i]);
+}
+
+static void others_get_the_classic_tracepoint(void **state)
+{
+	const struct kernel kernels[] = {
+		{{&svm}, &old_record, true, KVM_EXITS_NO_WAY, KVM_EXITS_CLASSIC, "ok"},
+		{{&strange}, &record, false, KVM_EXITS_NO_WAY, KVM_EXITS_CLASSIC, "ok"},
+		{{&vmx, &strange}, &record, false, KVM_EXITS_NO_WAY, KVM_EXITS_CLASSIC, "ok"},
+	};
+
+	need_bpf();
+	if (access("/sys/kernel/tracing/events/kvm", F_OK) &&
+	    access("/sys/kernel/debug/tracing/events/kvm", F_OK)) {
+		print_message("# SKIP no tracefs\n");
+		skip();
+	}
+	for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)
+		check(&kernels[i]);
+}
+
+static void a_kernel_whose_exits_nothing_knows_still_has_the_rest(void **state)
+{
+	const struct kernel unknown = {
+		{&strange},
+		&record,
+		false,
+		KVM_EXITS_RAW,
+		KVM_EXITS_NO_WAY,
+		"degraded: no exits: the programs do not know this kernel's kvm_exit"};
+	const struct kernel none = {{NULL},
+				    &record,
+				    false,
+				    KVM_EXITS_NO_WAY,
+				    KVM_EXITS_NO_WAY,
+				    "degraded: no exits: neither kvm_intel nor kvm_amd"};
+
+	need_bpf();
+	check(&unknown);
+	check(&none);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kernels_of_either_vendor_get_raw_tracepoints),
+		cmocka_unit_test(others_get_the_classic_tracepoint),
+		cmocka_unit_test(a_kernel_whose_exits_nothing_knows_still_has_the_rest),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
