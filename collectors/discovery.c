@@ -239,8 +239,11 @@ static void on_created(struct discovery *discovery, const struct uevent *event)
 	struct stat status;
 	char path[PATH_MAX];
 
-	if (pid <= 0)
+	/* The thread that made it has ended; those of its vCPUs will tell whose it is. */
+	if (pid <= 0) {
+		discovery_list_folders(discovery, true);
 		return;
+	}
 	if (!event->folder[0]) {
 		wait_for(discovery, event->tid);
 		return;

@@ -96,6 +96,7 @@ def a_vm_is_its_processs_whichever_thread_made_it():
                 watch.say("scan")
                 assert watch.wait_vm(owner.process.pid, owner.vms[0][2]), (creator, watch.seen)
     with Watch() as watch, Owner("--creator", "ended", "--vcpus", "2") as owner:
+        watch.say("refresh")
         assert watch.wait_vm(owner.process.pid, owner.vms[0][2]), watch.seen
 
 
