@@ -540,8 +540,8 @@ void discovery_state(const struct discovery *discovery, char ret_state[COLLECTOR
 							 : strerror(discovery->no_folders));
 	if (discovery->unreadable && (discovery->no_folders || discovery->own_namespace))
 		complain(ret_state,
-			 "no CAP_SYS_PTRACE: VMs that were there before are not found in %zu "
-			 "processes",
+			 "%zu processes may not be looked into (CAP_SYS_PTRACE): VMs that they had "
+			 "before are not found",
 			 discovery->unreadable);
 	if (discovery->left_out)
 		complain(ret_state, "VMs left out: %s", strerror(discovery->why_left_out));

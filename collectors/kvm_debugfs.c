@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -148,7 +149,7 @@ static int read_number(int folder, const char *name, uint64_t *ret)
 	text[n > 0 ? n : 0] = '\0';
 	errno = 0;
 	value = strtoull(text, &end, 10);
-	if (end == text || errno || (*end && *end != '\n'))
+	if (!isdigit((unsigned char)text[0]) || errno || (*end && *end != '\n'))
 		return -EBADMSG;
 	*ret = value;
 	return 0;

@@ -117,10 +117,13 @@ tests_unit_test_collectors_perf_LDADD = $(COLLECTORS_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_collectors_perf_real_SOURCES = tests/unit/test_collectors_perf_real.c
 tests_unit_test_collectors_perf_real_LDADD = $(COLLECTORS_LIBS) $(CMOCKA_LIBS)
 
-DISCOVERY_TESTS = tests/unit/test_collectors_discovery tests/unit/test_collectors_names
+DISCOVERY_TESTS = tests/unit/test_collectors_discovery tests/unit/test_collectors_kvm_stats \
+	tests/unit/test_collectors_names
 check_PROGRAMS += $(DISCOVERY_TESTS)
 TESTS += $(DISCOVERY_TESTS)
 tests_unit_test_collectors_discovery_SOURCES = tests/unit/test_collectors_discovery.c
 tests_unit_test_collectors_discovery_LDADD = $(COLLECTORS_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_collectors_kvm_stats_SOURCES = tests/unit/test_collectors_kvm_stats.c
+tests_unit_test_collectors_kvm_stats_LDADD = $(COLLECTORS_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_collectors_names_SOURCES = tests/unit/test_collectors_names.c
 tests_unit_test_collectors_names_LDADD = $(COLLECTORS_LIBS) $(CMOCKA_LIBS)
