@@ -240,11 +240,11 @@ static bool same_file(const struct discovery *discovery, pid_t pid, int fd, pid_
 
 static bool is_known_file(struct discovery *discovery, pid_t pid, int fd)
 {
+	if (discovery_find(discovery, pid, fd))
+		return true;
 	for (size_t i = 0; i < discovery->nr; i++) {
 		const struct vm *vm = &discovery->list[i]->vm;
 
-		if (vm->pid == pid && vm->fd == fd)
-			return true;
 		if (vm->fd < 0 ? vm->pid == pid : same_file(discovery, pid, fd, vm->pid, vm->fd))
 			return true;
 		/* What it was created as was closed: it must have another descriptor. */
