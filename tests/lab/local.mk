@@ -2,12 +2,14 @@
 check_PROGRAMS += tests/lab/exit_cost
 tests_lab_exit_cost_SOURCES = tests/lab/exit_cost.c
 QEMU_LAB_TESTS = \
+	tests/lab/test_lab_collectors.py \
+	tests/lab/test_lab_exact.py \
 	tests/lab/test_lab_exits.py \
 	tests/lab/test_lab_qemu.py \
 	tests/lab/test_lab_systemd.py
 TESTS += $(QEMU_LAB_TESTS)
 EXTRA_DIST += $(QEMU_LAB_TESTS) tests/lab/image.py tests/lab/kernel_counts.py \
-	tests/lab/qemu_lab.py tests/lab/systemd_lab.py
+	tests/lab/lab_daemons.py tests/lab/qemu_lab.py tests/lab/systemd_lab.py
 
 lab: lab-qemu lab-quickstart
 

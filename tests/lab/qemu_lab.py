@@ -132,18 +132,22 @@ class Result:
 class Lab:
     """
     A system that runs until the with block ends. @made: of make_image(); @npt: whether its KVM has
-    nested paging; @append: more of the kernel's command line; @options: more of QEMU's.
+    nested paging; @append: more of the kernel's command line; @options: more of QEMU's. @exact: one
+    processor whose clock goes on by a nanosecond with each instruction, and jumps where there is
+    nothing to do: what it measures does not depend on how busy this machine is.
     """
 
-    def __init__(self, made, npt, *, cpus=2, memory="1536M", append="", options=()):
+    def __init__(self, made, npt, *, cpus=2, memory="1536M", append="", options=(), exact=False):
         self.directory = tempfile.mkdtemp(prefix="umbra-lab-")
         self.log = os.path.join(self.directory, "console")
         self.monitor = os.path.join(self.directory, "monitor")
         self.npt = npt
         # It ends with who started it, whatever becomes of that.
+        clock = (["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"] if exact else
+                 ["-accel", "tcg,thread=multi"])
         self.command = [
-            "setpriv", "--pdeathsig", "KILL", image.QEMU, "-accel", "tcg,thread=multi",
-            "-cpu", "max", "-smp", str(cpus), "-m", memory, "-nodefaults", "-display", "none",
+            "setpriv", "--pdeathsig", "KILL", image.QEMU, *clock, "-cpu", "max", "-smp",
+            "1" if exact else str(cpus), "-m", memory, "-nodefaults", "-display", "none",
             "-no-reboot", "-kernel", made[0], "-initrd", made[1],
             "-append", f"{APPEND} npt={npt} {append}",
             "-device", "virtio-net-pci,netdev=net,romfile=", "-netdev",
