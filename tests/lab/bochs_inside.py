@@ -115,6 +115,8 @@ class Qemu:
     CONSOLE = "/run/console"
 
     def __init__(self, options):
+        with open(self.CONSOLE, "w", encoding="utf-8"):
+            pass
         self.process = subprocess.Popen(
             [QEMU, "-name", f"guest={NAME}", "-accel", "kvm", "-cpu", "host", "-nodefaults",
              "-no-user-config", "-display", "none", "-no-shutdown",
