@@ -450,8 +450,7 @@ static bool happened(struct umbra_guest *guest, enum umbra_event *ret_event)
 	} else if (guest->interval && kvm_time(guest) >= guest->next_interval) {
 		guest->next_interval = kvm_time(guest) + guest->interval;
 		*ret_event = UMBRA_EVENT_INTERVAL;
-	} else if (kvm->kicked) {
-		kvm->kicked = false;
+	} else if (__atomic_exchange_n(&kvm->kicked, false, __ATOMIC_ACQUIRE)) {
 		*ret_event = UMBRA_EVENT_KICKED;
 	} else {
 		return false;
@@ -529,7 +528,7 @@ static enum umbra_event kvm_engine_run(struct umbra_guest *guest, uint64_t until
 
 static void kvm_kick(struct umbra_guest *guest)
 {
-	guest->kvm->kicked = true;
+	__atomic_store_n(&guest->kvm->kicked, true, __ATOMIC_RELEASE);
 	kvm_wake(guest->kvm);
 }
 

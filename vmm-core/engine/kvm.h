@@ -45,7 +45,7 @@ struct kvm_guest {
 
 	/* For the guest's thread: something happened. Any thread, any signal handler. */
 	sem_t wake;
-	volatile bool kicked;
+	bool kicked;           /* by atomics alone */
 	uint64_t sleeps_until; /* guest time; behind the lock */
 
 	pthread_mutex_t lock;
