@@ -35,6 +35,7 @@
  *   create             one more VM
  *   close INDEX        closes all that is left of a VM, its vCPUs first
  *   close-stats INDEX  only its statistics descriptors
+ *   share INDEX        duplicates its descriptor of a VM, and has a child that inherits all
  *   pause, resume      no vCPU runs from the one to the other
  *   stats INDEX        KVM's statistics, as this process reads them:
  *                        stat vm NAME VALUE...
@@ -561,6 +562,19 @@ static void print_all_stats(const struct vm *vm)
 	}
 }
 
+static void share(const struct vm *vm)
+{
+	const pid_t parent = getpid();
+
+	checked(dup(vm->fd), "dup");
+	if (checked(fork(), "fork") > 0)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == parent)
+		pause();
+	_exit(0);
+}
+
 /* What went wrong; NULL: nothing. */
 static const char *obey(const char *line)
 {
@@ -589,6 +603,8 @@ static const char *obey(const char *line)
 		return "no such command or VM";
 	} else if (!strcmp(verb, "close")) {
 		close_vm(vm);
+	} else if (!strcmp(verb, "share")) {
+		share(vm);
 	} else if (!strcmp(verb, "close-stats")) {
 		close_stats(vm);
 	} else if (!strcmp(verb, "stats")) {

@@ -171,6 +171,25 @@ def without_debugfs_and_events_descriptors_are_looked_at():
         assert watch.wait_vanished(vm["number"])
 
 
+def descriptors_that_are_duplicated_or_inherited_are_one_vm():
+    with Owner("--vms", "2") as owner:
+        owner.ask("share 0")
+        pid = owner.process.pid
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as file:
+            child = int(file.read())
+        links = [os.readlink(f"/proc/{process}/fd/{fd}") for process in (pid, child)
+                 for fd in os.listdir(f"/proc/{process}/fd")]
+        assert links.count("anon_inode:kvm-vm") == 6, links
+        for before in ((), NO_DEBUGFS):
+            with Watch(before=before) as watch:
+                for _ in range(2):
+                    watch.ask("scan")
+                fds = [int(line.split()[5]) for line in watch.seen
+                       if line.startswith("found ") and int(line.split()[3]) in (pid, child)]
+                assert sorted(fds) == sorted(vm[0] for vm in owner.vms), (before, watch.seen)
+                assert not any(f" pid {child} " in line for line in watch.seen), watch.seen
+
+
 def events_that_others_send_are_not_believed():
     message = "\0".join(["change@/devices/virtual/misc/kvm", "ACTION=change",
                          "DEVPATH=/devices/virtual/misc/kvm", "SUBSYSTEM=misc", "CREATED=1",
@@ -370,6 +389,7 @@ if __name__ == "__main__":
         a_vm_in_a_container_is_found_as_the_hosts_process,
         in_a_pid_namespace_of_its_own_it_finds_what_is_there_and_says_so,
         without_debugfs_and_events_descriptors_are_looked_at,
+        descriptors_that_are_duplicated_or_inherited_are_one_vm,
         events_that_others_send_are_not_believed,
         after_lost_events_a_scan_finds_what_they_told_of,
         statistics_equal_what_the_owner_itself_reads,
