@@ -65,6 +65,30 @@ static int compare(const void *a, const void *b)
 	return (left->fd > right->fd) - (left->fd < right->fd);
 }
 
+/* Descriptors of one VM: duplicated, or inherited by a child. */
+static bool same_file(const struct discovery *discovery, pid_t pid, int fd, pid_t other_pid,
+		      int other_fd)
+{
+	return discovery->real && !syscall(SYS_kcmp, pid, other_pid, KCMP_FILE, fd, other_fd);
+}
+
+static bool is_known_file(struct discovery *discovery, pid_t pid, int fd)
+{
+	if (discovery_find(discovery, pid, fd))
+		return true;
+	for (size_t i = 0; i < discovery->nr; i++) {
+		const struct vm *vm = &discovery->list[i]->vm;
+
+		if (vm->fd < 0 ? vm->pid == pid : same_file(discovery, pid, fd, vm->pid, vm->fd))
+			return true;
+		/* What it was created as was closed: it must have another descriptor. */
+		if (vm->pid == pid && discovery->list[i]->folder[0] &&
+		    proc_is_vm(discovery->config.roots.proc, pid, vm->fd) == -ENOENT)
+			return true;
+	}
+	return false;
+}
+
 static void tell(struct discovery *discovery, struct candidates *candidates)
 {
 	if (candidates->nr)
@@ -72,6 +96,10 @@ static void tell(struct discovery *discovery, struct candidates *candidates)
 	for (size_t i = 0; i < candidates->nr; i++) {
 		const struct candidate *candidate = &candidates->list[i];
 
+		/* A child that inherited the descriptor is younger than its owner. */
+		if (!candidate->folder[0] &&
+		    is_known_file(discovery, candidate->pid, candidate->fd))
+			continue;
 		discovery_appear(discovery, candidate->pid, candidate->fd, candidate->folder,
 				 candidate->creator);
 	}
@@ -231,30 +259,6 @@ static pid_t unclaimed_folder(struct discovery *discovery, int fd, char ret[KVM_
 
 /* --- descriptors ------------------------------------------------------------------------------ */
 
-/* Descriptors of one VM: duplicated, or inherited by a child. */
-static bool same_file(const struct discovery *discovery, pid_t pid, int fd, pid_t other_pid,
-		      int other_fd)
-{
-	return discovery->real && !syscall(SYS_kcmp, pid, other_pid, KCMP_FILE, fd, other_fd);
-}
-
-static bool is_known_file(struct discovery *discovery, pid_t pid, int fd)
-{
-	if (discovery_find(discovery, pid, fd))
-		return true;
-	for (size_t i = 0; i < discovery->nr; i++) {
-		const struct vm *vm = &discovery->list[i]->vm;
-
-		if (vm->fd < 0 ? vm->pid == pid : same_file(discovery, pid, fd, vm->pid, vm->fd))
-			return true;
-		/* What it was created as was closed: it must have another descriptor. */
-		if (vm->pid == pid && discovery->list[i]->folder[0] &&
-		    proc_is_vm(discovery->config.roots.proc, pid, vm->fd) == -ENOENT)
-			return true;
-	}
-	return false;
-}
-
 static int take_descriptors(struct discovery *discovery, pid_t pid, struct candidates *candidates)
 {
 	struct kvm_descriptors *descriptors = &discovery->descriptors;
@@ -266,18 +270,12 @@ static int take_descriptors(struct discovery *discovery, pid_t pid, struct candi
 		return error;
 	for (size_t i = 0; i < descriptors->nr; i++) {
 		int fd = descriptors->list[i].fd;
-		bool twice = false;
 		pid_t creator;
 
 		if (descriptors->list[i].file != KVM_FILE_VM)
 			continue;
 		nr++;
 		if (is_known_file(discovery, pid, fd))
-			continue;
-		for (size_t j = 0; j < candidates->nr; j++)
-			twice = twice || same_file(discovery, pid, fd, candidates->list[j].pid,
-						   candidates->list[j].fd);
-		if (twice)
 			continue;
 		creator = unclaimed_folder(discovery, fd, folder);
 		add(discovery, candidates, pid, fd, folder, creator);
