@@ -44,7 +44,7 @@ def programs_add_at_most_half_of_what_perf_kvm_stat_adds():
     recorded = BENCH.lab.sh("killall -INT perf; while pidof perf >/dev/null; do sleep 1; done; "
                             "grep Captured /run/perf.log").strip()
     print(f"# an exit takes {none:.0f} instructions, {with_programs - none:.0f} more with "
-          f"umbra-collect, {with_perf - none:.0f} more with perf kvm stat record\n# {recorded}"")
+          f"umbra-collect, {with_perf - none:.0f} more with perf kvm stat record\n# {recorded}")
     assert "samples" in recorded, recorded
     assert with_programs > none, "the programs did not run"
     assert with_programs - none <= (with_perf - none) / 2
