@@ -366,6 +366,9 @@ static const struct field collector_fields[] = {
 	      .unit = "ns"),
 	FIELD("run_count", COUNT, false, "How often these programs ran"),
 	FIELD("lost", COUNT, false, "Events that it had no room for; absent: it cannot lose any"),
+	FIELD("unattributed", COUNT, false,
+	      "Events that it saw but that are no single VM's; absent: it knows of each whose it "
+	      "is"),
 	{.key = NULL},
 };
 

@@ -332,6 +332,18 @@ static void write_collector_runs(const struct samples *samples, const struct met
 	}
 }
 
+static void write_collector_unattributed(const struct samples *samples,
+					 const struct metrics_view *view)
+{
+	for (size_t i = 0; i < view->snapshot->nr_collectors; i++) {
+		const struct collector_view *collector = &view->snapshot->collectors[i];
+
+		if (collector->own.has_lost)
+			write_count(samples, LABELS("collector", collector->name),
+				    collector->own.unattributed);
+	}
+}
+
 static void write_collector_lost(const struct samples *samples, const struct metrics_view *view)
 {
 	for (size_t i = 0; i < view->snapshot->nr_collectors; i++) {

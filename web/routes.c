@@ -436,8 +436,10 @@ static void write_collector(struct text *out, const struct collector_view *colle
 		json_write_count(out, "run_time_ns", collector->own.run_time_ns);
 		json_write_count(out, "run_count", collector->own.run_count);
 	}
-	if (collector->own.has_lost)
+	if (collector->own.has_lost) {
 		json_write_count(out, "lost", collector->own.lost);
+		json_write_count(out, "unattributed", collector->own.unattributed);
+	}
 	json_write_close(out, '}');
 }
 

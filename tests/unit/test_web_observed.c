@@ -107,7 +107,7 @@ static char *encode(struct guest_view *guests, size_t nr_guests, bool open_metri
 		{.name = "kvm_exits",
 		 .state = "degraded: 3 events were lost",
 		 .help = "Exits",
-		 .own = {true, 1500000000, 12, true, 3}},
+		 .own = {true, 1500000000, 12, true, 3, 4}},
 	};
 	const struct snapshot snapshot = {
 		.time = {1700000000, 0},
@@ -451,6 +451,7 @@ static void cost_of_collectors_is_told_where_there_is_one(void **state)
 	assert_has(text, "umbra_collector_run_time_seconds_total{collector=\"kvm_exits\"} 1.5\n");
 	assert_has(text, "umbra_collector_runs_total{collector=\"kvm_exits\"} 12\n");
 	assert_has(text, "umbra_collector_lost_events_total{collector=\"kvm_exits\"} 3\n");
+	assert_has(text, "umbra_collector_unattributed_events_total{collector=\"kvm_exits\"} 4\n");
 	assert_int_equal(count(text, "{collector=\"discovery\"}"), 1);
 	free(text);
 }
