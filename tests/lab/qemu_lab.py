@@ -194,7 +194,14 @@ class Lab:
             if self.process.poll() is not None:
                 raise AssertionError(f"QEMU ended with status {self.process.returncode}")
             return "lab: ready" in self.console()
+
+        def answers():
+            try:
+                return not self.run("true", 30).status
+            except (OSError, AssertionError):  # nc does not listen yet
+                return False
         wait_for(ready, 180)
+        wait_for(answers, 180)
 
     def stop(self):
         if self.process:
