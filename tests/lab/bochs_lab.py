@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -16,6 +17,7 @@ import struct
 import subprocess
 import termios
 import time
+import tty
 
 import image
 
@@ -144,7 +146,7 @@ def boot(folder, *, seconds, line, memory=1024):
     @memory:  MiB
     """
     pid, terminal = _start(folder, memory)
-    screen = b""
+    screen = _Screen(terminal)
     report = _Report(f"{folder}/report", line)
     deadline = time.monotonic() + seconds
     status = None
@@ -152,9 +154,7 @@ def boot(folder, *, seconds, line, memory=1024):
         while status is None:
             if time.monotonic() > deadline:
                 return [f"it still runs after {seconds} s", *tail(folder)]
-            if select.select([terminal], [], [], 0.1)[0]:
-                with contextlib.suppress(OSError):
-                    screen = (screen + os.read(terminal, 65536))[-65536:]
+            screen.read(0.1)
             report.read()
             if os.waitpid(pid, os.WNOHANG)[0]:
                 status = True
@@ -163,12 +163,43 @@ def boot(folder, *, seconds, line, memory=1024):
         if any("ACPI control: soft power off" in text for text in _lines(f"{folder}/log")):
             return []
         return ["it did not power off", *_lines(f"{folder}/log")[-5:], *tail(folder),
-                screen.decode(errors="replace")[-500:]]
+                screen.words.decode(errors="replace")[-500:]]
     finally:
         if status is None:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        os.close(terminal)
+        screen.close()
+
+
+class _Screen:
+    """
+    What Bochs writes besides files: its own words to its terminal, and the screen to a terminal
+    that it makes and names there. Both must be read, or it waits for somebody who does.
+    """
+
+    NAMED = re.compile(rb'connected to screen "(/dev/pts/\d+)"')
+
+    def __init__(self, terminal):
+        self.open = [terminal]
+        self.words = b""
+
+    def read(self, seconds):
+        """What is there, waiting so long for it."""
+        for terminal in select.select(self.open, [], [], seconds)[0]:
+            # At its end Linux says EIO.
+            with contextlib.suppress(OSError):
+                data = os.read(terminal, 65536)
+                if terminal == self.open[0]:
+                    self.words = (self.words + data)[-65536:]
+        named = self.NAMED.search(self.words)
+        if named and len(self.open) == 1:
+            screen = os.open(named[1], os.O_RDONLY | os.O_NOCTTY)
+            self.open.append(screen)
+            tty.setraw(screen)
+
+    def close(self):
+        for terminal in self.open:
+            os.close(terminal)
 
 
 def _lines(path):
