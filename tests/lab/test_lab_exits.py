@@ -287,10 +287,7 @@ def with_lab(made, npt, test, stack):
         global LAB, NPT  # pylint: disable=global-statement
         if npt != NPT:
             stack.close()
-            # One CPU: for hist triggers the kernel changes code that other CPUs run just then
-            # (__schedule), and QEMU 7.2 with a thread for each of them may go on for ever with
-            # what it had translated, the breakpoint that stood there in between.
-            LAB, NPT = stack.enter_context(qemu_lab.Lab(made, npt=npt, cpus=1)), npt
+            LAB, NPT = stack.enter_context(qemu_lab.Lab(made, npt=npt)), npt
         return test()
     run.__name__ = f"{test.__name__}_with_{'nested' if npt else 'shadow'}_paging"
     return run
