@@ -96,9 +96,8 @@ tests_unit_test_collectors_kvm_exits_LDADD = $(COLLECTORS_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_collectors_kernel_btf_SOURCES = tests/unit/test_collectors_kernel_btf.c
 tests_unit_test_collectors_kernel_btf_LDADD = $(COLLECTORS_LIBS) $(CMOCKA_LIBS)
 endif
-TESTS += tests/integration/test_kvm_exits.py tests/lab/test_lab_exits.py
-EXTRA_DIST += tests/integration/test_kvm_exits.py tests/integration/kvm_exits_watcher.py \
-	tests/lab/test_lab_exits.py
+TESTS += tests/integration/test_kvm_exits.py
+EXTRA_DIST += tests/integration/test_kvm_exits.py tests/integration/kvm_exits_watcher.py
 
 check_PROGRAMS += tests/unit/test_collectors_exit_reasons
 TESTS += tests/unit/test_collectors_exit_reasons

@@ -1,13 +1,13 @@
 # Systems of their own: Debian's kernel in an emulator, with real KVM inside; docs/lab.md.
 check_PROGRAMS += tests/lab/exit_cost
 tests_lab_exit_cost_SOURCES = tests/lab/exit_cost.c
-# The first two are the short form of this lab, for every run; minutes more are for --full.
+# The short form of both labs, for every run; what takes minutes more is for --full.
+LAB_TESTS = $(QEMU_LAB_TESTS) tests/lab/test_lab_bochs.py
 QEMU_LAB_TESTS = tests/lab/test_lab_qemu.py tests/lab/test_lab_systemd.py
 QEMU_LAB_LONG_TESTS = \
 	tests/lab/test_lab_collectors.py \
 	tests/lab/test_lab_exact.py \
 	tests/lab/test_lab_exits.py
-TESTS += $(QEMU_LAB_TESTS)
 FULL_TESTS += $(QEMU_LAB_LONG_TESTS)
 EXTRA_DIST += $(QEMU_LAB_LONG_TESTS)
 EXTRA_DIST += $(QEMU_LAB_TESTS) tests/lab/image.py tests/lab/kernel_counts.py \
@@ -33,7 +33,6 @@ distclean-local:
 
 # Intel's KVM in Bochs, AMD's in QEMU, and the model of the soft engine beside both.
 LAB_MODEL_TESTS = tests/lab/test_lab_bochs.py tests/lab/test_lab_model.py
-TESTS += tests/lab/test_lab_bochs.py
 FULL_TESTS += tests/lab/test_lab_model.py
 EXTRA_DIST += $(LAB_MODEL_TESTS) docs/lab.md tests/lab/bochs_inside.py tests/lab/bochs_lab.py \
 	tests/lab/compare_model.py tests/lab/guest_runs.py tests/lab/kernel_exits.py
