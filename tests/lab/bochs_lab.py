@@ -61,7 +61,7 @@ INIT = """
 load cdrom; load scsi_common; load scsi_mod; load sr_mod; load libata; load ata_piix; load isofs
 mkdir /cd
 mount -t iso9660 -o ro /dev/sr0 /cd
-cp -rs /cd/root/. /
+cp -rs /cd/files/. /
 exec >/dev/ttyS1 2>/dev/ttyS0 </dev/null
 stty 115200 -opost <&1
 """
@@ -100,7 +100,7 @@ def make(folder, kernel, init, *, modules=(), programs=None, files=None):
     for inside, content in {**files, **programs}.items():
         # Where /lib is a link to /usr/lib here, it is one inside.
         folder_inside, name = os.path.split(inside)
-        path = f"{tree}/root{os.path.realpath(folder_inside)}/{name}"
+        path = f"{tree}/files{os.path.realpath(folder_inside)}/{name}"
         os.makedirs(os.path.dirname(path), exist_ok=True)
         if isinstance(content, bytes):
             with open(path, "wb") as file:

@@ -11,16 +11,13 @@ import sys
 import tempfile
 import time
 
+import kernel_exits
 import qemu_lab  # first: it finds the modules of tests/integration
 from daemon_fixture import run_tests
 from kvm_exits_watcher import EVENTS, Round, histogram, owned, watched
 
 LAB = None  # the one that runs; NPT: whether its KVM has nested paging
 NPT = None
-# Exit codes of SVM that the guests of kvm_owner have, and what they are called here.
-REASONS = {0x03: "cr_access", 0x13: "cr_access", 0x4e: "page_fault", 0x60: "external_interrupt",
-           0x64: "interrupt_window", 0x78: "hlt", 0x79: "invlpg", 0x7b: "io_instruction",
-           0x400: "ept_violation"}
 CR3_LOAD = 0x13
 TRACING = "/sys/kernel/tracing/events"
 AS_NOBODY = ("/usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps -all,{0} "
@@ -122,7 +119,7 @@ class Measured:
         """{(VM, reason): count} as the kernel counted."""
         counts = collections.Counter()
         for (tid, code), count in self.exits.items():
-            counts[self.owner_of(tid), REASONS[code]] += count
+            counts[self.owner_of(tid), kernel_exits.SVM[code]] += count
         return dict(counts)
 
 
