@@ -237,7 +237,7 @@ void observer_round(struct observer *observer)
 		sample_all(observer);
 	}
 	tell_collectors(observer);
-	observer->sink.round(observer->sink.context, observer->nr_vms, now_ns() - begun);
+	observer->sink.round(observer->sink.context, now_ns() - begun);
 }
 
 void observer_tell(struct observer *observer)

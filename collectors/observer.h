@@ -29,7 +29,7 @@ struct observer_sink {
 	void (*collector)(void *context, const char *name, const char *state,
 			  const struct collector_own *own);
 	/* All of this round was told; @duration_ns: what it took. */
-	void (*round)(void *context, size_t nr_vms, uint64_t duration_ns);
+	void (*round)(void *context, uint64_t duration_ns);
 	void *context;
 };
 

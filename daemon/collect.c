@@ -113,9 +113,9 @@ static void on_collector(void *context, const char *name, const char *state,
 	send_report(context, &report);
 }
 
-static void on_round(void *context, size_t nr_vms, uint64_t duration_ns)
+static void on_round(void *context, uint64_t duration_ns)
 {
-	const struct report report = {.type = REPORT_ROUND, .round = {nr_vms, duration_ns}};
+	const struct report report = {.type = REPORT_ROUND, .round = {duration_ns}};
 
 	send_report(context, &report);
 }

@@ -52,7 +52,6 @@ struct report_sample {
 };
 
 struct report_round {
-	uint64_t nr_vms;
 	uint64_t duration_ns; /* of this round's sampling */
 };
 
