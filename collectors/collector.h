@@ -40,7 +40,6 @@ struct collector_own {
 
 struct collector {
 	const char *name; /* as in configuration and API */
-	const char *help;
 	/* NULL: out of memory; any other trouble is a state. Borrows @settings. */
 	void *(*create)(const struct collector_settings *settings);
 	void (*destroy)(void *self);
@@ -61,6 +60,13 @@ struct collector {
 extern const struct collector kvm_collector;        /* collectors/kvm_stats.c */
 extern const struct collector kvm_exits_collector;  /* collectors/kvm_exits.c */
 extern const struct collector perf_event_collector; /* collectors/perf_event.c */
+
+/*
+ * Adds a reason to a state of what is measured in part: after "degraded: ", which it begins with
+ * from then on, or "; ".
+ */
+void collector_degrade(char state[COLLECTOR_STATE_MAX], const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* Which thread runs which vCPU, as the kernel's entries into guests show it. */
 struct vcpu_thread {

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -439,20 +438,6 @@ static void watch_uevents(struct discovery *discovery)
 		discovery->no_uevents = errno;
 }
 
-/* The kernel tells of processes by the numbers of the initial namespace. */
-static bool has_own_namespace(const char *proc)
-{
-	char path[PATH_MAX], target[64];
-	ssize_t length;
-
-	snprintf(path, sizeof(path), "%s/self/ns/pid", proc);
-	length = readlink(path, target, sizeof(target) - 1);
-	if (length < 0)
-		return false;
-	target[length] = '\0';
-	return strcmp(target, "pid:[4026531836]") != 0;
-}
-
 struct discovery *discovery_create(const struct discovery_config *config)
 {
 	struct discovery *discovery = calloc(1, sizeof(*discovery));
@@ -463,7 +448,7 @@ struct discovery *discovery_create(const struct discovery_config *config)
 		return NULL;
 	discovery->config = *config;
 	discovery->real = proc_is_real(config->roots.proc);
-	discovery->own_namespace = has_own_namespace(config->roots.proc);
+	discovery->own_namespace = proc_has_own_namespace(config->roots.proc);
 	snprintf(path, sizeof(path), "%s/kernel/debug/kvm", config->roots.sys);
 	discovery->no_folders = access(path, R_OK | X_OK) ? errno : 0;
 	discovery->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -500,22 +485,6 @@ int discovery_fd(const struct discovery *discovery)
 	return discovery->epoll;
 }
 
-/* Appends a reason to a state. */
-__attribute__((format(printf, 2, 3))) static void complain(char state[COLLECTOR_STATE_MAX],
-							   const char *format, ...)
-{
-	size_t length = strlen(state);
-	va_list arguments;
-
-	length += (size_t)snprintf(state + length, COLLECTOR_STATE_MAX - length, "%s",
-				   length ? "; " : "degraded: ");
-	if (length >= COLLECTOR_STATE_MAX)
-		return;
-	va_start(arguments, format);
-	vsnprintf(state + length, COLLECTOR_STATE_MAX - length, format, arguments);
-	va_end(arguments);
-}
-
 void discovery_state(const struct discovery *discovery, char ret_state[COLLECTOR_STATE_MAX])
 {
 	const char *sys = discovery->config.roots.sys;
@@ -529,22 +498,24 @@ void discovery_state(const struct discovery *discovery, char ret_state[COLLECTOR
 		return;
 	}
 	if (discovery->uevents < 0)
-		complain(ret_state, "no uevents (%s)", strerror(discovery->no_uevents));
+		collector_degrade(ret_state, "no uevents (%s)", strerror(discovery->no_uevents));
 	if (discovery->own_namespace)
-		complain(ret_state,
-			 "not the host's PID namespace: only VMs in it are found, and no "
-			 "threads of vCPUs");
+		collector_degrade(ret_state,
+				  "not the host's PID namespace: only VMs in it are found, and no "
+				  "threads of vCPUs");
 	else if (discovery->no_folders)
-		complain(ret_state, "no threads of vCPUs, %s/kernel/debug/kvm: %s", sys,
-			 discovery->no_folders == ENOENT ? "missing, is debugfs mounted?"
-							 : strerror(discovery->no_folders));
+		collector_degrade(ret_state, "no threads of vCPUs, %s/kernel/debug/kvm: %s", sys,
+				  discovery->no_folders == ENOENT
+					  ? "missing, is debugfs mounted?"
+					  : strerror(discovery->no_folders));
 	if (discovery->unreadable && (discovery->no_folders || discovery->own_namespace))
-		complain(ret_state,
-			 "%zu processes may not be looked into (CAP_SYS_PTRACE): VMs that they had "
-			 "before are not found",
-			 discovery->unreadable);
+		collector_degrade(
+			ret_state,
+			"%zu processes may not be looked into (CAP_SYS_PTRACE): VMs that they had "
+			"before are not found",
+			discovery->unreadable);
 	if (discovery->left_out)
-		complain(ret_state, "VMs left out: %s", strerror(discovery->why_left_out));
+		collector_degrade(ret_state, "VMs left out: %s", strerror(discovery->why_left_out));
 	if (!ret_state[0])
 		snprintf(ret_state, COLLECTOR_STATE_MAX, "ok");
 }

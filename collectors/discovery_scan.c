@@ -119,7 +119,6 @@ static pid_t owner_of_folder(const struct discovery *discovery, DIR *folders, co
 {
 	const char *proc = discovery->config.roots.proc;
 	pid_t pid = proc_of_thread(proc, creator);
-	char path[KVM_FOLDER_MAX + 32], text[32];
 	struct dirent *entry;
 	DIR *folder;
 	int fd;
@@ -128,23 +127,19 @@ static pid_t owner_of_folder(const struct discovery *discovery, DIR *folders, co
 		return pid;
 	fd = openat(dirfd(folders), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	folder = fd < 0 ? NULL : fdopendir(fd);
-	while (pid <= 0 && folder && (entry = readdir(folder))) {
-		ssize_t n = -1;
-
-		if (strncmp(entry->d_name, "vcpu", strlen("vcpu")) != 0)
-			continue;
-		snprintf(path, sizeof(path), "%.24s/pid", entry->d_name);
-		fd = openat(dirfd(folder), path, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0) {
-			n = read(fd, text, sizeof(text) - 1);
+	if (!folder) {
+		if (fd >= 0)
 			close(fd);
-		}
-		text[n > 0 ? n : 0] = '\0';
-		if (n > 0 && atoi(text) > 0)
-			pid = proc_of_thread(proc, atoi(text));
+		return pid;
 	}
-	if (folder)
-		closedir(folder);
+	while (pid <= 0 && (entry = readdir(folder))) {
+		int id = watched_vcpu_id(entry->d_name);
+		pid_t tid = id < 0 ? 0 : watched_read_tid(dirfd(folder), id);
+
+		if (tid)
+			pid = proc_of_thread(proc, tid);
+	}
+	closedir(folder);
 	return pid;
 }
 

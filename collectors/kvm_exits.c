@@ -475,7 +475,6 @@ size_t kvm_exits_threads(void *pointer, struct vcpu_thread *ret, size_t max)
 
 const struct collector kvm_exits_collector = {
 	.name = "kvm_exits",
-	.help = "Exits and the work of KVM's MMU, by BPF programs",
 	.create = create,
 	.destroy = destroy,
 	.update = update,

@@ -14,8 +14,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "collectors/host_file.h"
 #include "collectors/kernel_btf.h"
 #include "collectors/kvm_exits.skel.h"
+#include "collectors/proc.h"
 
 enum { BLOCKS_AT_LOAD = 4 };
 #define BLOCK_SIZE ((size_t)KVM_EXITS_BLOCK * sizeof(struct kvm_exits_record))
@@ -51,47 +53,6 @@ __attribute__((format(printf, 2, 0))) static int take_log(enum libbpf_print_leve
 	vsnprintf(complaint, sizeof(complaint), format, arguments);
 	complaint[strcspn(complaint, "\n")] = '\0';
 	return 0;
-}
-
-/* The first line of SYS/NAME; empty if there is no such file. */
-static void read_line(const char *root, const char *name, char *ret, size_t size)
-{
-	char path[4096];
-	FILE *file;
-
-	ret[0] = '\0';
-	snprintf(path, sizeof(path), "%s/%s", root, name);
-	file = fopen(path, "re");
-	if (!file)
-		return;
-	if (!fgets(ret, (int)size, file))
-		ret[0] = '\0';
-	fclose(file);
-}
-
-static bool exists(const char *root, const char *name)
-{
-	char path[4096];
-
-	snprintf(path, sizeof(path), "%s/%s", root, name);
-	return access(path, F_OK) == 0;
-}
-
-/* Adds @text to what is degraded. */
-__attribute__((format(printf, 2, 3))) static void degrade(char state[COLLECTOR_STATE_MAX],
-							  const char *format, ...)
-{
-	size_t length;
-	va_list arguments;
-
-	if (strncmp(state, "degraded: ", 10) != 0)
-		snprintf(state, COLLECTOR_STATE_MAX, "degraded: ");
-	else if (strlen(state) + 2 < COLLECTOR_STATE_MAX)
-		strcat(state, "; ");
-	length = strlen(state);
-	va_start(arguments, format);
-	vsnprintf(state + length, COLLECTOR_STATE_MAX - length, format, arguments);
-	va_end(arguments);
 }
 
 /*
@@ -220,14 +181,14 @@ static void attach_all(struct kvm_exits_programs *programs, char state[COLLECTOR
 	    !(raw ? attach(skeleton->progs.entry_raw, &skeleton->links.entry_raw)
 		  : attach(skeleton->progs.entry_classic, &skeleton->links.entry_classic))) {
 		programs->sees_entries = false;
-		degrade(state, "kvm_entry: %s", strerror(errno));
+		collector_degrade(state, "kvm_entry: %s", strerror(errno));
 	}
 	if (programs->way != KVM_EXITS_NO_WAY &&
 	    !(raw ? attach(skeleton->progs.exit_raw, &skeleton->links.exit_raw)
 		  : attach(skeleton->progs.exit_classic, &skeleton->links.exit_classic))) {
 		programs->way = KVM_EXITS_NO_WAY;
 		programs->sees_entries = false;
-		degrade(state, "kvm_exit: %s", strerror(errno));
+		collector_degrade(state, "kvm_exit: %s", strerror(errno));
 	}
 	for (size_t i = 0; i < EVENTS; i++) {
 		struct bpf_program *program =
@@ -239,10 +200,10 @@ static void attach_all(struct kvm_exits_programs *programs, char state[COLLECTOR
 				link = skeleton->skeleton->progs[j].link;
 		}
 		if (!programs->counts[events[i].event]) {
-			degrade(state, "no tracepoint %s", events[i].tracepoint);
+			collector_degrade(state, "no tracepoint %s", events[i].tracepoint);
 		} else if (!link || !attach(program, link)) {
 			programs->counts[events[i].event] = false;
-			degrade(state, "%s: %s", events[i].tracepoint, strerror(errno));
+			collector_degrade(state, "%s: %s", events[i].tracepoint, strerror(errno));
 		}
 	}
 	programs->counts[EVENT_kvmmmu_pages_made] = programs->counts[EVENT_kvmmmu_pages_got];
@@ -262,48 +223,46 @@ static void tell_of_exits(const struct kvm_exits_programs *programs, const struc
 			  char state[COLLECTOR_STATE_MAX])
 {
 	if (programs->way == KVM_EXITS_NO_WAY && !has_vendor(btf))
-		degrade(state, "no exits: neither kvm_intel nor kvm_amd runs this host's VMs");
+		collector_degrade(state,
+				  "no exits: neither kvm_intel nor kvm_amd runs this host's VMs");
 	else if (programs->way == KVM_EXITS_NO_WAY)
-		degrade(state, "no exits: the programs do not know this kernel's kvm_exit%s%s",
-			complaint[0] ? ": " : "", complaint);
+		collector_degrade(state,
+				  "no exits: the programs do not know this kernel's kvm_exit%s%s",
+				  complaint[0] ? ": " : "", complaint);
 	else if (programs->way == KVM_EXITS_CLASSIC && complaint[0])
-		degrade(state, "exits by the slower classic tracepoint: %s", complaint);
+		collector_degrade(state, "exits by the slower classic tracepoint: %s", complaint);
 	else if (!programs->sees_entries)
-		degrade(state, "no time of exits: no kvm_entry");
+		collector_degrade(state, "no time of exits: no kvm_entry");
 }
 
 /* What stands against it before anything is tried; false: something does. */
 static bool may_load(const struct collector_roots *roots, char state[COLLECTOR_STATE_MAX],
 		     bool *ret_retry)
 {
-	char line[128], link[64], path[4096];
-	ssize_t length;
+	char lockdown[32];
 
 	*ret_retry = false;
-	if (!exists(roots->sys, "module/kvm") && !exists(roots->sys, "class/misc/kvm") &&
-	    !exists(roots->sys, "devices/virtual/misc/kvm")) {
+	if (!host_file_exists(roots->sys, "module/kvm") &&
+	    !host_file_exists(roots->sys, "class/misc/kvm") &&
+	    !host_file_exists(roots->sys, "devices/virtual/misc/kvm")) {
 		*ret_retry = true;
 		snprintf(state, COLLECTOR_STATE_MAX, "unsupported: KVM is not loaded");
 		return false;
 	}
 	/* /dev/kvm is there once the processor's own module is. */
-	if (!exists(roots->sys, "devices/virtual/misc/kvm")) {
+	if (!host_file_exists(roots->sys, "devices/virtual/misc/kvm")) {
 		*ret_retry = true;
 		snprintf(state, COLLECTOR_STATE_MAX,
 			 "unsupported: KVM has no module for this processor loaded");
 		return false;
 	}
-	read_line(roots->sys, "kernel/security/lockdown", line, sizeof(line));
-	if (strstr(line, "[confidentiality]")) {
+	host_read_choice(roots->sys, "kernel/security/lockdown", lockdown, sizeof(lockdown));
+	if (!strcmp(lockdown, "confidentiality")) {
 		snprintf(state, COLLECTOR_STATE_MAX,
 			 "denied: the kernel is locked down (confidentiality)");
 		return false;
 	}
-	snprintf(path, sizeof(path), "%s/self/ns/pid", roots->proc);
-	length = readlink(path, link, sizeof(link) - 1);
-	link[length < 0 ? 0 : length] = '\0';
-	/* The initial one's number is fixed (PROC_PID_INIT_INO). */
-	if (length > 0 && strcmp(link, "pid:[4026531836]") != 0) {
+	if (proc_has_own_namespace(roots->proc)) {
 		snprintf(state, COLLECTOR_STATE_MAX,
 			 "unsupported: not in the host's PID namespace, whose PIDs the kernel "
 			 "tells");

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "collectors/host_file.h"
 #include "collectors/kvm_host.h"
 
 /* The modules that need the processor's own virtualization, and what makes them nested. */
@@ -21,49 +21,6 @@ static const struct vendor {
 
 enum { VENDOR_COUNT = sizeof(vendors) / sizeof(vendors[0]), LINE_MAX_BYTES = 4096 };
 
-/* The first line of @sys/@name without its end; false, and it is empty: there is none. */
-static bool read_line(const char *sys, const char *name, char *ret_line, size_t size)
-{
-	char path[PATH_MAX];
-	FILE *file;
-	bool read;
-
-	*ret_line = '\0';
-	snprintf(path, sizeof(path), "%s/%s", sys, name);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	read = fgets(ret_line, (int)size, file) != NULL;
-	fclose(file);
-	ret_line[strcspn(ret_line, "\n")] = '\0';
-	return read;
-}
-
-static bool exists(const char *sys, const char *name)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/%s", sys, name);
-	return !access(path, F_OK);
-}
-
-/* "always [madvise] never": what is chosen of it. */
-static void read_choice(const char *sys, const char *name, char ret[KVM_HOST_TEXT_MAX])
-{
-	char line[128], *end;
-	const char *begin;
-
-	*ret = '\0';
-	if (!read_line(sys, name, line, sizeof(line)))
-		return;
-	begin = strchr(line, '[');
-	end = begin ? strchr(begin, ']') : NULL;
-	if (!end)
-		return;
-	*end = '\0';
-	snprintf(ret, KVM_HOST_TEXT_MAX, "%s", begin + 1);
-}
-
 /*
  * Both modules are there where both are built in; only one of them found its processor. NULL: none
  * is there.
@@ -74,10 +31,10 @@ static const struct vendor *find_vendor(const char *sys)
 	char modalias[LINE_MAX_BYTES], path[64];
 	size_t nr = 0;
 
-	read_line(sys, "devices/system/cpu/modalias", modalias, sizeof(modalias));
+	host_read_line(sys, "devices/system/cpu/modalias", modalias, sizeof(modalias));
 	for (size_t i = 0; i < VENDOR_COUNT; i++) {
 		snprintf(path, sizeof(path), "module/%s", vendors[i].module);
-		if (!exists(sys, path))
+		if (!host_file_exists(sys, path))
 			continue;
 		if (!nr++ || strstr(modalias, vendors[i].feature))
 			found = &vendors[i];
@@ -92,7 +49,7 @@ static void read_mode(const char *sys, const struct vendor *vendor, struct kvm_h
 
 	snprintf(ret->module, sizeof(ret->module), "%s", vendor->module);
 	snprintf(path, sizeof(path), "module/%s/parameters/%s", vendor->module, vendor->parameter);
-	if (!read_line(sys, path, value, sizeof(value))) {
+	if (!host_read_line(sys, path, value, sizeof(value))) {
 		snprintf(ret->reason, sizeof(ret->reason), "%s/%s cannot be read", sys, path);
 		return;
 	}
@@ -124,12 +81,12 @@ static void read_hugetlb(const char *sys, struct kvm_host *ret)
 		pool->page_bytes = strtoull(entry->d_name + strlen(prefix), NULL, 10) << 10;
 		snprintf(path, sizeof(path), "kernel/mm/hugepages/%.64s/nr_hugepages",
 			 entry->d_name);
-		if (!pool->page_bytes || !read_line(sys, path, value, sizeof(value)))
+		if (!pool->page_bytes || !host_read_line(sys, path, value, sizeof(value)))
 			continue;
 		pool->pages = strtoull(value, NULL, 10);
 		snprintf(path, sizeof(path), "kernel/mm/hugepages/%.64s/free_hugepages",
 			 entry->d_name);
-		if (!read_line(sys, path, value, sizeof(value)))
+		if (!host_read_line(sys, path, value, sizeof(value)))
 			continue;
 		pool->free = strtoull(value, NULL, 10);
 		ret->nr_hugetlb++;
@@ -143,7 +100,7 @@ void kvm_host_read(const char *sys, struct kvm_host *ret)
 	const struct vendor *vendor = find_vendor(sys);
 
 	*ret = (struct kvm_host){.mode = UMBRA_MODE_COUNT};
-	ret->available = exists(sys, "class/misc/kvm");
+	ret->available = host_file_exists(sys, "class/misc/kvm");
 	if (!ret->available) {
 		snprintf(ret->reason, sizeof(ret->reason),
 			 "the kernel has no /dev/kvm: its modules are not loaded, or found no "
@@ -156,9 +113,10 @@ void kvm_host_read(const char *sys, struct kvm_host *ret)
 			 "a KVM without hardware virtualization: shadow paging is all that it has, "
 			 "and it runs guests at speed at CPL 3 only");
 	}
-	read_choice(sys, "kernel/mm/transparent_hugepage/enabled", ret->transparent_hugepage);
-	read_choice(sys, "kernel/security/lockdown", ret->lockdown);
-	read_line(sys, "module/kvm/parameters/nx_huge_pages", ret->nx_huge_pages,
-		  sizeof(ret->nx_huge_pages));
+	host_read_choice(sys, "kernel/mm/transparent_hugepage/enabled", ret->transparent_hugepage,
+			 sizeof(ret->transparent_hugepage));
+	host_read_choice(sys, "kernel/security/lockdown", ret->lockdown, sizeof(ret->lockdown));
+	host_read_line(sys, "module/kvm/parameters/nx_huge_pages", ret->nx_huge_pages,
+		       sizeof(ret->nx_huge_pages));
 	read_hugetlb(sys, ret);
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "collectors/collector.h"
+#include "collectors/host_file.h"
 #include "collectors/kvm_debugfs.h"
 #include "collectors/proc.h"
 #include "umbra/kvm_stats.h"
@@ -357,25 +358,6 @@ static void sample(void *self, const struct vm *vm, struct vm_sample *sample)
 
 /* --- state ------------------------------------------------------------------------------------ */
 
-/* "integrity", "confidentiality"; empty: none, or it cannot be read. */
-static void read_lockdown(const struct stats *stats, char *ret, size_t size)
-{
-	char path[PATH_MAX], text[128] = "";
-	const char *mode;
-	FILE *file;
-
-	ret[0] = '\0';
-	snprintf(path, sizeof(path), "%s/kernel/security/lockdown", stats->sys);
-	file = fopen(path, "re");
-	if (!file)
-		return;
-	/* "none [integrity] confidentiality" */
-	mode = fgets(text, sizeof(text), file) ? strchr(text, '[') : NULL;
-	if (mode && strncmp(mode, "[none]", strlen("[none]")) != 0)
-		snprintf(ret, size, "%.*s", (int)strcspn(mode + 1, "]"), mode + 1);
-	fclose(file);
-}
-
 /* Why debugfs does not tell all; empty: it does. */
 static void explain_debugfs(const struct stats *stats, char *ret, size_t size)
 {
@@ -386,7 +368,9 @@ static void explain_debugfs(const struct stats *stats, char *ret, size_t size)
 	ret[0] = '\0';
 	if (!error)
 		return;
-	read_lockdown(stats, lockdown, sizeof(lockdown));
+	host_read_choice(stats->sys, "kernel/security/lockdown", lockdown, sizeof(lockdown));
+	if (!strcmp(lockdown, "none"))
+		lockdown[0] = '\0';
 	if (error == EPERM)
 		snprintf(ret, size, "%s%s%s closes debugfs",
 			 lockdown[0] ? "lockdown (" : "lockdown", lockdown, lockdown[0] ? ")" : "");
@@ -435,7 +419,6 @@ static void state(void *self, char ret_state[COLLECTOR_STATE_MAX])
 
 const struct collector kvm_collector = {
 	.name = "kvm",
-	.help = "KVM's own statistics, from its descriptors and debugfs",
 	.create = create,
 	.destroy = destroy,
 	.update = update,

@@ -2,6 +2,8 @@
 # libhost.a is what others want to know of the host too: it needs no other library.
 noinst_LIBRARIES += libcollectors.a libhost.a
 libhost_a_SOURCES = \
+	collectors/host_file.c \
+	collectors/host_file.h \
 	collectors/kvm_host.c \
 	collectors/kvm_host.h \
 	collectors/processor.c \
@@ -9,6 +11,7 @@ libhost_a_SOURCES = \
 	collectors/processors.def
 HOST_LIBS = libhost.a $(VMMCORE_LIBS)
 libcollectors_a_SOURCES = \
+	collectors/collector.c \
 	collectors/collector.h \
 	collectors/discovery.c \
 	collectors/discovery.h \

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "collectors/host_file.h"
 #include "collectors/perf_event.h"
 #include "collectors/perf_plan.h"
 
@@ -448,16 +449,10 @@ __attribute__((format(printf, 3, 4))) static void reason(struct reasons *reasons
 /* Debian's kernel has a level of its own: at 3 CAP_PERFMON is not enough. */
 static void denied(const struct perf_event *self, const char *what, int error, struct reasons *to)
 {
-	char path[512], level[16] = "";
+	char level[16];
 	bool restricted;
-	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/sys/kernel/perf_event_paranoid", self->roots.proc);
-	file = fopen(path, "re");
-	if (file && fgets(level, sizeof(level), file))
-		level[strcspn(level, "\n")] = '\0';
-	if (file)
-		fclose(file);
+	host_read_line(self->roots.proc, "sys/kernel/perf_event_paranoid", level, sizeof(level));
 	restricted = strtol(level, NULL, 10) > 2;
 	reason(to, "denied", "%s: %s; %s is needed where kernel.perf_event_paranoid is %s%s", what,
 	       strerror(error), restricted ? "CAP_SYS_ADMIN" : "CAP_PERFMON",
@@ -609,7 +604,6 @@ static void perf_destroy(void *context)
 
 const struct collector perf_event_collector = {
 	.name = "perf_event",
-	.help = "What the vCPUs' threads did, by the processor's and the kernel's counters",
 	.create = perf_create,
 	.destroy = perf_destroy,
 	.update = perf_update,

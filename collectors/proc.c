@@ -35,6 +35,20 @@ bool proc_is_real(const char *proc)
 	return !statfs(proc, &status) && status.f_type == PROC_SUPER_MAGIC;
 }
 
+bool proc_has_own_namespace(const char *proc)
+{
+	char path[PATH_MAX], target[64];
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "%s/self/ns/pid", proc);
+	length = readlink(path, target, sizeof(target) - 1);
+	if (length < 0)
+		return false;
+	target[length] = '\0';
+	/* The initial one's number is fixed (PROC_PID_INIT_INO). */
+	return strcmp(target, "pid:[4026531836]") != 0;
+}
+
 ssize_t proc_read(const char *proc, pid_t pid, const char *name, char *buffer, size_t size)
 {
 	char path[PATH_MAX];

@@ -56,6 +56,9 @@ int proc_is_vm(const char *proc, pid_t pid, int fd);
 size_t proc_descriptor_count(const char *proc, pid_t pid);
 void kvm_descriptors_free(struct kvm_descriptors *descriptors);
 
+/* This process' PID namespace is not the initial one, by whose numbers the kernel tells of others.
+ */
+bool proc_has_own_namespace(const char *proc);
 /* @proc is the kernel's, not a fake one of a test: its numbers are those of real processes. */
 bool proc_is_real(const char *proc);
 /* A whole decimal number of at most @max; negative: it is none. */

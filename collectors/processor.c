@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectors/host_file.h"
 #include "collectors/processor.h"
 
 static const struct {
@@ -52,16 +53,10 @@ static double frequency_in_name(const char *name)
 /* A file that holds a number, or 0. */
 static double number_in(const struct collector_roots *roots, const char *name)
 {
-	char path[512], text[32] = "";
-	FILE *file;
+	char path[128], text[32];
 
-	snprintf(path, sizeof(path), "%s/devices/system/cpu/cpu0/%s", roots->sys, name);
-	file = fopen(path, "re");
-	if (!file)
-		return 0;
-	if (!fgets(text, sizeof(text), file))
-		text[0] = '\0';
-	fclose(file);
+	snprintf(path, sizeof(path), "devices/system/cpu/cpu0/%s", name);
+	host_read_line(roots->sys, path, text, sizeof(text));
 	return strtod(text, NULL);
 }
 

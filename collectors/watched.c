@@ -187,6 +187,15 @@ static bool add_vcpu(struct vm_vcpu **vcpus, size_t *nr, size_t *room, int id)
 	return true;
 }
 
+int watched_vcpu_id(const char *name)
+{
+	static const char prefix[] = "vcpu";
+
+	if (strncmp(name, prefix, strlen(prefix)) != 0)
+		return -1;
+	return (int)proc_number(name + strlen(prefix), INT_MAX);
+}
+
 /* The folder's "vcpuN". */
 static bool list_folder(struct watched *watched)
 {
@@ -203,12 +212,10 @@ static bool list_folder(struct watched *watched)
 		return false;
 	}
 	while (all && (entry = readdir(folder))) {
-		long id = strncmp(entry->d_name, "vcpu", strlen("vcpu")) != 0
-				  ? -1
-				  : proc_number(entry->d_name + strlen("vcpu"), INT_MAX);
+		int id = watched_vcpu_id(entry->d_name);
 
 		if (id >= 0)
-			all = add_vcpu(&vcpus, &nr, &room, (int)id);
+			all = add_vcpu(&vcpus, &nr, &room, id);
 	}
 	closedir(folder);
 	if (all)
@@ -264,8 +271,7 @@ static bool look_for_vcpus(struct watched *watched, const struct look *look)
 	return list_descriptors(watched, look);
 }
 
-/* debugfs has the thread that ran the vCPU last; 0: none yet, or it cannot be read. */
-static pid_t read_tid(int folder, int id)
+pid_t watched_read_tid(int folder, int id)
 {
 	char path[32], text[32];
 	long tid = 0;
@@ -294,7 +300,7 @@ bool watched_look(struct watched *watched, const struct look *look)
 	for (size_t i = 0; i < vm->nr_vcpus && vm->folder >= 0; i++) {
 		pid_t tid = vm->vcpus[i].tid && !look->threads
 				    ? 0
-				    : read_tid(vm->folder, vm->vcpus[i].id);
+				    : watched_read_tid(vm->folder, vm->vcpus[i].id);
 
 		if (tid && tid != vm->vcpus[i].tid) {
 			vm->vcpus[i].tid = tid;

@@ -47,4 +47,9 @@ bool watched_look(struct watched *watched, const struct look *look);
 /* Thread @tid runs vCPU @id; true: that is new. */
 bool watched_thread(struct watched *watched, int id, pid_t tid);
 
+/* The number of "vcpuN", in a VM's folder in debugfs; -1: it is another name. */
+int watched_vcpu_id(const char *name);
+/* debugfs has the thread that ran the vCPU last; 0: none yet, or it cannot be read. */
+pid_t watched_read_tid(int folder, int id);
+
 #endif
