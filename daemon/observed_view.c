@@ -108,7 +108,8 @@ int observed_view(struct snapshot *snapshot, const struct observed *observed,
 	view->engine = "kvm";
 	view->observed = true;
 	view->mode = snapshot->kvm.mode;
-	view->mode_reason = snapshot->kvm.reason;
+	if (*snapshot->kvm.reason)
+		view->mode_reason = snapshot->kvm.reason;
 	view->policy = POLICY_ADVISE;
 	view->clock = UMBRA_CLOCK_COUNT;
 	view->cpus = vm->vm.nr_vcpus;

@@ -149,7 +149,10 @@ static int restart_in(const struct guest *guest)
 	return guest->backoff.due > now ? (int)(guest->backoff.due - now) : 0;
 }
 
-/* KVM knows no models: neither a processor nor what its events cost, nor clocks. */
+/*
+ * KVM knows no models: neither a processor nor what its events cost, nor clocks. @kvm is the
+ * snapshot's.
+ */
 static void copy_engine(const struct guest *guest, const struct kvm_host *kvm,
 			struct guest_view *view)
 {
@@ -183,9 +186,7 @@ static int copy_guest(struct snapshot *snapshot, const struct sampler_source *fr
 	view->mode = guest->mode;
 	view->policy = guest->policy;
 	view->policy_source = policy_source_name(guest->policy_source);
-	copy_engine(guest, from->kvm, view);
-	if (view->mode_reason)
-		view->mode_reason = snapshot_strdup(snapshot, view->mode_reason);
+	copy_engine(guest, &snapshot->kvm, view);
 	if (!from->counted[engine])
 		view->unmeasured = switched_off[engine];
 	else if (copy_counters(snapshot, guest, view) ||
@@ -333,39 +334,11 @@ static const char *engine_state(struct snapshot *snapshot, const struct kvm_host
 	return snapshot_strdup(snapshot, state);
 }
 
-/* What is empty is not known. */
-static const char *copy_text(struct snapshot *snapshot, const char *text, bool *failed)
-{
-	const char *copy = *text ? snapshot_strdup(snapshot, text) : NULL;
-
-	*failed = *failed || (*text && !copy);
-	return copy;
-}
-
 static int copy_kvm(struct snapshot *snapshot, const struct kvm_host *kvm)
 {
-	struct hugetlb_view *hugetlb =
-		snapshot_alloc(snapshot, (kvm->nr_hugetlb + 1) * sizeof(*hugetlb));
-	bool failed = !hugetlb;
-
-	for (size_t i = 0; hugetlb && i < kvm->nr_hugetlb; i++)
-		hugetlb[i] = (struct hugetlb_view){.page_bytes = kvm->hugetlb[i].page_bytes,
-						   .pages = kvm->hugetlb[i].pages,
-						   .free = kvm->hugetlb[i].free};
-	snapshot->kvm = (struct host_kvm_view){
-		.available = kvm->available,
-		.module = copy_text(snapshot, kvm->module, &failed),
-		.mode = kvm->mode,
-		.parameter = copy_text(snapshot, kvm->parameter, &failed),
-		.reason = copy_text(snapshot, kvm->reason, &failed),
-		.engine = engine_state(snapshot, kvm),
-		.transparent_hugepage = copy_text(snapshot, kvm->transparent_hugepage, &failed),
-		.nx_huge_pages = copy_text(snapshot, kvm->nx_huge_pages, &failed),
-		.lockdown = copy_text(snapshot, kvm->lockdown, &failed),
-		.hugetlb = hugetlb,
-		.nr_hugetlb = kvm->nr_hugetlb,
-	};
-	return failed || !snapshot->kvm.engine ? -1 : 0;
+	snapshot->kvm = *kvm;
+	snapshot->kvm_engine = engine_state(snapshot, kvm);
+	return snapshot->kvm_engine ? 0 : -1;
 }
 
 /* 0 or -1: out of memory. */

@@ -29,7 +29,7 @@ static json_t *encode_configuration(const struct snapshot *snapshot)
 			 !snapshot->config_error, "error", snapshot->config_error);
 }
 
-static json_t *encode_hugetlb(const struct host_kvm_view *kvm)
+static json_t *encode_hugetlb(const struct kvm_host *kvm)
 {
 	json_t *pools = json_array();
 
@@ -41,14 +41,21 @@ static json_t *encode_hugetlb(const struct host_kvm_view *kvm)
 	return pools;
 }
 
-static json_t *encode_kvm(const struct host_kvm_view *kvm)
+/* What is empty is not known. */
+static const char *known(const char *text)
+{
+	return *text ? text : NULL;
+}
+
+static json_t *encode_kvm(const struct kvm_host *kvm)
 {
 	return json_pack("{s:b,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:o}", "available",
-			 kvm->available, "module", kvm->module, "mode",
+			 kvm->available, "module", known(kvm->module), "mode",
 			 kvm->mode < UMBRA_MODE_COUNT ? umbra_mode_name(kvm->mode) : NULL,
-			 "parameter", kvm->parameter, "reason", kvm->reason, "transparent_hugepage",
-			 kvm->transparent_hugepage, "nx_huge_pages", kvm->nx_huge_pages, "lockdown",
-			 kvm->lockdown, "hugetlb", encode_hugetlb(kvm));
+			 "parameter", known(kvm->parameter), "reason", known(kvm->reason),
+			 "transparent_hugepage", known(kvm->transparent_hugepage), "nx_huge_pages",
+			 known(kvm->nx_huge_pages), "lockdown", known(kvm->lockdown), "hugetlb",
+			 encode_hugetlb(kvm));
 }
 
 json_t *web_encode_host(const struct snapshot *snapshot, time_t started)
@@ -71,7 +78,7 @@ json_t *web_encode_host(const struct snapshot *snapshot, time_t started)
 		"memory_bytes", memory, "pid", (json_int_t)getpid(), "started", rfc3339(started),
 		"time", rfc3339(snapshot->time.tv_sec), "guests", (json_int_t)snapshot->nr_guests,
 		"engines", "soft", "ok", "kvm",
-		snapshot->kvm.engine ? snapshot->kvm.engine : "unsupported: not known", "modes",
+		snapshot->kvm_engine ? snapshot->kvm_engine : "unsupported: not known", "modes",
 		modes, "processors", processors, "frozen", snapshot->frozen, "journal",
 		encode_journal(&snapshot->journal), "configuration", encode_configuration(snapshot),
 		"kvm", encode_kvm(&snapshot->kvm));

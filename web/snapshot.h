@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "collectors/collector.h"
+#include "collectors/kvm_host.h"
 #include "web/body.h"
 #include "web/view.h"
 
@@ -32,24 +33,6 @@ struct collector_view {
 	struct collector_own own;
 };
 
-/* Huge pages of one size that the host has set aside. */
-struct hugetlb_view {
-	uint64_t page_bytes, pages, free;
-};
-
-/* What this host's KVM is; what is NULL is not known. */
-struct host_kvm_view {
-	bool available;
-	const char *module;    /* "kvm_intel" */
-	enum umbra_mode mode;  /* that VMs are in; UMBRA_MODE_COUNT: not known */
-	const char *parameter; /* that says so: "kvm_intel.ept=Y" */
-	const char *reason;    /* for people: why the mode is this one, or why there is no KVM */
-	const char *engine;    /* state of the engine kvm: "ok", or why it runs no guests */
-	const char *transparent_hugepage, *nx_huge_pages, *lockdown; /* as the kernel says them */
-	const struct hugetlb_view *hugetlb;
-	size_t nr_hugetlb;
-};
-
 /* What taking snapshots took so far. */
 struct sampling {
 	uint64_t count;
@@ -66,7 +49,8 @@ struct snapshot {
 	size_t nr_guests;
 	bool frozen; /* no guest switches */
 	struct journal_view journal;
-	struct host_kvm_view kvm;
+	struct kvm_host kvm;      /* this host's KVM */
+	const char *kvm_engine;   /* state of the engine kvm: "ok", or why it runs no guests */
 	size_t nr_unready;        /* guests that have neither reported nor failed yet */
 	time_t config_loaded;     /* wall time when the configuration that holds was read */
 	const char *config_error; /* why it was not read anew since; NULL: it was, or need not */

@@ -583,7 +583,6 @@ static void advice_says_what_is_known_and_what_is_missing(void **state)
 
 static void host_tells_what_its_kvm_is(void **state)
 {
-	static const struct hugetlb_view pools[] = {{2097152, 4, 3}};
 	struct snapshot snapshot = {
 		.journal = {.state = "ok"},
 		.kvm = {.mode = UMBRA_MODE_COUNT},
@@ -595,19 +594,19 @@ static void host_tells_what_its_kvm_is(void **state)
 	assert_true(json_is_false(json_object_get(shown, "available")));
 	assert_int_equal(json_object_size(shown), 2);
 	json_decref(host);
-	snapshot.kvm = (struct host_kvm_view){
+	snapshot.kvm = (struct kvm_host){
 		.available = true,
 		.module = "kvm_amd",
 		.mode = UMBRA_MODE_SHADOW,
 		.parameter = "kvm_amd.npt=0",
 		.reason = "npt is off",
-		.engine = "ok",
 		.transparent_hugepage = "madvise",
 		.nx_huge_pages = "N",
 		.lockdown = "none",
-		.hugetlb = pools,
+		.hugetlb = {{2097152, 4, 3}},
 		.nr_hugetlb = 1,
 	};
+	snapshot.kvm_engine = "ok";
 	host = web_encode_host(&snapshot, 1650000000);
 	json_schema_assert("host", host);
 	shown = json_object_get(host, "kvm");
