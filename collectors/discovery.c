@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "collectors/clock.h"
 #include "collectors/discovery_private.h"
 
 /* In the data of epoll, beside the numbers of VMs. */
@@ -29,14 +29,6 @@ enum {
 };
 
 static const uint64_t ns_per_ms = 1000000;
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 * ns_per_ms + (uint64_t)now.tv_nsec;
-}
 
 /* --- the list --------------------------------------------------------------------------------- */
 
@@ -161,7 +153,7 @@ void discovery_appear(struct discovery *discovery, pid_t pid, int fd, const char
 		return;
 	}
 	watched->creator = creator;
-	watched->young_until = now_ns() + YOUNG_MS * ns_per_ms;
+	watched->young_until = clock_ns() + YOUNG_MS * ns_per_ms;
 	watched->vm.number = ++discovery->last_number;
 	watched_name(watched, false);
 	if (is_taken(discovery, watched->vm.id))
@@ -234,7 +226,6 @@ static void wait_for(struct discovery *discovery, pid_t tid)
 static void on_created(struct discovery *discovery, const struct uevent *event)
 {
 	pid_t pid = proc_of_thread(discovery->config.roots.proc, event->tid);
-	struct watched *known;
 	struct stat status;
 	char path[PATH_MAX];
 
@@ -248,15 +239,14 @@ static void on_created(struct discovery *discovery, const struct uevent *event)
 		return;
 	}
 	/* The same name as before, but another VM: the end of the old one was not told. */
-	known = discovery_find_folder(discovery, event->folder);
 	snprintf(path, sizeof(path), "%s/kernel/debug/kvm/%s", discovery->config.roots.sys,
 		 event->folder);
-	for (size_t i = 0; known && i < discovery->nr; i++) {
-		if (discovery->list[i] == known && !stat(path, &status) &&
-		    status.st_ino != known->seen.st_ino) {
+	for (size_t i = 0; i < discovery->nr; i++) {
+		if (strcmp(discovery->list[i]->folder, event->folder) != 0)
+			continue;
+		if (!stat(path, &status) && status.st_ino != discovery->list[i]->seen.st_ino)
 			discovery_vanish(discovery, i);
-			break;
-		}
+		break;
 	}
 	discovery_appear(discovery, pid, event->fd, event->folder, event->tid);
 }
@@ -330,7 +320,7 @@ static void try_pending(struct discovery *discovery)
 
 static void on_timer(struct discovery *discovery)
 {
-	uint64_t now = now_ns(), expirations;
+	uint64_t now = clock_ns(), expirations;
 	bool young = false;
 
 	if (read(discovery->timer, &expirations, sizeof(expirations)) < 0)

@@ -11,6 +11,7 @@ libhost_a_SOURCES = \
 	collectors/processors.def
 HOST_LIBS = libhost.a $(VMMCORE_LIBS)
 libcollectors_a_SOURCES = \
+	collectors/clock.h \
 	collectors/collector.c \
 	collectors/collector.h \
 	collectors/discovery.c \

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "collectors/clock.h"
 #include "collectors/discovery.h"
 #include "collectors/observer.h"
 
@@ -29,14 +29,6 @@ struct observer {
 	unsigned int rounds;
 	bool quiet; /* nobody is told: it begins or ends */
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static size_t find(const struct observer *observer, const struct vm *vm)
 {
@@ -193,11 +185,11 @@ static void sample_all(struct observer *observer)
 
 	for (int i = 0; i < OBSERVER_COLLECTOR_COUNT; i++) {
 		if (observer->self[i] && collectors[i]->begin)
-			collectors[i]->begin(observer->self[i], now_ns());
+			collectors[i]->begin(observer->self[i], clock_ns());
 	}
 	for (size_t i = 0; i < observer->nr_vms; i++) {
 		memset(&sample, 0, sizeof(sample));
-		sample.time = now_ns();
+		sample.time = clock_ns();
 		for (int j = 0; j < OBSERVER_COLLECTOR_COUNT; j++) {
 			if (observer->self[j])
 				collectors[j]->sample(observer->self[j], observer->vms[i], &sample);
@@ -230,14 +222,14 @@ static void tell_collectors(struct observer *observer)
 
 void observer_round(struct observer *observer)
 {
-	uint64_t begun = now_ns();
+	uint64_t begun = clock_ns();
 
 	if (observer->discovery) {
 		refresh(observer);
 		sample_all(observer);
 	}
 	tell_collectors(observer);
-	observer->sink.round(observer->sink.context, now_ns() - begun);
+	observer->sink.round(observer->sink.context, clock_ns() - begun);
 }
 
 void observer_tell(struct observer *observer)

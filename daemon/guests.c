@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
+#include "collectors/clock.h"
 #include "daemon/configuration_guest.h"
 #include "daemon/guests.h"
 #include "daemon/log.h"

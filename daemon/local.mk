@@ -2,7 +2,6 @@
 sbin_PROGRAMS += umbrad
 noinst_LIBRARIES += libdaemon.a
 libdaemon_a_SOURCES = \
-	daemon/clock.h \
 	daemon/configuration.c \
 	daemon/configuration.h \
 	daemon/configuration_finish.c \

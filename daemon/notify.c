@@ -13,7 +13,7 @@
 #include <systemd/sd-daemon.h>
 #endif
 
-#include "daemon/clock.h"
+#include "collectors/clock.h"
 #include "daemon/notify.h"
 
 /* One snapshot a second; a loop that has stood still may find the watchdog's timer first. */

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
+#include "collectors/clock.h"
 #include "daemon/configuration_guest.h"
 #include "daemon/observed_view.h"
 #include "daemon/sampler.h"

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
+#include "collectors/clock.h"
 #include "daemon/guests.h"
 #include "daemon/log.h"
 #include "daemon/observed_advice.h"

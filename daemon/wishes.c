@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
+#include "collectors/clock.h"
 #include "daemon/wishes.h"
 
 enum {

@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #include "collectors/kvm_host.h"
-#include "daemon/clock.h"
+#include "collectors/clock.h"
 #include "daemon/console.h"
 #include "daemon/control.h"
 #include "daemon/crash.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* CLOCK_MONOTONIC, in the two units that the daemon counts in. */
-#ifndef DAEMON_CLOCK_H
-#define DAEMON_CLOCK_H
+/* CLOCK_MONOTONIC, in the two units that collectors and daemon count in. */
+#ifndef COLLECTORS_CLOCK_H
+#define COLLECTORS_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>
