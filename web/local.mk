@@ -68,13 +68,13 @@ tests_unit_test_web_body_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS) -lpthread
 tests_unit_test_web_connections_SOURCES = tests/unit/test_web_connections.c
 tests_unit_test_web_connections_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_web_encode_SOURCES = tests/unit/test_web_encode.c \
-	tests/unit/json_schema.c tests/unit/json_schema.h
+	tests/unit/json_schema.c tests/unit/json_schema.h tests/unit/metrics_text.h
 tests_unit_test_web_encode_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_web_encode_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_web_guard_SOURCES = tests/unit/test_web_guard.c
 tests_unit_test_web_guard_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_web_observed_SOURCES = tests/unit/test_web_observed.c \
-	tests/unit/json_schema.c tests/unit/json_schema.h
+	tests/unit/json_schema.c tests/unit/json_schema.h tests/unit/metrics_text.h
 tests_unit_test_web_observed_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_web_observed_LDADD = $(WEB_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_web_request_SOURCES = tests/unit/test_web_request.c

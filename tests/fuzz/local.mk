@@ -57,11 +57,13 @@ tests_fuzz_target_image_SOURCES = \
 	tests/fuzz/target_image.c
 tests_fuzz_target_image_LDADD = $(VMMCORE_LIBS)
 tests_fuzz_target_image_LDFLAGS = $(fuzz_target_ldflags)
-tests_fuzz_target_message_SOURCES = tests/fuzz/target.h tests/fuzz/target_message.c
+tests_fuzz_target_message_SOURCES = tests/fuzz/target.h tests/fuzz/target_json.h \
+	tests/fuzz/target_message.c
 tests_fuzz_target_message_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_fuzz_target_message_LDADD = $(DAEMON_LIBS)
 tests_fuzz_target_message_LDFLAGS = $(fuzz_target_ldflags)
-tests_fuzz_target_report_SOURCES = tests/fuzz/target.h tests/fuzz/target_report.c
+tests_fuzz_target_report_SOURCES = tests/fuzz/target.h tests/fuzz/target_json.h \
+	tests/fuzz/target_report.c
 tests_fuzz_target_report_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_fuzz_target_report_LDADD = $(DAEMON_LIBS)
 tests_fuzz_target_report_LDFLAGS = $(fuzz_target_ldflags)

@@ -5,7 +5,6 @@
  * packets: a good message of some type, or no message at all, with bytes of the input's choice
  * laid over it at some place.
  */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "daemon/watch.h"
 #include "daemon/wishes.h"
 #include "target.h"
+#include "target_json.h"
 #include "web/text.h"
 #include "web/view.h"
 
@@ -130,21 +130,6 @@ static void send_and_take(const struct packet *packet, const uint8_t *bytes, siz
 	}
 }
 
-static void check_json(struct text *text)
-{
-	size_t size;
-	char *string = text_take(text, &size);
-	json_error_t error;
-	json_t *value = string ? json_loadb(string, size, 0, &error) : NULL;
-
-	if (!value) {
-		fprintf(stderr, "%s\n%s\n", string ? error.text : "out of memory", string);
-		abort();
-	}
-	json_decref(value);
-	free(string);
-}
-
 static void check_what_is_served(void)
 {
 	static const struct observed nobody;
@@ -159,14 +144,14 @@ static void check_what_is_served(void)
 	if (!snapshot)
 		abort();
 	web_write_guest(&text, &snapshot->guests[0], true);
-	check_json(&text);
+	target_check_json(&text);
 	snapshot_unref(snapshot);
 	json_write_open(&text, '[');
 	if (journal_read_decisions(registry.journal, &text, "fuzz", 10, 0) ||
 	    journal_read_switches(registry.journal, &text, "fuzz", 10))
 		abort();
 	json_write_close(&text, ']');
-	check_json(&text);
+	target_check_json(&text);
 	shared_read_state(shared, &state);
 	watch_tick(&watch, &state, 1, 10);
 	watch_describe(shared, last, sizeof(last));

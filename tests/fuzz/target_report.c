@@ -4,7 +4,6 @@
  * ends the connection, and what it serves afterwards is JSON. An input is a row of packets: a good
  * report of some type with bytes of the input's choice laid over it at some place.
  */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "daemon/observed_advice.h"
 #include "daemon/sampler.h"
 #include "target.h"
+#include "target_json.h"
 #include "web/encode_metrics.h"
 
 /* Followed by so many bytes to lay over. */
@@ -111,21 +111,6 @@ static size_t make_report(const struct packet *packet, char bytes[BYTES_MAX])
 	return size;
 }
 
-static void check_json(struct text *text)
-{
-	size_t size;
-	char *string = text_take(text, &size);
-	json_error_t error;
-	json_t *value = string ? json_loadb(string, size, 0, &error) : NULL;
-
-	if (!value) {
-		printf("%s\n%s\n", string ? error.text : "out of memory", string);
-		abort();
-	}
-	json_decref(value);
-	free(string);
-}
-
 static void check_what_is_served(void)
 {
 	const struct sampler_source source = {&registry, &observed, &kvm, true};
@@ -141,7 +126,7 @@ static void check_what_is_served(void)
 		abort();
 	for (size_t i = 0; i < snapshot->nr_guests; i++) {
 		web_write_guest(&text, &snapshot->guests[i], true);
-		check_json(&text);
+		target_check_json(&text);
 	}
 	view.snapshot = snapshot;
 	free(web_encode_metrics(&view, true, &len));

@@ -43,7 +43,8 @@ def report(number, name, reached, done, artifacts):
     executions = re.findall(r"number_of_executed_units: (\d+)", said)
     complaints = []
     if done.returncode:
-        complaints += [f"status {done.returncode}", *said.splitlines()[-60:]]
+        complaints += [f"status {done.returncode}", *said.splitlines()[-60:],
+                       *done.stdout.decode(errors="replace").splitlines()[-10:]]
         for path in glob.glob(artifacts + "*"):
             with open(path, "rb") as file:
                 complaints += [path, base64.b64encode(file.read(4096)).decode()]

@@ -15,7 +15,7 @@
 #include "schemas/schema.h"
 #include "schemas/types.h"
 #include "tests/unit/json_schema.h"
-#include "web/encode_metrics.h"
+#include "tests/unit/metrics_text.h"
 #include "web/problem.h"
 #include "web/view.h"
 
@@ -248,23 +248,9 @@ static char *encode(struct guest_view *guests, size_t nr_guests, bool open_metri
 		.max_fds = UINT64_MAX,
 	};
 	const struct metrics_view view = {&snapshot, &statistics, &process};
-	size_t len;
-	char *text;
 
 	web_count_answer(&statistics, LISTENER_UNIX, 404);
-	text = web_encode_metrics(&view, open_metrics, &len);
-	assert_non_null(text);
-	assert_int_equal(strlen(text), len);
-	return text;
-}
-
-static void assert_has(const char *text, const char *line)
-{
-	const char *found = strstr(text, line);
-
-	/* A line of its own. */
-	if (!found || (found != text && found[-1] != '\n'))
-		fail_msg("no line: %s", line);
+	return metrics_text(&view, open_metrics);
 }
 
 static void label_values_are_escaped(void **state)

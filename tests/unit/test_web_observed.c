@@ -15,8 +15,8 @@
 #include "policy/advice.h"
 #include "schemas/metrics.h"
 #include "tests/unit/json_schema.h"
+#include "tests/unit/metrics_text.h"
 #include "web/encode_host.h"
-#include "web/encode_metrics.h"
 #include "web/view.h"
 
 static struct umbra_kvm_counters kvm;
@@ -117,21 +117,8 @@ static char *encode(struct guest_view *guests, size_t nr_guests, bool open_metri
 		.nr_collectors = 2,
 	};
 	const struct metrics_view view = {.snapshot = &snapshot};
-	size_t len;
-	char *text = web_encode_metrics(&view, open_metrics, &len);
 
-	assert_non_null(text);
-	assert_int_equal(strlen(text), len);
-	return text;
-}
-
-static void assert_has(const char *text, const char *line)
-{
-	const char *found = strstr(text, line);
-
-	/* A line of its own. */
-	if (!found || (found != text && found[-1] != '\n'))
-		fail_msg("no line: %s", line);
+	return metrics_text(&view, open_metrics);
 }
 
 static unsigned int count(const char *text, const char *what)
