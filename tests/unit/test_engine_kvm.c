@@ -564,6 +564,40 @@ static void its_calls_are_all_listed(void **state)
 		assert_true(fcntl(calls[i].fd, F_GETFD) >= 0);
 }
 
+/* Threads of this process that have the name of a vCPU's. */
+static unsigned vcpu_threads(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	const struct dirent *entry;
+	char path[300], name[16];
+	unsigned nr = 0;
+
+	assert_non_null(tasks);
+	while ((entry = readdir(tasks))) {
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
+		file = fopen(path, "re");
+		if (!file)
+			continue;
+		nr += fgets(name, sizeof(name), file) && !strncmp(name, "vcpu ", 5);
+		fclose(file);
+	}
+	closedir(tasks);
+	return nr;
+}
+
+/* What a thread asks of the kernel to begin, an embedder's filter may forbid from then on. */
+static void its_threads_have_begun_when_it_is_created(void **state)
+{
+	struct umbra_guest_config config = config_of(UMBRA_MAX_CPUS);
+
+	for (int i = 0; i < 50; i++) {
+		create(&config);
+		assert_int_equal(vcpu_threads(), UMBRA_MAX_CPUS);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -590,6 +624,7 @@ int main(void)
 		TEST(what_it_cannot_do_is_refused),
 		TEST(a_guest_leaves_no_descriptor_behind),
 		TEST(its_calls_are_all_listed),
+		TEST(its_threads_have_begun_when_it_is_created),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

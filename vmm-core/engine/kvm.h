@@ -24,6 +24,7 @@ struct kvm_vcpu {
 	struct umbra_kvm_stats *stats;
 	pthread_t thread;
 	bool has_thread;
+	bool begun; /* of the thread; behind the lock */
 	/* Of a guest with own chips; behind the lock. */
 	bool halted, wait_for_sipi;
 };

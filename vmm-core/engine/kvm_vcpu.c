@@ -189,6 +189,8 @@ static void *vcpu_thread(void *context)
 	snprintf(name, sizeof(name), "vcpu %u", vcpu->index);
 	pthread_setname_np(pthread_self(), name);
 	pthread_mutex_lock(&kvm->lock);
+	vcpu->begun = true;
+	pthread_cond_broadcast(&kvm->stopped);
 	while (!kvm->over) {
 		if (!kvm->wanted || kvm->end.reason != UMBRA_END_NONE) {
 			pthread_cond_wait(&kvm->go, &kvm->lock);
@@ -220,6 +222,17 @@ static int set_signal_mask(const struct kvm_vcpu *vcpu)
 	return ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask) ? -errno : 0;
 }
 
+/* What a thread asks of the kernel to begin, the embedder may forbid once the guest is created. */
+static void wait_for_thread(const struct kvm_vcpu *vcpu)
+{
+	struct kvm_guest *kvm = vcpu->guest->kvm;
+
+	pthread_mutex_lock(&kvm->lock);
+	while (!vcpu->begun)
+		pthread_cond_wait(&kvm->stopped, &kvm->lock);
+	pthread_mutex_unlock(&kvm->lock);
+}
+
 int kvm_vcpu_start_thread(struct kvm_vcpu *vcpu)
 {
 	/* An embedder's signals are for its own threads; crashes are this thread's own. */
@@ -236,5 +249,7 @@ int kvm_vcpu_start_thread(struct kvm_vcpu *vcpu)
 	error = -pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	vcpu->has_thread = !error;
+	if (!error)
+		wait_for_thread(vcpu);
 	return error;
 }
