@@ -196,29 +196,29 @@ class Umbrad:
         def reached():
             guest = self.guest(name)
             return guest if guest["state"] == state else None
-        return wait_for(reached, seconds)
+        return wait_for(reached, seconds, lambda: self.guest(name))
 
     def wait_measured(self, name, seconds=20):
         """The guest when it runs and has counters: they come with its first instructions."""
         def measured():
             guest = self.guest(name)
             return guest if guest["state"] == "running" and "instructions" in guest else None
-        return wait_for(measured, seconds)
+        return wait_for(measured, seconds, lambda: self.guest(name))
 
     def umbra(self, *words):
         return subprocess.run([UMBRA, words[0], "--socket", self.socket, *words[1:]],
                               capture_output=True, text=True, timeout=60, check=False)
 
 
-def wait_for(condition, seconds):
-    """What @condition returns as soon as it is true; it has @seconds."""
+def wait_for(condition, seconds, seen=lambda: ""):
+    """What @condition returns as soon as it is true; it has @seconds, then @seen tells why not."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {condition.__name__}")
+            raise AssertionError(f"not within {seconds} s: {condition.__name__} {seen()}")
         time.sleep(0.05)
 
 
