@@ -308,6 +308,8 @@ static void walk(struct discovery *discovery)
 void discovery_scan(struct discovery *discovery)
 {
 	discovery->left_out = 0;
+	/* First: what has ended would be taken for what has its name or its descriptor now. */
+	discovery_refresh(discovery);
 	discovery_list_folders(discovery, true);
 	/*
 	 * Every VM has a folder and an event; where both can be read nobody has to look at all
@@ -317,5 +319,4 @@ void discovery_scan(struct discovery *discovery)
 	    discovery->own_namespace)
 		walk(discovery);
 	discovery->scanned = true;
-	discovery_refresh(discovery);
 }

@@ -490,6 +490,20 @@ static void a_folder_of_the_same_name_is_another_vm(void **state)
 	assert_non_null(strstr(told, "+100-5-7 vmm-100 100:5\n"));
 }
 
+static void a_scan_tells_a_vm_from_one_of_its_name_that_ended(void **state)
+{
+	make_process(100, "vmm", 7);
+	make_descriptor(100, 5, "anon_inode:kvm-vm");
+	make_debugfs(100, 5);
+	discovery_scan(discovery);
+	assert_told("+100-5-7 vmm-100 100:5\n");
+	/* Both events were lost. */
+	delete_tree(sys, "kernel/debug/kvm/100-5");
+	make_debugfs(100, 5);
+	discovery_scan(discovery);
+	assert_told("-100-5-7\n+100-5-7 vmm-100 100:5\n");
+}
+
 static void names_and_ids_are_what_the_owner_says_and_differ(void **state)
 {
 	static const char uuid[] = "5c0e9c8a-5a0b-4a44-9a0e-2f6a3b0c1d2e";
@@ -586,6 +600,7 @@ int main(void)
 		TEST(a_process_that_gets_the_number_of_another_is_another),
 		TEST(a_folder_of_a_thread_that_is_no_owner_is_nobodys),
 		TEST(a_folder_of_the_same_name_is_another_vm),
+		TEST(a_scan_tells_a_vm_from_one_of_its_name_that_ended),
 		TEST(names_and_ids_are_what_the_owner_says_and_differ),
 		TEST(a_name_of_a_process_may_be_anything),
 		TEST(broken_and_vanishing_processes_stop_nothing),
