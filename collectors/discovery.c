@@ -79,7 +79,8 @@ static bool look(struct discovery *discovery, struct watched *watched, bool thre
 		.roots = &discovery->config.roots,
 		.descriptors = &discovery->descriptors,
 		.threads = threads,
-		.alone = discovery_count(discovery, watched->vm.pid) == 1,
+		.alone = watched->vm.folder < 0 &&
+			 discovery_count(discovery, watched->vm.pid) == 1,
 	};
 
 	return watched_look(watched, &look);
@@ -167,9 +168,11 @@ void discovery_appear(struct discovery *discovery, pid_t pid, int fd, const char
 	discovery->config.updated(discovery->config.context, &watched->vm);
 	/* Without debugfs the vCPUs of an owner were those of its only VM. */
 	for (size_t i = 0; i + 1 < discovery->nr; i++) {
-		if (discovery->list[i]->vm.pid == pid && look(discovery, discovery->list[i], true))
-			discovery->config.updated(discovery->config.context,
-						  &discovery->list[i]->vm);
+		const struct vm *other = &discovery->list[i]->vm;
+
+		if (other->pid == pid && other->folder < 0 &&
+		    look(discovery, discovery->list[i], true))
+			discovery->config.updated(discovery->config.context, other);
 	}
 }
 

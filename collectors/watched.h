@@ -24,7 +24,7 @@ struct look {
 	const struct collector_roots *roots;
 	struct kvm_descriptors *descriptors; /* to be used again and again */
 	bool threads;                        /* of all vCPUs, not only of those not known */
-	bool alone;                          /* the owner has no other VM */
+	bool alone; /* the owner has no other VM; of use without a folder alone */
 };
 
 /*

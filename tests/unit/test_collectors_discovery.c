@@ -394,6 +394,22 @@ static void a_process_may_own_several_vms_that_other_threads_made(void **state)
 	assert_told("");
 }
 
+/* A process with a thousand VMs would have each looked at a thousand times. */
+static void a_vm_that_appears_has_no_other_with_a_folder_looked_at(void **state)
+{
+	make_process(100, "vmm", 7);
+	make_debugfs(100, 5);
+	make_vcpu(100, 5, 0, 101);
+	send_kvm_event("create", 100, 5);
+	read_events();
+	assert_told("+100-5-7 vmm-100 100:5 0:101\n");
+	make_vcpu(100, 5, 0, 102);
+	make_debugfs(100, 6);
+	send_kvm_event("create", 100, 6);
+	read_events();
+	assert_told("+100-6-7 vmm-100 100:6\n");
+}
+
 static void without_debugfs_vcpus_are_those_of_an_owners_only_vm(void **state)
 {
 	delete_tree(sys, "kernel/debug");
@@ -595,6 +611,7 @@ int main(void)
 		TEST(folder_names_are_numbers_alone),
 		TEST(an_event_without_a_folder_waits_for_the_descriptor),
 		TEST(a_process_may_own_several_vms_that_other_threads_made),
+		TEST(a_vm_that_appears_has_no_other_with_a_folder_looked_at),
 		TEST(without_debugfs_vcpus_are_those_of_an_owners_only_vm),
 		TEST(a_vm_found_in_proc_gets_its_folder_when_debugfs_comes),
 		TEST(a_process_that_gets_the_number_of_another_is_another),
