@@ -26,6 +26,8 @@ enum {
 	ROUNDS_OF_THREADS = 8,
 	/* Where there is nothing but /proc, it is walked in one of so many rounds. */
 	ROUNDS_OF_WALKS = 2,
+	/* Then samples have their turn, however fast somebody makes VMs. */
+	UEVENTS_A_TURN = 64,
 };
 
 static const uint64_t ns_per_ms = 1000000;
@@ -288,17 +290,18 @@ static bool read_uevents(struct discovery *discovery)
 {
 	struct uevent event;
 	bool lost = false;
-	int result;
+	int result = 1;
 
-	while ((result = uevent_read(discovery->uevents, &event)) == 1 || result == -ENOBUFS) {
-		if (result == -ENOBUFS || discovery->own_namespace)
+	for (int i = 0; i < UEVENTS_A_TURN && (result == 1 || result == -ENOBUFS); i++) {
+		result = uevent_read(discovery->uevents, &event);
+		if (result == -ENOBUFS || (result == 1 && discovery->own_namespace))
 			lost = true; /* their numbers say nothing here: only /proc does */
-		else if (event.created)
+		else if (result == 1 && event.created)
 			on_created(discovery, &event);
-		else
+		else if (result == 1)
 			on_destroyed(discovery, &event);
 	}
-	if (result < 0) {
+	if (result < 0 && result != -ENOBUFS) {
 		epoll_ctl(discovery->epoll, EPOLL_CTL_DEL, discovery->uevents, NULL);
 		if (!discovery->given)
 			close(discovery->uevents);

@@ -323,6 +323,25 @@ static void what_is_no_event_of_kvms_is_passed_over(void **state)
 	assert_int_equal(event.fd, -1);
 }
 
+static void many_events_are_read_in_more_turns_than_one(void **state)
+{
+	enum { EVENTS = 100 };
+	struct pollfd left = {.fd = events[0], .events = POLLIN};
+	int turns = 0;
+
+	make_process(100, "vmm", 7);
+	make_debugfs(100, 5);
+	for (int i = 0; i < EVENTS; i++)
+		send_kvm_event(i % 2 ? "destroy" : "create", 100, 5);
+	do {
+		read_events();
+		turns++;
+	} while (poll(&left, 1, 0) == 1);
+	assert_true(turns > 1);
+	told[strlen("+100-5-7 vmm-100 100:5\n-100-5-7\n")] = '\0';
+	assert_told("+100-5-7 vmm-100 100:5\n-100-5-7\n");
+}
+
 static void folder_names_are_numbers_alone(void **state)
 {
 	static const char *const names[] = {"",
@@ -608,6 +627,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_event_tells_of_a_vm_before_its_owner_has_the_descriptor),
 		TEST(what_is_no_event_of_kvms_is_passed_over),
+		TEST(many_events_are_read_in_more_turns_than_one),
 		TEST(folder_names_are_numbers_alone),
 		TEST(an_event_without_a_folder_waits_for_the_descriptor),
 		TEST(a_process_may_own_several_vms_that_other_threads_made),
