@@ -481,6 +481,15 @@ int discovery_fd(const struct discovery *discovery)
 	return discovery->epoll;
 }
 
+static bool lacks_threads(const struct discovery *discovery)
+{
+	for (size_t i = 0; i < discovery->nr; i++) {
+		if (watched_lacks_threads(discovery->list[i]))
+			return true;
+	}
+	return false;
+}
+
 void discovery_state(const struct discovery *discovery, char ret_state[COLLECTOR_STATE_MAX])
 {
 	const char *sys = discovery->config.roots.sys;
@@ -504,6 +513,10 @@ void discovery_state(const struct discovery *discovery, char ret_state[COLLECTOR
 				  discovery->no_folders == ENOENT
 					  ? "missing, is debugfs mounted?"
 					  : strerror(discovery->no_folders));
+	else if (lacks_threads(discovery))
+		collector_degrade(ret_state,
+				  "threads of vCPUs are not known: only Linux 6.0 and later have "
+				  "them in debugfs, and kvm_exits has not seen them");
 	if (discovery->unreadable && (discovery->no_folders || discovery->own_namespace))
 		collector_degrade(
 			ret_state,

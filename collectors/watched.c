@@ -292,6 +292,23 @@ pid_t watched_read_tid(int folder, int id)
 	return tid > 0 ? (pid_t)tid : 0;
 }
 
+bool watched_lacks_threads(const struct watched *watched)
+{
+	const struct vm *vm = &watched->vm;
+	char path[32];
+
+	for (size_t i = 0; i < vm->nr_vcpus && vm->folder >= 0; i++) {
+		if (vm->vcpus[i].tid)
+			continue;
+		snprintf(path, sizeof(path), "vcpu%d/pid", vm->vcpus[i].id);
+		if (!faccessat(vm->folder, path, F_OK, 0) || errno != ENOENT)
+			return false;
+		*strchr(path, '/') = '\0';
+		return !faccessat(vm->folder, path, F_OK, 0);
+	}
+	return false;
+}
+
 bool watched_look(struct watched *watched, const struct look *look)
 {
 	struct vm *vm = &watched->vm;

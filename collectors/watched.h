@@ -49,6 +49,8 @@ bool watched_thread(struct watched *watched, int id, pid_t tid);
 
 /* The number of "vcpuN", in a VM's folder in debugfs; -1: it is another name. */
 int watched_vcpu_id(const char *name);
+/* Its folder has a vCPU whose thread is not known, and no file that would tell it. */
+bool watched_lacks_threads(const struct watched *watched);
 /* debugfs has the thread that ran the vCPU last; 0: none yet, or it cannot be read. */
 pid_t watched_read_tid(int folder, int id);
 

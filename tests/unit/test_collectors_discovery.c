@@ -455,6 +455,26 @@ static void without_debugfs_vcpus_are_those_of_an_owners_only_vm(void **state)
 	assert_told("-100-5-7\n");
 }
 
+/* As before Linux 6.0. */
+static void where_debugfs_has_no_threads_the_state_says_so_until_they_are_known(void **state)
+{
+	make_process(100, "vmm", 7);
+	make_debugfs(100, 5);
+	make_descriptor(100, 5, "anon_inode:kvm-vm");
+	write_file(sys, "0\n", "kernel/debug/kvm/100-5/vcpu0/tsc-offset");
+	discovery_scan(discovery);
+	assert_told("+100-5-7 vmm-100 100:5 0:0\n");
+	assert_state("degraded: threads of vCPUs are not known: ");
+	discovery_thread(discovery, &(struct vcpu_thread){100, 101, 0});
+	assert_told("=100-5-7 vmm-100 100:5 0:101\n");
+	assert_state("ok");
+	/* One that has not run yet has no thread. */
+	make_vcpu(100, 5, 1, 0);
+	discovery_refresh(discovery);
+	assert_told("=100-5-7 vmm-100 100:5 0:101 1:0\n");
+	assert_state("ok");
+}
+
 static void a_vm_found_in_proc_gets_its_folder_when_debugfs_comes(void **state)
 {
 	delete_tree(sys, "kernel/debug");
@@ -633,6 +653,7 @@ int main(void)
 		TEST(a_process_may_own_several_vms_that_other_threads_made),
 		TEST(a_vm_that_appears_has_no_other_with_a_folder_looked_at),
 		TEST(without_debugfs_vcpus_are_those_of_an_owners_only_vm),
+		TEST(where_debugfs_has_no_threads_the_state_says_so_until_they_are_known),
 		TEST(a_vm_found_in_proc_gets_its_folder_when_debugfs_comes),
 		TEST(a_process_that_gets_the_number_of_another_is_another),
 		TEST(a_folder_of_a_thread_that_is_no_owner_is_nobodys),
