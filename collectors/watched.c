@@ -292,6 +292,17 @@ pid_t watched_read_tid(int folder, int id)
 	return tid > 0 ? (pid_t)tid : 0;
 }
 
+/* debugfs goes on telling a thread that has ended; its number may be another process's now. */
+static pid_t read_own_tid(const struct vm *vm, const struct vm_vcpu *vcpu, const struct look *look)
+{
+	pid_t tid = watched_read_tid(vm->folder, vcpu->id), pid;
+
+	if (!tid || tid == vcpu->tid)
+		return tid;
+	pid = proc_of_thread(look->roots->proc, tid);
+	return pid > 0 && pid != vm->pid ? 0 : tid;
+}
+
 bool watched_lacks_threads(const struct watched *watched)
 {
 	const struct vm *vm = &watched->vm;
@@ -317,7 +328,7 @@ bool watched_look(struct watched *watched, const struct look *look)
 	for (size_t i = 0; i < vm->nr_vcpus && vm->folder >= 0; i++) {
 		pid_t tid = vm->vcpus[i].tid && !look->threads
 				    ? 0
-				    : watched_read_tid(vm->folder, vm->vcpus[i].id);
+				    : read_own_tid(vm, &vm->vcpus[i], look);
 
 		if (tid && tid != vm->vcpus[i].tid) {
 			vm->vcpus[i].tid = tid;

@@ -455,6 +455,23 @@ static void without_debugfs_vcpus_are_those_of_an_owners_only_vm(void **state)
 	assert_told("-100-5-7\n");
 }
 
+static void a_thread_of_another_process_runs_no_vcpu(void **state)
+{
+	make_process(100, "vmm", 7);
+	make_process(200, "other", 8);
+	make_thread(200, 201);
+	make_debugfs(100, 5);
+	make_vcpu(100, 5, 0, 201); /* its own ended, and the number was given away */
+	make_vcpu(100, 5, 1, 102); /* not to be read any more, or not yet */
+	send_kvm_event("create", 100, 5);
+	read_events();
+	assert_told("+100-5-7 vmm-100 100:5 0:0 1:102\n");
+	make_thread(100, 103);
+	make_vcpu(100, 5, 0, 103);
+	discovery_refresh(discovery);
+	assert_told("=100-5-7 vmm-100 100:5 0:103 1:102\n");
+}
+
 /* As before Linux 6.0. */
 static void where_debugfs_has_no_threads_the_state_says_so_until_they_are_known(void **state)
 {
@@ -653,6 +670,7 @@ int main(void)
 		TEST(a_process_may_own_several_vms_that_other_threads_made),
 		TEST(a_vm_that_appears_has_no_other_with_a_folder_looked_at),
 		TEST(without_debugfs_vcpus_are_those_of_an_owners_only_vm),
+		TEST(a_thread_of_another_process_runs_no_vcpu),
 		TEST(where_debugfs_has_no_threads_the_state_says_so_until_they_are_known),
 		TEST(a_vm_found_in_proc_gets_its_folder_when_debugfs_comes),
 		TEST(a_process_that_gets_the_number_of_another_is_another),
