@@ -145,7 +145,8 @@ static pid_t owner_of_folder(const struct discovery *discovery, DIR *folders, co
 
 /*
  * Whether the process has a VM at all: a thread's number may have been given to another process
- * since. What cannot be read is believed.
+ * since. A vCPU keeps its VM when the VM's own descriptor is closed. What cannot be read is
+ * believed.
  */
 static bool may_own(struct discovery *discovery, pid_t pid, int fd)
 {
@@ -156,7 +157,8 @@ static bool may_own(struct discovery *discovery, pid_t pid, int fd)
 		return !error || error == -EACCES || error == -EPERM;
 	error = proc_descriptors(proc, pid, &discovery->descriptors);
 	for (size_t i = 0; i < discovery->descriptors.nr; i++) {
-		if (discovery->descriptors.list[i].file == KVM_FILE_VM)
+		if (discovery->descriptors.list[i].file == KVM_FILE_VM ||
+		    discovery->descriptors.list[i].file == KVM_FILE_VCPU)
 			return true;
 	}
 	return error == -EACCES;

@@ -542,6 +542,18 @@ static void a_folder_of_a_thread_that_is_no_owner_is_nobodys(void **state)
 	assert_told("");
 }
 
+static void a_vm_whose_descriptor_was_closed_lives_on_by_its_vcpus(void **state)
+{
+	make_process(100, "vmm", 7);
+	make_descriptor(100, 6, "anon_inode:kvm-vcpu:0");
+	make_debugfs(100, 5);
+	make_vcpu(100, 5, 0, 101);
+	discovery_scan(discovery);
+	assert_told("+100-5-7 vmm-100 100:5 0:101\n");
+	discovery_scan(discovery);
+	assert_told("");
+}
+
 static void a_folder_of_the_same_name_is_another_vm(void **state)
 {
 	make_process(100, "vmm", 7);
@@ -675,6 +687,7 @@ int main(void)
 		TEST(a_vm_found_in_proc_gets_its_folder_when_debugfs_comes),
 		TEST(a_process_that_gets_the_number_of_another_is_another),
 		TEST(a_folder_of_a_thread_that_is_no_owner_is_nobodys),
+		TEST(a_vm_whose_descriptor_was_closed_lives_on_by_its_vcpus),
 		TEST(a_folder_of_the_same_name_is_another_vm),
 		TEST(a_scan_tells_a_vm_from_one_of_its_name_that_ended),
 		TEST(names_and_ids_are_what_the_owner_says_and_differ),
