@@ -105,11 +105,16 @@ static void left_out(struct discovery *discovery, int error)
 	discovery->why_left_out = error;
 }
 
+/* False with errno. */
 static bool make_room(struct discovery *discovery)
 {
 	size_t room = discovery->room ? 2 * discovery->room : 16;
 	struct watched **list;
 
+	if (discovery->nr == VM_MAX) {
+		errno = E2BIG;
+		return false;
+	}
 	if (discovery->nr < discovery->room)
 		return true;
 	list = realloc(discovery->list, room * sizeof(struct watched *));
@@ -524,7 +529,10 @@ void discovery_state(const struct discovery *discovery, char ret_state[COLLECTOR
 			"before are not found",
 			discovery->unreadable);
 	if (discovery->left_out)
-		collector_degrade(ret_state, "VMs left out: %s", strerror(discovery->why_left_out));
+		collector_degrade(ret_state, "VMs left out: %s",
+				  discovery->why_left_out == E2BIG
+					  ? "there are more than 4096"
+					  : strerror(discovery->why_left_out));
 	if (!ret_state[0])
 		snprintf(ret_state, COLLECTOR_STATE_MAX, "ok");
 }

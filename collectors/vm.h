@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 enum {
+	VM_MAX = 4096, /* VMs that are known at once; more are left out */
 	VM_ID_MAX = 64,
 	VM_NAME_MAX = 128,
 	VM_PROCESS_MAX = 16, /* as the kernel keeps it */

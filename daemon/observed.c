@@ -71,7 +71,7 @@ static bool add(struct observed *observed, uint32_t number)
 {
 	struct observed_vm **vms;
 
-	if (observed->nr_vms == OBSERVED_MAX)
+	if (observed->nr_vms == VM_MAX)
 		return false;
 	vms = realloc(observed->vms, (observed->nr_vms + 1) * sizeof(struct observed_vm *));
 	if (!vms)

@@ -17,8 +17,6 @@
 #include "policy/advice.h"
 #include "web/snapshot.h"
 
-enum { OBSERVED_MAX = 4096 };
-
 struct observed_vm {
 	struct vm vm;   /* vcpus are its own, nr_vcpus of them at most REPORT_VCPUS_MAX */
 	time_t started; /* wall time when its owner was; 0: not known */

@@ -151,6 +151,8 @@ static void append(const char *sign, const struct vm *vm)
 {
 	size_t length = strlen(told);
 
+	if (length > sizeof(told) - TEXT_MAX)
+		return;
 	length += (size_t)snprintf(told + length, sizeof(told) - length, "%s%s", sign, vm->id);
 	if (*sign != '-') {
 		length += (size_t)snprintf(told + length, sizeof(told) - length, " %s %d:%d",
@@ -588,6 +590,26 @@ static void a_scan_tells_a_vm_from_one_of_its_name_that_ended(void **state)
 	assert_told("-100-5-7\n+100-5-7 vmm-100 100:5\n");
 }
 
+/* umbrad would take no more, and whoever makes them shall hide nobody else's. */
+static void more_vms_than_can_be_told_are_left_out(void **state)
+{
+	delete_tree(sys, "kernel/debug");
+	for (int i = 0; i <= VM_MAX; i++) {
+		make_process(100 + i, "vmm", 7);
+		make_descriptor(100 + i, 5, "anon_inode:kvm-vm");
+	}
+	discovery_scan(discovery);
+	assert_state("VMs left out: there are more than 4096");
+	told[0] = '\0';
+	close_descriptor(100 + VM_MAX, 5);
+	discovery_scan(discovery);
+	assert_told("");
+	close_descriptor(100, 5);
+	make_descriptor(100 + VM_MAX, 5, "anon_inode:kvm-vm");
+	discovery_scan(discovery);
+	assert_told("-100-5-7\n+4196-5-7 vmm-4196 4196:5\n");
+}
+
 static void names_and_ids_are_what_the_owner_says_and_differ(void **state)
 {
 	static const char uuid[] = "5c0e9c8a-5a0b-4a44-9a0e-2f6a3b0c1d2e";
@@ -690,6 +712,7 @@ int main(void)
 		TEST(a_vm_whose_descriptor_was_closed_lives_on_by_its_vcpus),
 		TEST(a_folder_of_the_same_name_is_another_vm),
 		TEST(a_scan_tells_a_vm_from_one_of_its_name_that_ended),
+		TEST(more_vms_than_can_be_told_are_left_out),
 		TEST(names_and_ids_are_what_the_owner_says_and_differ),
 		TEST(a_name_of_a_process_may_be_anything),
 		TEST(broken_and_vanishing_processes_stop_nothing),
