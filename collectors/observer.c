@@ -172,11 +172,12 @@ static void refresh(struct observer *observer)
 	/* Without uevents a scan is all that there is. */
 	unsigned int rounds = observer_fd(observer) < 0 ? ROUNDS_A_SCAN_ALONE : ROUNDS_A_SCAN;
 
-	join_threads(observer);
 	if (++observer->rounds % rounds)
 		discovery_refresh(observer->discovery);
 	else
 		discovery_scan(observer->discovery);
+	/* Each pair is told once: by now the vCPU is known. */
+	join_threads(observer);
 }
 
 static void sample_all(struct observer *observer)

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "collectors/discovery.h"
+#include "collectors/observer.h"
 #include "collectors/uevent.h"
 
 enum { TEXT_MAX = 4096 };
@@ -610,6 +611,98 @@ static void more_vms_than_can_be_told_are_left_out(void **state)
 	assert_told("-100-5-7\n+4196-5-7 vmm-4196 4196:5\n");
 }
 
+/* In place of the programs in the kernel: what they saw since they were asked last. */
+static struct vcpu_thread seen_thread;
+
+size_t kvm_exits_threads(void *self, struct vcpu_thread *ret, size_t max)
+{
+	size_t nr = seen_thread.pid != 0;
+
+	*ret = seen_thread;
+	seen_thread.pid = 0;
+	return nr;
+}
+
+static void *create_programs(const struct collector_settings *settings)
+{
+	return &seen_thread;
+}
+
+static void ignore(void *self)
+{
+}
+
+static void ignore_vm(void *self, const struct vm *vm)
+{
+}
+
+static void ignore_sample(void *self, const struct vm *vm, struct vm_sample *sample)
+{
+}
+
+static void say_ok(void *self, char ret_state[COLLECTOR_STATE_MAX])
+{
+	strcpy(ret_state, "ok");
+}
+
+const struct collector kvm_exits_collector = {
+	.name = "kvm_exits",
+	.create = create_programs,
+	.destroy = ignore,
+	.update = ignore_vm,
+	.remove = ignore_vm,
+	.sample = ignore_sample,
+	.state = say_ok,
+};
+
+static void take_vm(void *context, const struct vm *vm)
+{
+	append("", vm);
+}
+
+static void take_sample(void *context, const struct vm *vm, const struct vm_sample *sample)
+{
+}
+
+static void take_state(void *context, const char *name, const char *state_text,
+		       const struct collector_own *own)
+{
+}
+
+static void take_round(void *context, uint64_t duration_ns)
+{
+}
+
+/* As before Linux 6.0, where nothing else tells the thread. */
+static void a_thread_is_taken_of_a_vcpu_that_is_new_in_the_same_round(void **state)
+{
+	const struct observer_config config = {
+		.settings.roots = {proc, sys},
+		.enabled = {[OBSERVER_DISCOVERY] = true, [OBSERVER_KVM_EXITS] = true},
+		.uevents = events[0],
+	};
+	const struct observer_sink sink = {.vm = take_vm,
+					   .gone = vanished,
+					   .sample = take_sample,
+					   .collector = take_state,
+					   .round = take_round};
+	struct observer *observer;
+
+	discovery_destroy(discovery);
+	discovery = NULL;
+	make_process(100, "vmm", 7);
+	make_debugfs(100, 5);
+	make_descriptor(100, 5, "anon_inode:kvm-vm");
+	observer = observer_create(&config, &sink);
+	assert_told("100-5-7 vmm-100 100:5\n");
+	write_file(sys, "0\n", "kernel/debug/kvm/100-5/vcpu0/tsc-offset");
+	seen_thread = (struct vcpu_thread){100, 101, 0};
+	observer_round(observer);
+	observer_round(observer);
+	assert_told("100-5-7 vmm-100 100:5 0:0\n100-5-7 vmm-100 100:5 0:101\n");
+	observer_destroy(observer);
+}
+
 static void names_and_ids_are_what_the_owner_says_and_differ(void **state)
 {
 	static const char uuid[] = "5c0e9c8a-5a0b-4a44-9a0e-2f6a3b0c1d2e";
@@ -713,6 +806,7 @@ int main(void)
 		TEST(a_folder_of_the_same_name_is_another_vm),
 		TEST(a_scan_tells_a_vm_from_one_of_its_name_that_ended),
 		TEST(more_vms_than_can_be_told_are_left_out),
+		TEST(a_thread_is_taken_of_a_vcpu_that_is_new_in_the_same_round),
 		TEST(names_and_ids_are_what_the_owner_says_and_differ),
 		TEST(a_name_of_a_process_may_be_anything),
 		TEST(broken_and_vanishing_processes_stop_nothing),
