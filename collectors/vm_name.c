@@ -44,6 +44,14 @@ static const struct {
 	{KVMTOOL, "n", take_name},
 };
 
+void vm_name_clean(char *text)
+{
+	for (; *text; text++) {
+		if (iscntrl((unsigned char)*text))
+			*text = '?';
+	}
+}
+
 /* In UTF-8 nothing is cut within a character. */
 static void set_name(char ret_name[VM_NAME_MAX], const char *from)
 {
@@ -54,9 +62,9 @@ static void set_name(char ret_name[VM_NAME_MAX], const char *from)
 		while (length && ((unsigned char)from[length] & 0xc0) == 0x80)
 			length--;
 	}
-	for (size_t i = 0; i < length; i++)
-		ret_name[i] = iscntrl((unsigned char)from[i]) ? '?' : from[i];
+	memcpy(ret_name, from, length);
 	ret_name[length] = '\0';
+	vm_name_clean(ret_name);
 }
 
 static void take_name(const char *value, struct vm_names *ret)

@@ -19,6 +19,8 @@ struct vm_names {
 void vm_names_of_command(const char *command, size_t length, struct vm_names *ret);
 /* "machine-qemu\x2d1\x2dNAME.scope"; empty: it is not the scope of a machine. */
 void vm_name_of_unit(const char *unit, char ret_name[VM_NAME_MAX]);
+/* Control characters of @text become "?". */
+void vm_name_clean(char *text);
 /* @name as an id: what is no letter, digit, '-', '_' or '.' becomes '_'. */
 void vm_id_of_name(const char *name, char ret_id[VM_ID_MAX]);
 

@@ -92,6 +92,7 @@ struct watched *watched_create(const struct collector_roots *roots, pid_t pid, i
 	if (!error) {
 		watched->vm.start_time = before.start_time;
 		snprintf(watched->vm.process, sizeof(watched->vm.process), "%s", before.name);
+		vm_name_clean(watched->vm.process);
 		take_names(watched, roots->proc);
 		error = proc_stat(roots->proc, pid, &after);
 	}

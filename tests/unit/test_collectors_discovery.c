@@ -732,6 +732,10 @@ static void a_name_of_a_process_may_be_anything(void **state)
 	delete_tree(sys, "kernel/debug");
 	discovery_scan(discovery);
 	assert_told("+100-5-7 a) S 1 (b-100 100:5\n");
+	make_process(200, "\x1b[2J\n)", 8);
+	make_descriptor(200, 5, "anon_inode:kvm-vm");
+	discovery_scan(discovery);
+	assert_told("+200-5-8 ?[2J?)-200 200:5\n");
 }
 
 static void broken_and_vanishing_processes_stop_nothing(void **state)
