@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ struct target {
 	size_t nr_sources;
 	size_t descriptors; /* how many the owner had when they were listed */
 	bool listed;
+	bool deceived;           /* something else was in a descriptor's place: nothing is borrowed */
 	bool sampled;            /* once at least */
 	struct kvm_figures slow; /* as of its last turn */
 };
@@ -221,27 +223,57 @@ static void look_for_sources(struct stats *stats, struct target *target)
 	list_sources(stats, target);
 }
 
-/*
- * A duplicate of what @source is, or a negative errno. Its number may be another file's by now, and
- * reading that could do something.
- */
-static int borrow(const struct vm *vm, const struct source *source)
+/* @path is the link of a descriptor: whether that is the statistics that @source names. */
+static bool is_source(const char *path, const struct source *source)
 {
 	struct kvm_descriptor descriptor;
-	char path[64], target[64];
-	int fd = pidfd_getfd(vm->pidfd, source->fd, 0);
-	ssize_t length;
+	char target[64];
+	ssize_t length = readlink(path, target, sizeof(target) - 1);
 
+	target[length > 0 ? length : 0] = '\0';
+	return kvm_descriptor_parse(target, &descriptor) && descriptor.vcpu == source->vcpu &&
+	       (descriptor.file == KVM_FILE_VM_STATS || descriptor.file == KVM_FILE_VCPU_STATS);
+}
+
+static void *close_in_thread(void *fd)
+{
+	close((int)(intptr_t)fd);
+	return NULL;
+}
+
+/*
+ * To close a file can take as long as its file system likes, and anybody may have one of his own
+ * (FUSE). What cannot be closed aside stays open.
+ */
+static void close_aside(int fd)
+{
+	pthread_t thread;
+
+	if (!pthread_create(&thread, NULL, close_in_thread, (void *)(intptr_t)fd))
+		pthread_detach(thread);
+}
+
+/*
+ * A duplicate of what @source is, or a negative errno: -EBADF if its number is another file's by
+ * now, -EBADFD if it became that in this very moment. To read that, or to close it, could do
+ * something.
+ */
+static int borrow(const char *proc, const struct vm *vm, const struct source *source)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%d/fd/%d", proc, vm->pid, source->fd);
+	if (!is_source(path, source))
+		return -EBADF;
+	fd = pidfd_getfd(vm->pidfd, source->fd, 0);
 	if (fd < 0)
 		return -errno;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	length = readlink(path, target, sizeof(target) - 1);
-	target[length > 0 ? length : 0] = '\0';
-	if (kvm_descriptor_parse(target, &descriptor) && descriptor.vcpu == source->vcpu &&
-	    (descriptor.file == KVM_FILE_VM_STATS || descriptor.file == KVM_FILE_VCPU_STATS))
+	if (is_source(path, source))
 		return fd;
-	close(fd);
-	return -EBADF;
+	close_aside(fd);
+	return -EBADFD;
 }
 
 /* Adds what the descriptor says; a negative errno. */
@@ -250,7 +282,7 @@ static int read_source(struct stats *stats, const struct vm *vm, const struct so
 {
 	struct umbra_kvm_stats **layout =
 		source->vcpu < 0 ? &stats->vm_layout : &stats->vcpu_layout;
-	int fd = borrow(vm, source), error = 0;
+	int fd = borrow(stats->proc, vm, source), error = 0;
 
 	if (fd < 0)
 		return fd;
@@ -287,6 +319,7 @@ static bool read_sources(struct stats *stats, const struct vm *vm, struct target
 	}
 	if (error) {
 		target->listed = false; /* it was closed, or is another thing now */
+		target->deceived = target->deceived || error == -EBADFD;
 		if (error != -EBADF && error != -ESRCH)
 			stats->no_loan = -error;
 		return false;
@@ -333,7 +366,9 @@ static void sample(void *self, const struct vm *vm, struct vm_sample *sample)
 	if (!target)
 		return;
 	stats->sampled++;
-	if (vm->pidfd >= 0 && is_alone(stats, target)) {
+	if (target->deceived) {
+		stats->no_loan = EBADFD;
+	} else if (vm->pidfd >= 0 && is_alone(stats, target)) {
 		look_for_sources(stats, target);
 		has_vm = read_sources(stats, vm, target, false, &figures);
 		has_vcpus = read_sources(stats, vm, target, true, &figures);
@@ -385,6 +420,8 @@ static const char *explain_loans(const struct stats *stats)
 		return "their owners' descriptors cannot be borrowed (CAP_SYS_PTRACE)";
 	if (stats->no_loan == ENOSYS)
 		return "this kernel cannot lend descriptors (Linux 5.6)";
+	if (stats->no_loan == EBADFD)
+		return "an owner put another file in the place of a statistics descriptor";
 	if (stats->no_loan)
 		return strerror(stats->no_loan);
 	if (stats->ambiguous)

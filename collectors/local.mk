@@ -86,7 +86,8 @@ check_PROGRAMS += tests/integration/kvm_watch
 tests_integration_kvm_watch_SOURCES = tests/integration/kvm_watch.c
 tests_integration_kvm_watch_LDADD = $(COLLECTORS_LIBS)
 TESTS += tests/integration/test_kvm_watch.py
-EXTRA_DIST += tests/integration/kvm_fixture.py tests/integration/test_kvm_watch.py
+EXTRA_DIST += tests/integration/kvm_fixture.py tests/integration/test_kvm_watch.py \
+	tests/integration/hung_file.py
 
 # The collector alone, for tests and benchmarks.
 if BPF

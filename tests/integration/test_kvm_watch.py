@@ -277,6 +277,20 @@ def a_statistics_descriptor_that_closes_is_seen_and_nothing_else_is_read_for_it(
         assert keeps(watch, descriptors)
 
 
+def a_file_in_a_descriptors_place_whose_close_never_ends_delays_nobody():
+    if not os.path.exists("/dev/fuse"):
+        return "SKIP there is no /dev/fuse"
+    command = ("unshare", "--mount", sys.executable,
+               os.path.join(os.path.dirname(os.path.abspath(__file__)), "hung_file.py"))
+    with Watch() as watch, kvm_fixture.Program(command) as hostile:
+        number = watch.wait_vm(hostile.process.pid, {0: 0})["number"]
+        assert "kvm_exits" in watch.sample(number)[0]
+        hostile.ask("swap")
+        for _ in range(3):
+            watch.sample(number)
+    return None
+
+
 def a_stopped_owner_delays_nobody():
     with Watch() as watch, Owner("--keep-stats", "yes", "--work", "touch") as owner, \
             Owner("--keep-stats", "yes", "--work", "touch") as other:
@@ -395,6 +409,7 @@ if __name__ == "__main__":
         statistics_equal_what_the_owner_itself_reads,
         a_borrowed_descriptor_keeps_no_vm_alive,
         a_statistics_descriptor_that_closes_is_seen_and_nothing_else_is_read_for_it,
+        a_file_in_a_descriptors_place_whose_close_never_ends_delays_nobody,
         a_stopped_owner_delays_nobody,
         a_thousand_vms_come_and_go_without_a_descriptor_left,
         owners_killed_in_the_middle_of_samples_leave_nothing,

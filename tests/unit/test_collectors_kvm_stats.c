@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* KVM's statistics of a VM from a fake debugfs, and what is said where there is none. */
 #define _GNU_SOURCE /* nftw() */
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -203,6 +205,45 @@ static void a_vm_that_is_gone_has_no_figures_that_are_read_in_each_round(void **
 	assert_false(umbra_known_has(&sample.kvm_known, INDEX(nested_run, 0)));
 }
 
+static size_t count_descriptors(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	size_t nr = 0;
+
+	while (readdir(folder))
+		nr++;
+	closedir(folder);
+	return nr;
+}
+
+/* What is there is closed, but by a thread of its own: that may take as long as the owner likes. */
+static void where_another_file_was_borrowed_once_nothing_is_again(void **state)
+{
+	size_t before;
+	char path[128], text[COLLECTOR_STATE_MAX];
+	int pipe_fds[2];
+
+	assert_int_equal(pipe(pipe_fds), 0);
+	delete_tree(sys, "kernel/debug");
+	make_folder("proc/100");
+	make_folder("proc/100/fd");
+	snprintf(path, sizeof(path), "%s/100/fd/%d", proc, pipe_fds[0]);
+	assert_int_equal(symlink("anon_inode:kvm-vcpu-stats:0", path), 0);
+	vm.pidfd = pidfd_open(getpid(), 0);
+	before = count_descriptors();
+	for (int i = 0; i < 2; i++) {
+		take_sample();
+		kvm_collector.state(kvm, text);
+		assert_non_null(strstr(text, "; an owner put another file in the place of "));
+		for (int j = 0; j < 10000 && count_descriptors() > before; j++)
+			usleep(1000);
+		assert_int_equal(count_descriptors(), before);
+	}
+	close(vm.pidfd);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
 static void the_state_says_what_is_missing(void **state)
 {
 	char wanted[COLLECTOR_STATE_MAX];
@@ -256,6 +297,7 @@ int main(void)
 		TEST(what_tells_little_is_read_in_one_round_of_eight),
 		TEST(what_is_no_number_is_not_known),
 		TEST(a_vm_that_is_gone_has_no_figures_that_are_read_in_each_round),
+		TEST(where_another_file_was_borrowed_once_nothing_is_again),
 		TEST(the_state_says_what_is_missing),
 		TEST(when_kvm_is_loaded_anew_its_files_are_listed_anew),
 	};
