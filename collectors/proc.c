@@ -7,14 +7,21 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "collectors/clock.h"
 #include "collectors/proc.h"
+
+/* How long a command line is waited for. */
+static const long patience_ns = 200 * 1000 * 1000;
 
 long proc_number(const char *text, long max)
 {
@@ -67,6 +74,81 @@ ssize_t proc_read(const char *proc, pid_t pid, const char *name, char *buffer, s
 	close(fd);
 	buffer[length] = '\0';
 	return n < 0 ? n : (ssize_t)length;
+}
+
+/* What a thread reads; the last one of both who hold it frees it. */
+struct reading {
+	sem_t done;
+	int holders;
+	pid_t pid;
+	ssize_t length;
+	size_t size;
+	char proc[PATH_MAX];
+	char text[];
+};
+
+static void release(struct reading *reading)
+{
+	if (__atomic_sub_fetch(&reading->holders, 1, __ATOMIC_ACQ_REL))
+		return;
+	sem_destroy(&reading->done);
+	free(reading);
+}
+
+static void *read_command(void *argument)
+{
+	struct reading *reading = argument;
+
+	reading->length = proc_read(reading->proc, reading->pid, "cmdline", reading->text,
+				    reading->size);
+	sem_post(&reading->done);
+	release(reading);
+	return NULL;
+}
+
+static bool wait_for(struct reading *reading)
+{
+	struct timespec until;
+	int result;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += patience_ns;
+	until.tv_sec += until.tv_nsec / (long)clock_ns_per_second;
+	until.tv_nsec %= (long)clock_ns_per_second;
+	do
+		result = sem_clockwait(&reading->done, CLOCK_MONOTONIC, &until);
+	while (result && errno == EINTR);
+	return !result;
+}
+
+ssize_t proc_command(const char *proc, pid_t pid, char *buffer, size_t size)
+{
+	struct reading *reading = malloc(sizeof(*reading) + size);
+	ssize_t length = -ETIMEDOUT;
+	pthread_t thread;
+	int error;
+
+	if (!reading)
+		return -ENOMEM;
+	reading->holders = 2;
+	reading->pid = pid;
+	reading->size = size;
+	snprintf(reading->proc, sizeof(reading->proc), "%s", proc);
+	sem_init(&reading->done, 0, 0);
+	error = pthread_create(&thread, NULL, read_command, reading);
+	if (error) {
+		release(reading);
+		release(reading);
+		return -error;
+	}
+	pthread_detach(thread);
+	if (wait_for(reading)) {
+		length = reading->length;
+		if (length >= 0)
+			memcpy(buffer, reading->text, (size_t)length + 1);
+	}
+	release(reading);
+	return length;
 }
 
 int proc_stat(const char *proc, pid_t pid, struct proc_stat *ret)

@@ -40,6 +40,11 @@ struct proc_stat {
  * least 1) is left out.
  */
 ssize_t proc_read(const char *proc, pid_t pid, const char *name, char *buffer, size_t size);
+/*
+ * Its command line, as proc_read() has it. -ETIMEDOUT: it cannot be read now, maybe never: the
+ * kernel waits there for a process that changes its memory map, and that for whatever it maps.
+ */
+ssize_t proc_command(const char *proc, pid_t pid, char *buffer, size_t size);
 int proc_stat(const char *proc, pid_t pid, struct proc_stat *ret);
 /* The process that thread @tid belongs to; negative errno. */
 pid_t proc_of_thread(const char *proc, pid_t tid);

@@ -25,7 +25,7 @@ static void take_names(struct watched *watched, const char *proc)
 	struct vm *vm = &watched->vm;
 	struct vm_names names = {0};
 	char *command = malloc(COMMAND_MAX);
-	ssize_t length = command ? proc_read(proc, vm->pid, "cmdline", command, COMMAND_MAX) : -1;
+	ssize_t length = command ? proc_command(proc, vm->pid, command, COMMAND_MAX) : -1;
 
 	if (length > 0)
 		vm_names_of_command(command, (size_t)length, &names);

@@ -738,6 +738,25 @@ static void a_name_of_a_process_may_be_anything(void **state)
 	assert_told("+200-5-8 ?[2J?)-200 200:5\n");
 }
 
+/* Its memory map is being changed, and that waits for a file system that does not answer. */
+static void a_vm_whose_command_line_cannot_be_read_is_found_without_a_name(void **state)
+{
+	char path[256];
+	int fd;
+
+	delete_tree(sys, "kernel/debug");
+	make_process(100, "vmm", 7);
+	make_descriptor(100, 5, "anon_inode:kvm-vm");
+	snprintf(path, sizeof(path), "%s/100/cmdline", proc);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	discovery_scan(discovery);
+	assert_told("+100-5-7 vmm-100 100:5\n");
+	fd = open(path, O_WRONLY | O_NONBLOCK);
+	assert_true(fd >= 0); /* somebody waits there still */
+	close(fd);
+}
+
 static void broken_and_vanishing_processes_stop_nothing(void **state)
 {
 	static const char *const stats[] = {"",       "x",       "100",           "100 (",
@@ -813,6 +832,7 @@ int main(void)
 		TEST(a_thread_is_taken_of_a_vcpu_that_is_new_in_the_same_round),
 		TEST(names_and_ids_are_what_the_owner_says_and_differ),
 		TEST(a_name_of_a_process_may_be_anything),
+		TEST(a_vm_whose_command_line_cannot_be_read_is_found_without_a_name),
 		TEST(broken_and_vanishing_processes_stop_nothing),
 		TEST(when_the_socket_ends_rounds_find_what_events_would_have_told),
 	};
