@@ -39,7 +39,7 @@ struct target {
 	bool listed;
 	bool deceived;           /* something else was in a descriptor's place: nothing is borrowed */
 	bool sampled;            /* once at least */
-	struct kvm_figures slow; /* as of its last turn */
+	struct kvm_figures slow; /* of the last sample: what is read seldom is kept */
 };
 
 struct stats {
@@ -333,26 +333,23 @@ static bool read_sources(struct stats *stats, const struct vm *vm, struct target
 
 /* --- a sample --------------------------------------------------------------------------------- */
 
-/* What is read seldom is as it was then. */
+/* What is read seldom is as it was when it was told last, also by a descriptor that is gone now. */
 static void take_slow(struct target *target, bool turn, struct kvm_figures *figures)
 {
 	uint64_t *numbers = (uint64_t *)&figures->kvm;
 	const uint64_t *slow = (const uint64_t *)&target->slow.kvm;
 
-	if (turn) {
-		target->slow = *figures;
-		return;
-	}
-	for (size_t i = 0; i < sizeof(figures->kvm) / sizeof(uint64_t); i++) {
+	for (size_t i = 0; !turn && i < sizeof(figures->kvm) / sizeof(uint64_t); i++) {
 		if (!kvm_debugfs_is_slow((uint16_t)i) || umbra_known_has(&figures->known, i) ||
 		    !umbra_known_has(&target->slow.known, i))
 			continue;
 		numbers[i] = slow[i];
 		umbra_known_add(&figures->known, i);
 	}
-	for (size_t i = 0; i < target->slow.nr_other; i++)
+	for (size_t i = 0; !turn && i < target->slow.nr_other; i++)
 		kvm_figures_add_other(figures, target->slow.other[i].name,
 				      target->slow.other[i].value);
+	target->slow = *figures;
 }
 
 static void sample(void *self, const struct vm *vm, struct vm_sample *sample)

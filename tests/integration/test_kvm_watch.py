@@ -277,6 +277,22 @@ def a_statistics_descriptor_that_closes_is_seen_and_nothing_else_is_read_for_it(
         assert keeps(watch, descriptors)
 
 
+def no_count_falls_when_descriptors_are_closed():
+    """Then debugfs has them, but most of them in one round of eight only."""
+    gauges = re.compile("kvm_(pages_|max_|mmu_unsync|nx_lpage_splits|blocking|guest_mode)")
+    with Watch() as watch, \
+            Owner("--keep-stats", "yes", "--vcpus", "2", "--work", "entries") as owner:
+        number = watch.wait_vm(owner.process.pid, owner.vms[0][2])["number"]
+        for _ in range(3):
+            time.sleep(0.2)
+            before = watch.sample(number)[0]
+        owner.ask("close-stats 0")
+        after = watch.sample(number)[0]
+        fell = {name: (before[name], after[name]) for name in before
+                if after.get(name, before[name]) < before[name] and not gauges.match(name)}
+        assert not fell, fell
+
+
 def a_file_in_a_descriptors_place_whose_close_never_ends_delays_nobody():
     if not os.path.exists("/dev/fuse"):
         return "SKIP there is no /dev/fuse"
@@ -409,6 +425,7 @@ if __name__ == "__main__":
         statistics_equal_what_the_owner_itself_reads,
         a_borrowed_descriptor_keeps_no_vm_alive,
         a_statistics_descriptor_that_closes_is_seen_and_nothing_else_is_read_for_it,
+        no_count_falls_when_descriptors_are_closed,
         a_file_in_a_descriptors_place_whose_close_never_ends_delays_nobody,
         a_stopped_owner_delays_nobody,
         a_thousand_vms_come_and_go_without_a_descriptor_left,
