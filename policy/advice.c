@@ -105,7 +105,7 @@ static void put_parts(const struct context *c, enum umbra_mode mode, bool exits_
 		cost->least_per_second = cost->exits_per_second + cost->walks_per_second;
 		cost->least_known = cost->least_per_second > 0;
 	}
-	if (cost->known && ret->guest_known) {
+	if (cost->known && ret->guest_cycles_per_second > 0) {
 		cost->share_known = true;
 		cost->share = cost->cycles_per_second / ret->guest_cycles_per_second;
 	}
@@ -132,7 +132,7 @@ static void put_costs(const struct context *c, struct advice *ret)
 	bool second = walks && (KNOWN(walks) || KNOWN(walk_cycles_nested));
 	struct advice_cost *shadow = &ret->cost[UMBRA_MODE_SHADOW];
 
-	ret->guest_known = c->cycles_known && IN(cycles) > 0;
+	ret->guest_known = c->cycles_known;
 	if (ret->guest_known)
 		ret->guest_cycles_per_second = IN(cycles) / c->input->seconds;
 	if (ret->mode == UMBRA_MODE_SHADOW) {

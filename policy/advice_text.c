@@ -43,7 +43,7 @@ static struct amount of_guest(const struct advice *advice, double per_second)
 {
 	struct amount amount;
 
-	if (!advice->guest_known)
+	if (advice->guest_cycles_per_second <= 0)
 		return cycles(per_second);
 	snprintf(amount.text, sizeof(amount.text), "%.1f%% of guest time",
 		 per_second * 100 / advice->guest_cycles_per_second);
@@ -250,7 +250,8 @@ static const char *const how_huge[] = {
 /* Of guest time; -1: not known. */
 static double share_of_walks(const struct advice *advice)
 {
-	if (!advice->mode_known || !advice->guest_known || !advice->cost[advice->mode].walks_known)
+	if (!advice->mode_known || advice->guest_cycles_per_second <= 0 ||
+	    !advice->cost[advice->mode].walks_known)
 		return -1;
 	return advice->cost[advice->mode].walks_per_second / advice->guest_cycles_per_second;
 }

@@ -505,6 +505,27 @@ static void a_vm_that_hardly_ran_is_not_judged(void **unused)
 	assert_non_null(strstr(advice.reason, "hardly ran"));
 }
 
+/* A paused one: nothing of it is unknown, and nothing is to be gained or lost. */
+static void a_vm_that_did_not_run_at_all_costs_nothing(void **unused)
+{
+	static const enum umbra_mode modes[] = {SHADOW, EPT};
+	struct advice *all[] = {&advice};
+
+	for (size_t i = 0; i < NR(modes); i++) {
+		input.mode = modes[i];
+		for (int id = 0; id < POLICY_INPUT_COUNT; id++)
+			set(id, 0);
+		set_pages(100000, 0, 0);
+		make();
+		assert_non_null(strstr(advice.reason, "hardly ran"));
+		assert_false(advice.better_known);
+		assert_true(advice.guest_known);
+		assert_false(advice.cost[modes[i]].share_known);
+		advice_host_mode(input.kvm, all, 1);
+		assert_null(recommended(&advice, "mode"));
+	}
+}
+
 static void without_hardware_virtualization_there_is_no_other_mode(void **unused)
 {
 	struct advice *all[] = {&advice};
@@ -738,6 +759,20 @@ static void the_mode_is_to_stay_while_another_vm_is_not_known(void **unused)
 	assert_null(recommended(&unknown, "mode"));
 }
 
+static void a_vm_that_does_not_run_holds_no_other_ones_mode(void **unused)
+{
+	struct advice walker = one_of(40, 30, 0), paused;
+	struct advice *all[] = {&walker, &paused};
+
+	set_up(NULL);
+	for (int id = 0; id < POLICY_INPUT_COUNT; id++)
+		set(id, 0);
+	advice_make(&input, &paused);
+	advice_host_mode(ADVICE_KVM_INTEL, all, 2);
+	assert_non_null(strstr(recommended(&walker, "mode")->reason,
+			       "shadow would cost the host's 2 VMs less, together by 30.0%"));
+}
+
 #define RULE(test) cmocka_unit_test_setup(test, set_up)
 
 int main(void)
@@ -750,6 +785,7 @@ int main(void)
 		RULE(where_nothing_is_measured_no_cost_is_told),
 		RULE(a_mode_that_is_not_known_has_no_advice),
 		RULE(a_vm_that_hardly_ran_is_not_judged),
+		RULE(a_vm_that_did_not_run_at_all_costs_nothing),
 		RULE(without_hardware_virtualization_there_is_no_other_mode),
 		RULE(exits_that_are_not_timed_cost_what_the_table_says),
 		RULE(what_the_guest_does_to_its_tables_is_missing_in_ept),
@@ -761,6 +797,7 @@ int main(void)
 		RULE(the_mode_is_to_change_if_that_pays_for_all_vms),
 		RULE(the_mode_is_to_stay_if_all_vms_together_would_lose),
 		RULE(the_mode_is_to_stay_while_another_vm_is_not_known),
+		RULE(a_vm_that_does_not_run_holds_no_other_ones_mode),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
