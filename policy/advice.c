@@ -8,8 +8,6 @@
 #include "policy/advice_text.h"
 #include "policy/estimate.h"
 
-/* Less than this share of guest time is no reason to act, as for the policy. */
-#define WORTH 0.02
 /* A VM that ran for less in a second says nothing. */
 #define IDLE_CYCLES_PER_SECOND 1e6
 /* References of a walk to the tables of one step: the rest comes from walk caches [M]. */
@@ -195,7 +193,7 @@ static bool rule_shadow_out(struct advice *advice)
 {
 	const struct advice_cost *shadow = &advice->cost[UMBRA_MODE_SHADOW];
 	const struct advice_cost *ept = &advice->cost[UMBRA_MODE_EPT];
-	double most = WORTH * advice->guest_cycles_per_second, saving;
+	double most = ADVICE_WORTH * advice->guest_cycles_per_second, saving;
 
 	if (advice->mode != UMBRA_MODE_EPT || !ept->known || !shadow->least_known ||
 	    !advice->guest_known)
@@ -212,7 +210,7 @@ static void judge(const struct context *c, struct advice *advice)
 	if (advice->guest_known && advice->guest_cycles_per_second < IDLE_CYCLES_PER_SECOND)
 		advice_say_idle(advice, c->input->seconds);
 	else if (compare(c, advice))
-		advice_say_compared(advice, WORTH);
+		advice_say_compared(advice);
 	else if (rule_shadow_out(advice))
 		advice_say_ruled_out(advice);
 	else

@@ -88,16 +88,22 @@ static void say_of_ept(struct advice *advice)
 			      "and are not seen in ept");
 }
 
-void advice_say_compared(struct advice *advice, double worth)
+/* Which mode is on makes too little of a difference to this VM. */
+static bool is_small(const struct advice *advice)
 {
 	double difference = fabs(advice->cost[UMBRA_MODE_SHADOW].cycles_per_second -
 				 advice->cost[UMBRA_MODE_EPT].cycles_per_second);
 
+	return advice->guest_known && difference < ADVICE_WORTH * advice->guest_cycles_per_second;
+}
+
+void advice_say_compared(struct advice *advice)
+{
 	if (advice->mode == UMBRA_MODE_SHADOW)
 		say_of_shadow(advice);
 	else
 		say_of_ept(advice);
-	if (advice->guest_known && difference < worth * advice->guest_cycles_per_second)
+	if (is_small(advice))
 		advice_append(advice->reason, "; the difference is too small to act on");
 }
 
@@ -359,13 +365,14 @@ static void recommend_mode(enum advice_kvm kvm, const struct sums *sums, struct 
 	const char *better = umbra_mode_name(advice->better);
 	struct advice_recommendation *new = recommend(advice, "mode");
 	int value = advice->better == UMBRA_MODE_EPT;
-	bool pays = sums->nr_known == sums->nr && sums->other < sums->on;
+	double saving = sums->on - sums->other;
+	bool pays = sums->nr_known == sums->nr && saving >= ADVICE_WORTH * sums->guest;
 
 	if (!new)
 		return;
 	if (pays)
 		advice_append(new->reason, "%s would cost the host's %zu VMs less, together by %s",
-			      better, sums->nr, of_all(sums, sums->on - sums->other).text);
+			      better, sums->nr, of_all(sums, saving).text);
 	else if (sums->nr_known < sums->nr)
 		advice_append(new->reason,
 			      "%s would cost this VM less, but of %zu of the host's %zu VMs that "
@@ -373,9 +380,10 @@ static void recommend_mode(enum advice_kvm kvm, const struct sums *sums, struct 
 			      better, sums->nr - sums->nr_known, sums->nr);
 	else
 		advice_append(new->reason,
-			      "%s would cost this VM less, but the host's %zu VMs together more, "
+			      "%s would cost this VM less, but the host's %zu VMs together %s, "
 			      "by %s",
-			      better, sums->nr, of_all(sums, sums->other - sums->on).text);
+			      better, sums->nr, saving > 0 ? "too little less to act on" : "more",
+			      of_all(sums, fabs(saving)).text);
 	advice_append(new->reason, "; confidence: %s", advice->confidence);
 	if (pays)
 		advice_append(new->how,
@@ -398,7 +406,7 @@ void advice_host_mode(enum advice_kvm kvm, struct advice *const advice[], size_t
 		return;
 	for (size_t i = 0; i < nr; i++) {
 		if (advice[i]->mode_known && advice[i]->better_known &&
-		    advice[i]->better != advice[i]->mode)
+		    advice[i]->better != advice[i]->mode && !is_small(advice[i]))
 			recommend_mode(kvm, &sums, advice[i]);
 	}
 }

@@ -5,14 +5,16 @@
 
 #include "policy/advice.h"
 
+/* Less than this share of guest time is no reason to act, as for the policy. */
+#define ADVICE_WORTH 0.02
+
 /* Appends; what does not fit is cut. */
 __attribute__((format(printf, 2, 3))) void advice_append(char text[ADVICE_TEXT_MAX],
 							 const char *format, ...);
 
 /* The reason, once costs and the better mode are in @advice. */
 void advice_say_idle(struct advice *advice, double seconds);
-/* @worth: less than this share of guest time is too little to act on. */
-void advice_say_compared(struct advice *advice, double worth);
+void advice_say_compared(struct advice *advice);
 void advice_say_ruled_out(struct advice *advice);
 void advice_say_unknown(struct advice *advice, const struct advice_input *input);
 

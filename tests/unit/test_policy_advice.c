@@ -759,6 +759,28 @@ static void the_mode_is_to_stay_while_another_vm_is_not_known(void **unused)
 	assert_null(recommended(&unknown, "mode"));
 }
 
+static void the_mode_is_to_stay_where_it_makes_too_little_of_a_difference(void **unused)
+{
+	struct advice small = one_of(2, 1, 0), walker = one_of(40, 10, 0),
+		      switcher = one_of(10, 0, 450000);
+	struct advice *all[] = {&walker, &switcher}, *alone[] = {&small};
+	const struct advice_recommendation *mode;
+
+	assert_int_equal(small.better, SHADOW);
+	assert_non_null(strstr(small.reason, "too small to act on"));
+	advice_host_mode(ADVICE_KVM_INTEL, alone, 1);
+	assert_null(recommended(&small, "mode"));
+	/* One would save 10%, and the other lose 9.2%. */
+	advice_host_mode(ADVICE_KVM_INTEL, all, 2);
+	mode = recommended(&walker, "mode");
+	assert_non_null(mode);
+	assert_non_null(strstr(mode->reason, "shadow would cost this VM less, but the host's 2 VMs "
+					     "together too little less to act on, by 0.4% of "
+					     "guest time"));
+	assert_non_null(strstr(mode->how, "leave the host as it is"));
+	assert_all_said(&walker);
+}
+
 static void a_vm_that_does_not_run_holds_no_other_ones_mode(void **unused)
 {
 	struct advice walker = one_of(40, 30, 0), paused;
@@ -797,6 +819,7 @@ int main(void)
 		RULE(the_mode_is_to_change_if_that_pays_for_all_vms),
 		RULE(the_mode_is_to_stay_if_all_vms_together_would_lose),
 		RULE(the_mode_is_to_stay_while_another_vm_is_not_known),
+		RULE(the_mode_is_to_stay_where_it_makes_too_little_of_a_difference),
 		RULE(a_vm_that_does_not_run_holds_no_other_ones_mode),
 	};
 
