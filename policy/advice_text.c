@@ -133,6 +133,7 @@ void advice_say_unknown(struct advice *advice, const struct advice_input *input)
 {
 	const struct advice_cost *on = &advice->cost[advice->mode];
 	const struct advice_cost *shadow = &advice->cost[UMBRA_MODE_SHADOW];
+	const struct advice_cost *ept = &advice->cost[UMBRA_MODE_EPT];
 
 	if (on->exits_known)
 		advice_append(advice->reason, "exits for the sake of %s take %s; ",
@@ -144,8 +145,16 @@ void advice_say_unknown(struct advice *advice, const struct advice_input *input)
 		say_walks_missing(advice, input);
 		return;
 	}
+	/* Both walks, and what the other mode's exits take, may be known all the same. */
+	if (advice->mode == UMBRA_MODE_EPT && shadow->known) {
+		say_of_ept(advice);
+		return;
+	}
 	advice_append(advice->reason, "page walks take %s; ", OF_GUEST(on->walks_per_second));
-	if (advice->mode == UMBRA_MODE_SHADOW)
+	if (advice->mode == UMBRA_MODE_SHADOW && ept->walks_known)
+		advice_append(advice->reason, "they would take %s in ept",
+			      OF_GUEST(ept->walks_per_second));
+	else if (advice->mode == UMBRA_MODE_SHADOW)
 		advice_append(advice->reason, "what ept would make of them is not known without "
 					      "TLB misses");
 	else

@@ -579,6 +579,29 @@ static void what_the_guest_does_to_its_tables_is_missing_in_ept(void **unused)
 	assert_non_null(strstr(missing(&advice, "guest_table_work"), "flushes"));
 }
 
+/* As where BPF is denied, and KVM is too old for a statistic of page faults. */
+static void where_the_modes_own_exits_are_not_known_the_rest_is_told(void **unused)
+{
+	set(POLICY_INPUT_cycles, 20000000000);
+	set(POLICY_INPUT_walk_cycles, 4000000000);
+	set(POLICY_INPUT_walk_cycles_nested, 2000000000);
+	set(POLICY_INPUT_walks, 100000000);
+	set(POLICY_INPUT_tlb_flushes, 1000000);
+	make();
+	assert_false(advice.better_known);
+	assert_string_equal(advice.reason,
+			    "exits are not measured: denied: no BPF; page walks take 20.0% of "
+			    "guest time, of which shadow would save the second step, 10.0% of "
+			    "guest time; its exits would take 20.5% of guest time, by the TLB "
+			    "flushes");
+	input.mode = SHADOW;
+	make();
+	assert_false(advice.better_known);
+	assert_string_equal(advice.reason,
+			    "exits are not measured: denied: no BPF; page walks take 20.0% of "
+			    "guest time; they would take 31.0% of guest time in ept");
+}
+
 static void a_cost_that_was_calibrated_is_surer(void **unused)
 {
 	size_t row = offsetof(struct umbra_cost, walk_reference) / sizeof(uint32_t);
@@ -811,6 +834,7 @@ int main(void)
 		RULE(without_hardware_virtualization_there_is_no_other_mode),
 		RULE(exits_that_are_not_timed_cost_what_the_table_says),
 		RULE(what_the_guest_does_to_its_tables_is_missing_in_ept),
+		RULE(where_the_modes_own_exits_are_not_known_the_rest_is_told),
 		RULE(a_cost_that_was_calibrated_is_surer),
 		RULE(numbers_beyond_all_reason_stay_numbers),
 		RULE(larger_pages_are_for_vms_that_walk),
