@@ -188,8 +188,9 @@ static void miss_walks(const struct advice_input *input, double miss, struct adv
 
 	if (miss > 0)
 		miss_out(advice, "walk_cycles",
-			 "%s counts none: TLB misses times %.0f cycles of the cost table%s",
-			 input->cost->processor, miss, borrowed ? ", uncalibrated" : "");
+			 "TLB misses times %.0f cycles of the cost table%s: %s", miss,
+			 borrowed ? ", uncalibrated" : "",
+			 why(input->perf_event_state, "no event of this processor counts them"));
 	else if (!inputs[POLICY_INPUT_walk_cycles].known)
 		miss_out(advice, "walk_cycles", "%s",
 			 why(input->perf_event_state, "no event of this processor counts them"));

@@ -622,6 +622,19 @@ static void a_cost_that_was_calibrated_is_surer(void **unused)
 	assert_near(advice.cost[EPT].uncertainty / advice.cost[EPT].cycles_per_second, 0.2);
 }
 
+/* An event may be refused where the processor has it. */
+static void why_misses_stand_in_for_walks_is_the_collectors_word(void **unused)
+{
+	input.perf_event_state = "degraded: EPT:WALK_PENDING: Invalid argument";
+	set(POLICY_INPUT_cycles, 20000000000);
+	set(POLICY_INPUT_walks, 50000000);
+	set(POLICY_INPUT_exits_mode, 0);
+	make();
+	assert_string_equal(missing(&advice, "walk_cycles"),
+			    "TLB misses times 44 cycles of the cost table: degraded: "
+			    "EPT:WALK_PENDING: Invalid argument");
+}
+
 static void numbers_beyond_all_reason_stay_numbers(void **unused)
 {
 	static const enum umbra_mode modes[] = {SHADOW, EPT};
@@ -836,6 +849,7 @@ int main(void)
 		RULE(what_the_guest_does_to_its_tables_is_missing_in_ept),
 		RULE(where_the_modes_own_exits_are_not_known_the_rest_is_told),
 		RULE(a_cost_that_was_calibrated_is_surer),
+		RULE(why_misses_stand_in_for_walks_is_the_collectors_word),
 		RULE(numbers_beyond_all_reason_stay_numbers),
 		RULE(larger_pages_are_for_vms_that_walk),
 		RULE(where_transparent_huge_pages_are_off_that_is_told),
