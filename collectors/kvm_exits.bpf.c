@@ -187,8 +187,7 @@ static __always_inline struct kvm_exits_record *vcpu_record(struct kvm_exits_cpu
 	return record;
 }
 
-static __always_inline void exited(struct kvm_exits_cpu *cpu, struct kvm_exits_record *record,
-				   __u64 reason, __u32 pending)
+static __always_inline void exited(struct kvm_exits_record *record, __u64 reason, __u32 pending)
 {
 	barrier_var(reason); /* as in exit_look_up() */
 	if (reason >= KVM_EXIT_REASON_COUNT)
@@ -196,7 +195,6 @@ static __always_inline void exited(struct kvm_exits_cpu *cpu, struct kvm_exits_r
 	if (pending != KVM_EXITS_VECTOR)
 		record->exits[reason]++;
 	record->pending = pending;
-	cpu->pending = pending;
 	if (timing) {
 		record->exit_reason = reason;
 		record->exited_at = bpf_ktime_get_ns();
@@ -238,10 +236,7 @@ static __always_inline void entered(struct kvm_exits_cpu *cpu, __u64 key, struct
 	__u32 slot = cpu->slot, reason, place;
 	__u64 time;
 
-	if (cpu->key == key) {
-		if (!timing && !cpu->pending)
-			return;
-	} else {
+	if (cpu->key != key) {
 		__u32 *found = bpf_map_lookup_elem(&vcpus, &key);
 
 		if (!found)
@@ -265,8 +260,7 @@ static __always_inline void entered(struct kvm_exits_cpu *cpu, __u64 key, struct
 	record->slots[reason][place]++;
 }
 
-static __always_inline void exited_svm(struct kvm_exits_cpu *cpu, struct kvm_exits_record *record,
-				       __u32 code, __u64 info1)
+static __always_inline void exited_svm(struct kvm_exits_record *record, __u32 code, __u64 info1)
 {
 	__u32 reason = exit_reason_svm(code);
 
@@ -274,7 +268,7 @@ static __always_inline void exited_svm(struct kvm_exits_cpu *cpu, struct kvm_exi
 		reason = KVM_EXIT_wrmsr;
 	if (code == EXIT_SVM_WRITE_CR3)
 		record->cr3_loads++;
-	exited(cpu, record, reason, KVM_EXITS_NOTHING);
+	exited(record, reason, KVM_EXITS_NOTHING);
 }
 
 SEC("raw_tp/kvm_exit")
@@ -298,7 +292,7 @@ int exit_raw(struct bpf_raw_tracepoint_args *context)
 
 			if (code == EXIT_SVM_MSR)
 				info1 = BPF_CORE_READ(vmcb, control.exit_info_1);
-			exited_svm(cpu, record, code, info1);
+			exited_svm(record, code, info1);
 		}
 	} else {
 		__u32 number = ~0U, pending = KVM_EXITS_NOTHING;
@@ -311,7 +305,7 @@ int exit_raw(struct bpf_raw_tracepoint_args *context)
 			pending = KVM_EXITS_VECTOR;
 		else if (number == EXIT_VMX_CR_ACCESS)
 			pending = KVM_EXITS_QUALIFICATION;
-		exited(cpu, record, exit_reason_vmx(number), pending);
+		exited(record, exit_reason_vmx(number), pending);
 	}
 	return 0;
 }
@@ -352,7 +346,7 @@ int exit_classic(struct trace_event_raw_kvm_exit *context)
 		return 0;
 	number = context->exit_reason;
 	if (context->isa == EXIT_ISA_SVM) {
-		exited_svm(cpu, record, number, context->info1);
+		exited_svm(record, number, context->info1);
 		return 0;
 	}
 	reason = exit_reason_vmx(number);
@@ -360,7 +354,7 @@ int exit_classic(struct trace_event_raw_kvm_exit *context)
 		reason = exit_reason_exception(context->intr_info);
 	if (number == EXIT_VMX_CR_ACCESS && exit_qualification_is_cr3_load(context->info1))
 		record->cr3_loads++;
-	exited(cpu, record, reason, KVM_EXITS_NOTHING);
+	exited(record, reason, KVM_EXITS_NOTHING);
 	return 0;
 }
 

@@ -68,7 +68,6 @@ struct kvm_exits_record {
 struct kvm_exits_cpu {
 	unsigned long long key, thread;
 	unsigned int slot;
-	unsigned int pending;
 	unsigned long long lost;         /* events that found no room */
 	unsigned long long unattributed; /* events in threads of the kernel */
 };

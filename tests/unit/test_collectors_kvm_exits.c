@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Which programs are loaded for which kernel: with types of kernels that are not here, made up but
- * for their names, the kernel that is here takes them or not.
+ * for their names, the kernel that is here takes them or not. And what they count of a vCPU that is
+ * made up as well.
  */
+#define _GNU_SOURCE
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <linux/bpf.h>
 #include <cmocka.h>
 
 #include "collectors/kvm_exits_programs.h"
@@ -177,13 +184,9 @@ static const char *const folders[] = {
 };
 enum { FOLDERS = sizeof(folders) / sizeof(folders[0]) };
 
-/* Loads what @kernel can have into the one that is here. */
-static void check(const struct kernel *kernel)
+static void make_sys(char *sys, const struct kernel *kernel)
 {
-	char sys[] = "/tmp/umbra-kvm-exits-XXXXXX", path[128], state[COLLECTOR_STATE_MAX];
-	struct kvm_exits_config config = {.roots = {"/proc", sys}, .way = kernel->way};
-	struct kvm_exits_programs *programs;
-	bool retry;
+	char path[128];
 
 	assert_non_null(mkdtemp(sys));
 	for (size_t i = 1; i < FOLDERS; i++) {
@@ -191,13 +194,31 @@ static void check(const struct kernel *kernel)
 		assert_int_equal(mkdir(path, 0700), 0);
 	}
 	make_file(sys, kernel);
-	programs = kvm_exits_load(&config, state, &retry);
+}
+
+static void remove_sys(const char *sys)
+{
+	char path[128];
+
 	snprintf(path, sizeof(path), "%s/kernel/btf/vmlinux", sys);
 	remove(path);
 	for (size_t i = FOLDERS; i-- > 0;) {
 		snprintf(path, sizeof(path), "%s%s", sys, folders[i]);
 		remove(path);
 	}
+}
+
+/* Loads what @kernel can have into the one that is here. */
+static void check(const struct kernel *kernel)
+{
+	char sys[] = "/tmp/umbra-kvm-exits-XXXXXX", state[COLLECTOR_STATE_MAX];
+	struct kvm_exits_config config = {.roots = {"/proc", sys}, .way = kernel->way};
+	struct kvm_exits_programs *programs;
+	bool retry;
+
+	make_sys(sys, kernel);
+	programs = kvm_exits_load(&config, state, &retry);
+	remove_sys(sys);
 	assert_memory_equal(state, kernel->state, strlen(kernel->state));
 	assert_non_null(programs);
 	assert_int_equal(kvm_exits_way(programs), kernel->expected);
@@ -274,12 +295,182 @@ static void a_kernel_whose_exits_nothing_knows_still_has_the_rest(void **state)
 	check(&none);
 }
 
+/* --- a vCPU of Intel's ------------------------------------------------------------------------ */
+
+/* As in `vmx` and `common`; its VM is at NULL, where nothing can be read. */
+enum { VCPU_ID = 100, EXIT_REASON = 600, INTR_INFO = 616, VCPU_SIZE = 4096 };
+#define PAGE_FAULT (1U << 31 | 3 << 8 | 14)
+
+static const struct kernel intel = {{&vmx}, &record, false, KVM_EXITS_NO_WAY, KVM_EXITS_RAW, "ok"};
+
+static struct vcpu {
+	unsigned char *memory; /* of the kernel's, and here */
+	uint64_t address;      /* there */
+	int map, exit, entry;  /* descriptors */
+	cpu_set_t allowed;     /* before the test moved about */
+} vcpu;
+
+static void put(size_t offset, uint64_t value, size_t size)
+{
+	memcpy(vcpu.memory + offset, &value, size);
+}
+
+static void run(int program, const void *arguments, size_t size)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = arguments, .ctx_size_in = (__u32)size);
+
+	assert_int_equal(bpf_prog_test_run_opts(program, &options), 0);
+}
+
+/* The program of this process that is called so: the last, should a test have left its own. */
+static int program_of(const char *name)
+{
+	for (int fd = 255; fd >= 0; fd--) {
+		char path[64], target[64] = "";
+		struct bpf_prog_info info = {0};
+		__u32 size = sizeof(info);
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (readlink(path, target, sizeof(target) - 1) > 0 &&
+		    !strcmp(target, "anon_inode:bpf-prog") &&
+		    !bpf_obj_get_info_by_fd(fd, &info, &size) && !strcmp(info.name, name))
+			return fd;
+	}
+	fail();
+	return -1;
+}
+
+/* A map's memory stands for the struct; where it is a program says, which may know. */
+static void make_vcpu(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+	struct bpf_insn tell[] = {
+		{.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_VALUE},
+		{0},
+		{.code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 1},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int program;
+
+	vcpu.map =
+		bpf_map_create(BPF_MAP_TYPE_ARRAY, "vcpu", sizeof(__u32), VCPU_SIZE, 1, &options);
+	assert_true(vcpu.map >= 0);
+	vcpu.memory = mmap(NULL, VCPU_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu.map, 0);
+	assert_true(vcpu.memory != MAP_FAILED);
+	tell[0].imm = vcpu.map;
+	program = bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "tell", "GPL", tell, 5, NULL);
+	assert_true(program >= 0);
+	run(program, NULL, 0);
+	close(program);
+	memcpy(&vcpu.address, vcpu.memory, sizeof(vcpu.address));
+	assert_true(vcpu.address != 0);
+	put(0, 0, sizeof(uint64_t));
+	put(VCPU_ID, 3, sizeof(__u32));
+	vcpu.exit = program_of("exit_raw");
+	vcpu.entry = program_of("entry_raw");
+	assert_int_equal(sched_getaffinity(0, sizeof(vcpu.allowed), &vcpu.allowed), 0);
+}
+
+static void free_vcpu(void)
+{
+	assert_int_equal(sched_setaffinity(0, sizeof(vcpu.allowed), &vcpu.allowed), 0);
+	munmap(vcpu.memory, VCPU_SIZE);
+	close(vcpu.map);
+}
+
+static void vm_exit(unsigned int reason)
+{
+	const uint64_t arguments[] = {vcpu.address, EXIT_ISA_VMX};
+
+	put(EXIT_REASON, reason, sizeof(__u32));
+	run(vcpu.exit, arguments, sizeof(arguments));
+}
+
+static void vm_entry(void)
+{
+	const uint64_t arguments[] = {vcpu.address, 0};
+
+	run(vcpu.entry, arguments, sizeof(arguments));
+}
+
+static const struct kvm_exits_record *record_of(const struct kvm_exits_programs *programs)
+{
+	for (size_t slot = 0; slot < kvm_exits_room(programs); slot++) {
+		const struct kvm_exits_record *found = kvm_exits_record(programs, slot);
+
+		if (found->key == vcpu.address)
+			return found;
+	}
+	fail();
+	return NULL;
+}
+
+static struct kvm_exits_programs *load_intel(void)
+{
+	char sys[] = "/tmp/umbra-kvm-exits-XXXXXX", why[COLLECTOR_STATE_MAX];
+	struct kvm_exits_config config = {.roots = {"/proc", sys}};
+	struct kvm_exits_programs *programs;
+	bool retry;
+
+	need_bpf();
+	make_sys(sys, &intel);
+	programs = kvm_exits_load(&config, why, &retry);
+	remove_sys(sys);
+	assert_non_null(programs);
+	make_vcpu();
+	return programs;
+}
+
+/* The @nth CPU that the test may run on; false: there are fewer. */
+static bool go_to(int nth)
+{
+	cpu_set_t set;
+
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &vcpu.allowed) || nth--)
+			continue;
+		CPU_ZERO(&set);
+		CPU_SET(cpu, &set);
+		return !sched_setaffinity(0, sizeof(set), &set);
+	}
+	return false;
+}
+
+static void an_exit_is_counted_where_its_entry_is_on_another_cpu(void **state)
+{
+	struct kvm_exits_programs *programs = load_intel();
+	bool two = go_to(1);
+
+	if (two) {
+		/* This CPU had the vCPU last, with nothing left to ask. */
+		vm_exit(10);
+		vm_entry();
+		assert_true(go_to(0));
+		put(INTR_INFO, PAGE_FAULT, sizeof(__u32));
+		vm_exit(0);
+		assert_true(go_to(1));
+		vm_entry();
+		vm_exit(10);
+		vm_entry();
+		assert_int_equal(record_of(programs)->exits[KVM_EXIT_cpuid], 2);
+		assert_int_equal(record_of(programs)->exits[KVM_EXIT_page_fault], 1);
+	}
+	free_vcpu();
+	kvm_exits_unload(programs);
+	if (!two) {
+		print_message("# SKIP one CPU\n");
+		skip();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kernels_of_either_vendor_get_raw_tracepoints),
 		cmocka_unit_test(others_get_the_classic_tracepoint),
 		cmocka_unit_test(a_kernel_whose_exits_nothing_knows_still_has_the_rest),
+		cmocka_unit_test(an_exit_is_counted_where_its_entry_is_on_another_cpu),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
