@@ -27,6 +27,7 @@ enum {
 	EXIT_VMX_CR_ACCESS = 28,
 	EXIT_SVM_WRITE_CR3 = 0x13,
 	EXIT_SVM_MSR = 0x7c,
+	EXIT_VMX_BASIC = 0xffff, /* of VMX's exit reason; above are flags */
 	EXIT_VMX_MAX = 96,
 	EXIT_SVM_MAX = 0x404,
 };
@@ -68,8 +69,7 @@ static inline enum kvm_exit_reason exit_look_up(const unsigned char *reasons,
 /* @number: VMX's exit reason (SDM 3D C). Does not split EXIT_VMX_EXCEPTION_NMI. */
 static inline enum kvm_exit_reason exit_reason_vmx(unsigned int number)
 {
-	/* Above are flags. */
-	return exit_look_up(exit_vmx_reasons, EXIT_VMX_MAX, number & 0xffff);
+	return exit_look_up(exit_vmx_reasons, EXIT_VMX_MAX, number & EXIT_VMX_BASIC);
 }
 
 /* @code: EXITCODE (APM 2 appendix C). Does not split EXIT_SVM_MSR: that is rdmsr. */

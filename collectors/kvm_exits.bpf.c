@@ -301,6 +301,7 @@ int exit_raw(struct bpf_raw_tracepoint_args *context)
 			number = BPF_CORE_READ(vmx, exit_reason.full);
 		else if (bpf_core_field_exists(vt->vt))
 			number = BPF_CORE_READ(vt, vt.exit_reason.full);
+		number &= EXIT_VMX_BASIC;
 		if (number == EXIT_VMX_EXCEPTION_NMI)
 			pending = KVM_EXITS_VECTOR;
 		else if (number == EXIT_VMX_CR_ACCESS)
@@ -349,6 +350,7 @@ int exit_classic(struct trace_event_raw_kvm_exit *context)
 		exited_svm(record, number, context->info1);
 		return 0;
 	}
+	number &= EXIT_VMX_BASIC;
 	reason = exit_reason_vmx(number);
 	if (number == EXIT_VMX_EXCEPTION_NMI && bpf_core_field_exists(context->intr_info))
 		reason = exit_reason_exception(context->intr_info);

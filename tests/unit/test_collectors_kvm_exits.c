@@ -298,8 +298,9 @@ static void a_kernel_whose_exits_nothing_knows_still_has_the_rest(void **state)
 /* --- a vCPU of Intel's ------------------------------------------------------------------------ */
 
 /* As in `vmx` and `common`; its VM is at NULL, where nothing can be read. */
-enum { VCPU_ID = 100, EXIT_REASON = 600, INTR_INFO = 616, VCPU_SIZE = 4096 };
+enum { VCPU_ID = 100, EXIT_REASON = 600, QUALIFICATION = 608, INTR_INFO = 616, VCPU_SIZE = 4096 };
 #define PAGE_FAULT (1U << 31 | 3 << 8 | 14)
+#define BUS_LOCK   (1U << 26)
 
 static const struct kernel intel = {{&vmx}, &record, false, KVM_EXITS_NO_WAY, KVM_EXITS_RAW, "ok"};
 
@@ -464,6 +465,25 @@ static void an_exit_is_counted_where_its_entry_is_on_another_cpu(void **state)
 	}
 }
 
+/* SDM 3C 25.9.1: a bus lock, enclave mode and others are told beside the reason. */
+static void flags_beside_the_reason_change_nothing(void **state)
+{
+	struct kvm_exits_programs *programs = load_intel();
+
+	put(INTR_INFO, PAGE_FAULT, sizeof(__u32));
+	vm_exit(BUS_LOCK | EXIT_VMX_EXCEPTION_NMI);
+	vm_entry();
+	put(QUALIFICATION, 3, sizeof(uint64_t));
+	vm_exit(BUS_LOCK | EXIT_VMX_CR_ACCESS);
+	vm_entry();
+	assert_int_equal(record_of(programs)->exits[KVM_EXIT_exception], 0);
+	assert_int_equal(record_of(programs)->exits[KVM_EXIT_page_fault], 1);
+	assert_int_equal(record_of(programs)->exits[KVM_EXIT_cr_access], 1);
+	assert_int_equal(record_of(programs)->cr3_loads, 1);
+	free_vcpu();
+	kvm_exits_unload(programs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -471,6 +491,7 @@ int main(void)
 		cmocka_unit_test(others_get_the_classic_tracepoint),
 		cmocka_unit_test(a_kernel_whose_exits_nothing_knows_still_has_the_rest),
 		cmocka_unit_test(an_exit_is_counted_where_its_entry_is_on_another_cpu),
+		cmocka_unit_test(flags_beside_the_reason_change_nothing),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
