@@ -75,8 +75,8 @@ struct vcpu_thread {
 };
 
 /*
- * At most @max pairs that were seen since the last call, by the collector kvm_exits (@self); how
- * many.
+ * At most @max pairs that were seen since the last call, or that no VM has had since, by the
+ * collector kvm_exits (@self); how many.
  */
 size_t kvm_exits_threads(void *self, struct vcpu_thread *ret, size_t max);
 

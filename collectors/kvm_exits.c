@@ -289,6 +289,9 @@ static void take_records(struct kvm_exits *self)
 			take_process(self, place, record);
 		else if (!place->vm)
 			take_vcpu(self, slot, place, record);
+		/* Discovery may not have had the VM or the vCPU yet when it was told. */
+		if (state == KVM_EXITS_VCPU && !(place->vm && runs(place->vm->vm, record)))
+			place->told = 0;
 		if (place->rounds <= ROUNDS_UNKNOWN)
 			continue;
 		self->unattributed += left_over(record);

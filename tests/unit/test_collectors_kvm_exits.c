@@ -484,6 +484,54 @@ static void flags_beside_the_reason_change_nothing(void **state)
 	kvm_exits_unload(programs);
 }
 
+/* Whether the collector tells that this thread runs the vCPU. */
+static bool tells_thread(void *collector)
+{
+	struct vcpu_thread threads[64];
+	size_t nr = kvm_exits_threads(collector, threads, 64);
+	bool told = false;
+
+	for (size_t i = 0; i < nr; i++)
+		told = told || (threads[i].pid == getpid() && threads[i].tid == gettid() &&
+				threads[i].vcpu_id == 3);
+	return told;
+}
+
+static void a_thread_is_told_until_discovery_has_it(void **state)
+{
+	char sys[] = "/tmp/umbra-kvm-exits-XXXXXX";
+	const struct collector_settings settings = {.roots = {"/proc", sys}};
+	const struct kvm_exits_config config = {.roots = settings.roots};
+	struct vm_vcpu known = {.id = 3};
+	struct vm vm = {.number = 1, .pid = getpid(), .fd = -1, .vcpus = &known};
+	void *collector;
+
+	need_bpf();
+	make_sys(sys, &intel);
+	collector = kvm_exits_create(&settings, &config);
+	remove_sys(sys);
+	assert_non_null(collector);
+	make_vcpu();
+	vm_exit(10);
+	assert_true(tells_thread(collector));
+	assert_false(tells_thread(collector));
+	/* There was no VM, then no vCPU of it, then nobody who took its thread. */
+	for (int i = 0; i < 3; i++) {
+		if (i == 1)
+			kvm_exits_collector.update(collector, &vm);
+		vm.nr_vcpus = i == 2;
+		kvm_exits_collector.begin(collector, 0);
+		assert_true(tells_thread(collector));
+		assert_false(tells_thread(collector));
+	}
+	known.tid = gettid();
+	kvm_exits_collector.begin(collector, 0);
+	assert_false(tells_thread(collector));
+	free_vcpu();
+	kvm_exits_collector.remove(collector, &vm);
+	kvm_exits_collector.destroy(collector);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -492,6 +540,7 @@ int main(void)
 		cmocka_unit_test(a_kernel_whose_exits_nothing_knows_still_has_the_rest),
 		cmocka_unit_test(an_exit_is_counted_where_its_entry_is_on_another_cpu),
 		cmocka_unit_test(flags_beside_the_reason_change_nothing),
+		cmocka_unit_test(a_thread_is_told_until_discovery_has_it),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
