@@ -302,6 +302,13 @@ struct kvm_exits_programs *kvm_exits_load(const struct kvm_exits_config *config,
 		goto fail;
 	}
 	programs->stats = -1;
+	if (!kernel_btf_has_tracepoint(btf, "kvm_exit", NULL)) {
+		snprintf(ret_state, COLLECTOR_STATE_MAX,
+			 "unsupported: no types of KVM (%s/kernel/btf/kvm): Linux tells those of "
+			 "modules from 5.11 on",
+			 config->roots.sys);
+		goto fail;
+	}
 	programs->cpus = libbpf_num_possible_cpus();
 	programs->slots_max = config->slots_max && config->slots_max < KVM_EXITS_SLOTS_MAX
 				      ? config->slots_max

@@ -136,8 +136,8 @@ static void add_tracepoint(struct btf *btf, const char *name, bool of_vcpu)
 /* A kernel whose tracepoints are those that this one has. */
 struct kernel {
 	const struct composite *vcpus[3]; /* and what is in them, before them */
-	const struct composite *record;
-	bool old; /* kvm_exit's first argument is the reason */
+	const struct composite *record;   /* NULL: KVM is a module, whose types are not told */
+	bool old;                         /* kvm_exit's first argument is the reason */
 	enum kvm_exits_way way, expected;
 	const char *state; /* what it begins with */
 };
@@ -155,12 +155,14 @@ static void make_file(const char *folder, const struct kernel *kernel)
 		add(btf, &common[i]);
 	for (size_t i = 0; i < 3 && kernel->vcpus[i]; i++)
 		add(btf, kernel->vcpus[i]);
-	add(btf, kernel->record);
-	add_tracepoint(btf, "kvm_exit", !kernel->old);
-	add_tracepoint(btf, "kvm_entry", true);
+	if (kernel->record) {
+		add(btf, kernel->record);
+		add_tracepoint(btf, "kvm_exit", !kernel->old);
+		add_tracepoint(btf, "kvm_entry", true);
 #define EVENT(metric, tracepoint) add_tracepoint(btf, #tracepoint, false);
-	KVM_EXITS_EVENTS(EVENT)
+		KVM_EXITS_EVENTS(EVENT)
 #undef EVENT
+	}
 	data = btf__raw_data(btf, &size);
 	assert_non_null(data);
 	snprintf(path, sizeof(path), "%s/kernel/btf/vmlinux", folder);
@@ -293,6 +295,20 @@ static void a_kernel_whose_exits_nothing_knows_still_has_the_rest(void **state)
 	need_bpf();
 	check(&unknown);
 	check(&none);
+}
+
+static void a_kernel_without_types_of_its_modules_is_told(void **state)
+{
+	const struct kernel untyped = {.record = NULL};
+	char sys[] = "/tmp/umbra-kvm-exits-XXXXXX", why[COLLECTOR_STATE_MAX];
+	const struct kvm_exits_config config = {.roots = {"/proc", sys}};
+	bool retry;
+
+	need_bpf();
+	make_sys(sys, &untyped);
+	assert_null(kvm_exits_load(&config, why, &retry));
+	remove_sys(sys);
+	assert_memory_equal(why, "unsupported: no types of KVM (", 30);
 }
 
 /* --- a vCPU of Intel's ------------------------------------------------------------------------ */
@@ -538,6 +554,7 @@ int main(void)
 		cmocka_unit_test(kernels_of_either_vendor_get_raw_tracepoints),
 		cmocka_unit_test(others_get_the_classic_tracepoint),
 		cmocka_unit_test(a_kernel_whose_exits_nothing_knows_still_has_the_rest),
+		cmocka_unit_test(a_kernel_without_types_of_its_modules_is_told),
 		cmocka_unit_test(an_exit_is_counted_where_its_entry_is_on_another_cpu),
 		cmocka_unit_test(flags_beside_the_reason_change_nothing),
 		cmocka_unit_test(a_thread_is_told_until_discovery_has_it),
