@@ -27,7 +27,9 @@ enum {
 	EXIT_VMX_CR_ACCESS = 28,
 	EXIT_SVM_WRITE_CR3 = 0x13,
 	EXIT_SVM_MSR = 0x7c,
-	EXIT_VMX_BASIC = 0xffff, /* of VMX's exit reason; above are flags */
+	EXIT_SVM_NPF = 0x400,
+	EXIT_SVM_NPF_RESERVED = 1 << 3, /* of EXITINFO1: how KVM marks a device's memory */
+	EXIT_VMX_BASIC = 0xffff,        /* of VMX's exit reason; above are flags */
 	EXIT_VMX_MAX = 96,
 	EXIT_SVM_MAX = 0x404,
 };
@@ -72,7 +74,10 @@ static inline enum kvm_exit_reason exit_reason_vmx(unsigned int number)
 	return exit_look_up(exit_vmx_reasons, EXIT_VMX_MAX, number & EXIT_VMX_BASIC);
 }
 
-/* @code: EXITCODE (APM 2 appendix C). Does not split EXIT_SVM_MSR: that is rdmsr. */
+/*
+ * @code: EXITCODE (APM 2 appendix C). Does not split EXIT_SVM_MSR and EXIT_SVM_NPF: these are rdmsr
+ * and ept_violation.
+ */
 static inline enum kvm_exit_reason exit_reason_svm(unsigned int code)
 {
 	if (code == 0xffffffff) /* VMEXIT_INVALID, -1 */

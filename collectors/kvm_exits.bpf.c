@@ -266,6 +266,8 @@ static __always_inline void exited_svm(struct kvm_exits_record *record, __u32 co
 
 	if (code == EXIT_SVM_MSR && info1 & 1)
 		reason = KVM_EXIT_wrmsr;
+	if (code == EXIT_SVM_NPF && info1 & EXIT_SVM_NPF_RESERVED)
+		reason = KVM_EXIT_ept_misconfiguration;
 	if (code == EXIT_SVM_WRITE_CR3)
 		record->cr3_loads++;
 	exited(record, reason, KVM_EXITS_NOTHING);
@@ -290,7 +292,7 @@ int exit_raw(struct bpf_raw_tracepoint_args *context)
 			__u32 code = BPF_CORE_READ(vmcb, control.exit_code);
 			__u64 info1 = 0;
 
-			if (code == EXIT_SVM_MSR)
+			if (code == EXIT_SVM_MSR || code == EXIT_SVM_NPF)
 				info1 = BPF_CORE_READ(vmcb, control.exit_info_1);
 			exited_svm(record, code, info1);
 		}

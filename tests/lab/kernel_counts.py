@@ -6,15 +6,19 @@ import re
 
 import kernel_exits
 
-# By thread and reason, in the kernel; of MSRs whether it was written (info1) too.
-TRIGGERS = ("hist:keys=common_pid,exit_reason:size=8192 if exit_reason != 124",
-            "hist:keys=common_pid,exit_reason,info1:size=8192 if exit_reason == 124")
+# By thread and reason, in the kernel; with info1 of MSRs (written?) and of nested page faults
+# (a reserved bit, which marks a device's memory?).
+SPLIT = "exit_reason == 124 || exit_reason == 1024"
+TRIGGERS = (f"hist:keys=common_pid,exit_reason:size=8192 if !({SPLIT})",
+            f"hist:keys=common_pid,exit_reason,info1:size=8192 if {SPLIT}")
 
 
 def name_of(code, info1):
     """As in collectors/exit_reasons.def."""
     if code == 0x7c:
         return "wrmsr" if info1 else "rdmsr"
+    if code == 0x400 and info1 & 8:
+        return "ept_misconfiguration"
     return kernel_exits.SVM.get(code, "other")
 
 

@@ -311,14 +311,17 @@ static void a_kernel_without_types_of_its_modules_is_told(void **state)
 	assert_memory_equal(why, "unsupported: no types of KVM (", 30);
 }
 
-/* --- a vCPU of Intel's ------------------------------------------------------------------------ */
+/* --- a vCPU ----------------------------------------------------------------------------------- */
 
-/* As in `vmx` and `common`; its VM is at NULL, where nothing can be read. */
+/* As in `vmx`, `svm` and `common`; its VM is at NULL, where nothing can be read. */
 enum { VCPU_ID = 100, EXIT_REASON = 600, QUALIFICATION = 608, INTR_INFO = 616, VCPU_SIZE = 4096 };
+enum { VMCB_POINTER = 600, VMCB = 2048, EXIT_CODE = VMCB + 112, EXIT_INFO_1 = VMCB + 120 };
 #define PAGE_FAULT (1U << 31 | 3 << 8 | 14)
 #define BUS_LOCK   (1U << 26)
 
 static const struct kernel intel = {{&vmx}, &record, false, KVM_EXITS_NO_WAY, KVM_EXITS_RAW, "ok"};
+
+static const struct kernel amd = {{&svm}, &record, false, KVM_EXITS_NO_WAY, KVM_EXITS_RAW, "ok"};
 
 static struct vcpu {
 	unsigned char *memory; /* of the kernel's, and here */
@@ -423,7 +426,7 @@ static const struct kvm_exits_record *record_of(const struct kvm_exits_programs 
 	return NULL;
 }
 
-static struct kvm_exits_programs *load_intel(void)
+static struct kvm_exits_programs *load(const struct kernel *kernel)
 {
 	char sys[] = "/tmp/umbra-kvm-exits-XXXXXX", why[COLLECTOR_STATE_MAX];
 	struct kvm_exits_config config = {.roots = {"/proc", sys}};
@@ -431,7 +434,7 @@ static struct kvm_exits_programs *load_intel(void)
 	bool retry;
 
 	need_bpf();
-	make_sys(sys, &intel);
+	make_sys(sys, kernel);
 	programs = kvm_exits_load(&config, why, &retry);
 	remove_sys(sys);
 	assert_non_null(programs);
@@ -456,7 +459,7 @@ static bool go_to(int nth)
 
 static void an_exit_is_counted_where_its_entry_is_on_another_cpu(void **state)
 {
-	struct kvm_exits_programs *programs = load_intel();
+	struct kvm_exits_programs *programs = load(&intel);
 	bool two = go_to(1);
 
 	if (two) {
@@ -484,7 +487,7 @@ static void an_exit_is_counted_where_its_entry_is_on_another_cpu(void **state)
 /* SDM 3C 25.9.1: a bus lock, enclave mode and others are told beside the reason. */
 static void flags_beside_the_reason_change_nothing(void **state)
 {
-	struct kvm_exits_programs *programs = load_intel();
+	struct kvm_exits_programs *programs = load(&intel);
 
 	put(INTR_INFO, PAGE_FAULT, sizeof(__u32));
 	vm_exit(BUS_LOCK | EXIT_VMX_EXCEPTION_NMI);
@@ -496,6 +499,40 @@ static void flags_beside_the_reason_change_nothing(void **state)
 	assert_int_equal(record_of(programs)->exits[KVM_EXIT_page_fault], 1);
 	assert_int_equal(record_of(programs)->exits[KVM_EXIT_cr_access], 1);
 	assert_int_equal(record_of(programs)->cr3_loads, 1);
+	free_vcpu();
+	kvm_exits_unload(programs);
+}
+
+static void vm_exit_svm(uint64_t code, uint64_t info)
+{
+	const uint64_t arguments[] = {vcpu.address, EXIT_ISA_SVM};
+
+	put(VMCB_POINTER, vcpu.address + VMCB, sizeof(uint64_t));
+	put(EXIT_CODE, code, sizeof(__u32));
+	put(EXIT_INFO_1, info, sizeof(uint64_t));
+	run(vcpu.exit, arguments, sizeof(arguments));
+}
+
+/* APM 2 15.25.6: EXITINFO1 has the error code. KVM marks a device's memory by a reserved bit. */
+static void what_svm_tells_beside_the_code_splits_its_exits(void **state)
+{
+	struct kvm_exits_programs *programs = load(&amd);
+	const struct kvm_exits_record *of;
+
+	vm_exit_svm(EXIT_SVM_NPF, 1ULL << 32 | 4);
+	of = record_of(programs);
+	assert_int_equal(of->exits[KVM_EXIT_ept_violation], 1);
+	vm_exit_svm(EXIT_SVM_NPF, 1ULL << 32 | 0xd);
+	assert_int_equal(of->exits[KVM_EXIT_ept_violation], 1);
+	assert_int_equal(of->exits[KVM_EXIT_ept_misconfiguration], 1);
+	vm_exit_svm(EXIT_SVM_MSR, 0);
+	vm_exit_svm(EXIT_SVM_MSR, 1);
+	assert_int_equal(of->exits[KVM_EXIT_rdmsr], 1);
+	assert_int_equal(of->exits[KVM_EXIT_wrmsr], 1);
+	/* Elsewhere that bit means something else. */
+	vm_exit_svm(EXIT_SVM_WRITE_CR3, 8);
+	assert_int_equal(of->exits[KVM_EXIT_cr_access], 1);
+	assert_int_equal(of->cr3_loads, 1);
 	free_vcpu();
 	kvm_exits_unload(programs);
 }
@@ -557,6 +594,7 @@ int main(void)
 		cmocka_unit_test(a_kernel_without_types_of_its_modules_is_told),
 		cmocka_unit_test(an_exit_is_counted_where_its_entry_is_on_another_cpu),
 		cmocka_unit_test(flags_beside_the_reason_change_nothing),
+		cmocka_unit_test(what_svm_tells_beside_the_code_splits_its_exits),
 		cmocka_unit_test(a_thread_is_told_until_discovery_has_it),
 	};
 
