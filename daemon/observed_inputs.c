@@ -113,14 +113,17 @@ static void add_times(const struct vm_sample *before, const struct vm_sample *no
 		times->untimed += (double)exits.value;
 }
 
-/* From exits to re-entries, but of HLT, which waits. */
+/*
+ * From exits to re-entries, but of what waits: HLT, and interrupts of the host, behind which a
+ * thread has to leave its CPU to others.
+ */
 static struct exit_times times_of_all(const struct vm_sample *before, const struct vm_sample *now,
 				      double frequency)
 {
 	struct exit_times times = {.known = frequency > 0};
 
 	for (int reason = 0; reason < KVM_EXIT_REASON_COUNT; reason++) {
-		if (reason != KVM_EXIT_hlt)
+		if (reason != KVM_EXIT_hlt && reason != KVM_EXIT_external_interrupt)
 			add_times(before, now, reason, SOURCE(kvm_exits, exits, reason), frequency,
 				  &times);
 	}

@@ -195,6 +195,26 @@ static void exits_take_no_more_than_the_threads_ran(void **state)
 	assert_true(inputs[POLICY_INPUT_exit_cycles].uncertainty == 0);
 }
 
+/* Four VMs on one CPU: three quarters of the time each waits, behind the host's tick. */
+static void waiting_for_a_cpu_makes_no_exit_cheaper_or_guest_time_longer(void **state)
+{
+	time_all_exits();
+	GREW(kvm_exits, exits, KVM_EXIT_external_interrupt, 0, 1000);
+	GREW(kvm_exits, exit_samples, KVM_EXIT_external_interrupt, 0, 1000);
+	GREW(kvm_exits, exit_time, KVM_EXIT_external_interrupt, 0, 3000000000);
+	GREW(kvm_exits, exits, KVM_EXIT_page_fault, 0, 100000);
+	GREW(kvm_exits, exit_samples, KVM_EXIT_page_fault, 0, 100000);
+	GREW(kvm_exits, exit_time, KVM_EXIT_page_fault, 0, 200000000);
+	GREW(kvm_exits, exit_cr3_loads, 0, 0, 0);
+	GREW(perf_event, host_task_clock, 0, 0, 1000000000);
+	GREW(perf_event, cycles, 0, 0, 1600000000);
+	fill(UMBRA_MODE_SHADOW, 2e9);
+	assert_known(POLICY_INPUT_exit_cycles_mode, 400000000);
+	assert_true(inputs[POLICY_INPUT_exit_cycles_mode].uncertainty == 0);
+	assert_known(POLICY_INPUT_exit_cycles, 400000000);
+	assert_known(POLICY_INPUT_cycles, 2000000000);
+}
+
 static void what_is_computed_stays_within_its_bounds(void **state)
 {
 	time_all_exits();
@@ -272,6 +292,7 @@ int main(void)
 		CLEAN(exits_that_were_never_timed_make_the_cost_uncertain),
 		CLEAN(exits_of_the_mode_have_a_time_of_their_own),
 		CLEAN(exits_take_no_more_than_the_threads_ran),
+		CLEAN(waiting_for_a_cpu_makes_no_exit_cheaper_or_guest_time_longer),
 		CLEAN(what_is_computed_stays_within_its_bounds),
 		CLEAN(guest_time_is_that_of_exits_too),
 		CLEAN(without_a_pmu_guest_time_is_what_the_threads_ran),
