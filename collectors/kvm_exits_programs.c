@@ -220,7 +220,7 @@ static bool attached_any(const struct kvm_exits_programs *programs)
 
 /* Why there are no exits, where that is the host's and not a fault. */
 static void tell_of_exits(const struct kvm_exits_programs *programs, const struct kernel_btf *btf,
-			  char state[COLLECTOR_STATE_MAX])
+			  enum kvm_exits_way wanted, char state[COLLECTOR_STATE_MAX])
 {
 	if (programs->way == KVM_EXITS_NO_WAY && !has_vendor(btf))
 		collector_degrade(state,
@@ -229,8 +229,10 @@ static void tell_of_exits(const struct kvm_exits_programs *programs, const struc
 		collector_degrade(state,
 				  "no exits: the programs do not know this kernel's kvm_exit%s%s",
 				  complaint[0] ? ": " : "", complaint);
-	else if (programs->way == KVM_EXITS_CLASSIC && complaint[0])
-		collector_degrade(state, "exits by the slower classic tracepoint: %s", complaint);
+	else if (programs->way != wanted && programs->way == KVM_EXITS_CLASSIC)
+		collector_degrade(state, "exits by the slower classic tracepoint: %s",
+				  complaint[0] ? complaint
+					       : "the programs do not know this kernel's vCPUs");
 	else if (!programs->sees_entries)
 		collector_degrade(state, "no time of exits: no kvm_entry");
 }
@@ -320,7 +322,7 @@ struct kvm_exits_programs *kvm_exits_load(const struct kvm_exits_config *config,
 	}
 	kvm_exits_add_room(programs, (size_t)BLOCKS_AT_LOAD * KVM_EXITS_BLOCK);
 	snprintf(ret_state, COLLECTOR_STATE_MAX, "ok");
-	tell_of_exits(programs, btf, ret_state);
+	tell_of_exits(programs, btf, config->way, ret_state);
 	attach_all(programs, ret_state);
 	if (!programs->blocks_count || !attached_any(programs)) {
 		memmove(ret_state, "unsupported: nothing could be attached",
