@@ -166,7 +166,8 @@ def what_finds_no_room_is_counted():
                       if tid in own)
         got = sum(count for tid, count in counted["kvmmmu_pages_got"].items() if tid in own)
         found = sum(seen.total(metric) for metric in (*EVENTS, "kvmmmu_pages_made"))
-        assert seen.own["lost"] > 0 and found > 0, (seen.own, found)
+        # VMs that are not ours may have had the room, so perhaps nothing was found.
+        assert seen.own["lost"] > 0, seen.own
         # The pages made are events of their own, of one tracepoint with the pages got.
         assert kernels <= found + seen.own["lost"] + seen.own["unattributed"] + seen.total("exits")
         assert found <= kernels + got
