@@ -64,6 +64,20 @@ static void walks_by_misses(struct context *c)
 	};
 }
 
+/*
+ * What an EPT violation took is for the most part the host's, which makes or finds the page: as a
+ * page fault of shadow it would take no less, whatever the table has for a fill.
+ */
+static void violations_in_shadow(struct context *c)
+{
+	const struct umbra_cost *cost = &c->input->cost->cost;
+	double fills = IN(ept_fills) * ((double)cost->exit + cost->shadow_fill);
+
+	if (c->input->mode == UMBRA_MODE_EPT)
+		c->estimate.exits[UMBRA_MODE_SHADOW] +=
+			fmax(0, c->estimate.exits[UMBRA_MODE_EPT] - fills);
+}
+
 static void estimate(struct context *c)
 {
 	struct estimator estimator;
@@ -82,6 +96,7 @@ static void estimate(struct context *c)
 			.value = (uint64_t)fmin(IN(walk_cycles) + IN(exit_cycles), CYCLES_MAX)};
 	estimator_init(&estimator, &c->input->cost->cost);
 	estimator_interval(&estimator, c->input->mode, c->inputs, &c->estimate);
+	violations_in_shadow(c);
 }
 
 static void put_parts(const struct context *c, enum umbra_mode mode, bool exits_known,
@@ -110,8 +125,8 @@ static void put_parts(const struct context *c, enum umbra_mode mode, bool exits_
 }
 
 /*
- * What shadow takes at the least, of work that was seen in ept: walks without the second step, and
- * an exit for each flush.
+ * What shadow takes at the least, of work that was seen in ept: walks without the second step, what
+ * violations took, and an exit for each flush.
  */
 static double least_of_shadow(const struct context *c)
 {
@@ -120,6 +135,7 @@ static double least_of_shadow(const struct context *c)
 	double exits =
 		KNOWN(tlb_flushes) ? IN(tlb_flushes) * c->input->cost->cost.exit * EXIT_LEAST : 0;
 
+	exits += c->estimate.exits[UMBRA_MODE_EPT];
 	return (fmax(0, IN(walk_cycles) - nested) + exits) / c->input->seconds;
 }
 

@@ -161,7 +161,8 @@ void advice_say_unknown(struct advice *advice, const struct advice_input *input)
 		advice_append(advice->reason,
 			      "shadow could save %s at the most, and what its exits would take is "
 			      "not seen in ept",
-			      OF_GUEST(on->walks_per_second - shadow->least_per_second));
+			      OF_GUEST(fmax(0, on->walks_per_second + on->exits_per_second -
+						       shadow->least_per_second)));
 }
 
 /* --- what is missing ---------------------------------------------------------------------- */
