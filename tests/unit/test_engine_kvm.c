@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -377,6 +378,24 @@ static void it_stands_still_where_run_returned(void **state)
 	assert_true(spun() > before);
 }
 
+/* Others of the same user may have filled the queue. */
+static void it_stands_still_though_no_signal_can_be_queued(void **state)
+{
+	struct umbra_guest_config config = config_of(2);
+	struct rlimit before, none;
+
+	config.interval = SECOND / 50;
+	create(&config);
+	load(spins, (size_t)(spins_end - spins), NULL);
+	getrlimit(RLIMIT_SIGPENDING, &before);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+	alarm(60);
+	assert_int_equal(umbra_guest_run(guest, UINT64_MAX), UMBRA_EVENT_INTERVAL);
+	alarm(0);
+	setrlimit(RLIMIT_SIGPENDING, &before);
+}
+
 static void *kick_soon(void *context)
 {
 	const struct timespec soon = {.tv_nsec = 30000000};
@@ -614,6 +633,7 @@ int main(void)
 		TEST(registers_and_memory_are_what_the_guest_left),
 		TEST(floating_point_is_there_or_the_soft_engine_is_named),
 		TEST(it_stands_still_where_run_returned),
+		TEST(it_stands_still_though_no_signal_can_be_queued),
 		TEST(a_kick_from_another_thread_stops_it),
 		TEST(all_vcpus_run),
 		TEST(what_kvm_cannot_know_is_not_known),

@@ -15,9 +15,13 @@
 /* A vCPU that an INIT or SIPI woke says EAGAIN once; who says it all the time never runs. */
 #define AGAIN_MAX 1000
 
+/*
+ * Nobody else sends it to a thread. A real-time signal would have to be queued, which fails where
+ * others of the same user have filled the queue (RLIMIT_SIGPENDING).
+ */
 int kvm_signal(void)
 {
-	return SIGRTMIN;
+	return SIGURG;
 }
 
 /* --- devices ---------------------------------------------------------------------------------- */
