@@ -135,6 +135,53 @@ GUEST(powers_off, "movw $0x604, %dx\n"
 		  "movw $0x3400, %ax\n" /* SLP_EN, S5 */
 		  "outw %ax, %dx\n");
 
+/*
+ * The second processor waits for an interrupt in HLT; the first one sends it and halts for good, so
+ * that what is under way is all that can wake anybody.
+ */
+GUEST(wakes, STACK GATE("0x30", "4f") PUT("0xff", "0x21")
+		     PUT("0xff", "0xa1") "sgdt 0x7f00\n"
+					 "movw %ds, 0x7f10\n"
+					 "movl $0, 0x7f20\n"
+					 "at %esi, 2f\n"
+					 "movl $0x8000, %edi\n"
+					 "movl $(3f - 2f), %ecx\n"
+					 "cld\n"
+					 "rep movsb\n"
+					 /* INIT, SIPI */
+					 "movl $0x1000000, 0xfee00310\n"
+					 "movl $0x4500, 0xfee00300\n"
+					 "movl $0x4608, 0xfee00300\n"
+					 "1: cmpl $0, 0x7f20\n"
+					 "jz 1b\n"
+					 "movl $20000, %ecx\n"
+					 "5: decl %ecx\n"
+					 "jnz 5b\n"
+					 "movl $0x4030, 0xfee00300\n"
+					 "cli\n"
+					 "hlt\n"
+					 /* At 0x8000, in real mode */
+					 ".code16\n"
+					 "2: xorw %ax, %ax\n"
+					 "movw %ax, %ds\n"
+					 "lgdtl 0x7f00\n"
+					 "movw 0x7f10, %bx\n"
+					 "movl %cr0, %eax\n"
+					 "orb $1, %al\n"
+					 "movl %eax, %cr0\n"
+					 "ljmpl $0x10, $(3f - wakes + 0x100000)\n"
+					 ".code32\n"
+					 "3: movw %bx, %ds\n"
+					 "movw %bx, %ss\n"
+					 "movl $0x310000, %esp\n"
+					 "lidt 0x200800\n"
+					 "movl $0x1ff, 0xfee000f0\n" /* APIC enabled by software */
+					 "movl $1, 0x7f20\n"
+					 "6: sti\n"
+					 "hlt\n"
+					 "jmp 6b\n"
+					 "4: movb $7, %al\n" EXIT);
+
 static int kvm = -1;
 static struct umbra_counters counters __attribute__((aligned(64)));
 static struct umbra_kvm_figures figures;
@@ -444,6 +491,24 @@ static void all_vcpus_run(void **state)
 	free(image);
 }
 
+static void wake_the_other(void)
+{
+	struct umbra_guest_config config = config_of(2);
+	const struct umbra_end *end;
+
+	create(&config);
+	load(wakes, (size_t)(wakes_end - wakes), NULL);
+	end = run();
+	assert_int_equal(end->reason, UMBRA_END_DEBUG_EXIT);
+	assert_int_equal(end->value, 7);
+}
+
+/* The guest enables nothing. */
+static void its_boot_processors_apic_sends(void **state)
+{
+	wake_the_other();
+}
+
 static void what_kvm_cannot_know_is_not_known(void **state)
 {
 	const struct umbra_known *known;
@@ -636,6 +701,7 @@ int main(void)
 		TEST(it_stands_still_though_no_signal_can_be_queued),
 		TEST(a_kick_from_another_thread_stops_it),
 		TEST(all_vcpus_run),
+		TEST(its_boot_processors_apic_sends),
 		TEST(what_kvm_cannot_know_is_not_known),
 		TEST(kvms_own_statistics_are_published),
 		TEST(figures_of_a_hostile_writer_are_harmless),

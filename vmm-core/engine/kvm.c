@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "device/apic_bus.h"
+#include "device/lapic_registers.h"
 #include "device/memory_map.h"
 #include "engine/kvm.h"
 #include "x86/flags.h"
@@ -24,7 +26,6 @@
 #define IDENTITY_MAP     0xfffbc000ull
 #define TSS_ADDRESS      0xfffbd000ull
 
-#define IOAPIC_PINS      24u
 #define IRQ_TIMER        0u
 #define IRQ_SCI          9u
 #define IOAPIC_PIN_TIMER 2u
@@ -261,6 +262,32 @@ static int create_vcpu(struct umbra_guest *guest, int device, unsigned index,
 	return 0;
 }
 
+static void set_apic_register(struct kvm_lapic_state *apic, unsigned number, uint32_t value)
+{
+	memcpy(&apic->regs[16 * number], &value, sizeof(value));
+}
+
+/*
+ * As the firmware leaves the boot processor's APIC: enabled, a virtual wire of the 8259s. Once all
+ * vCPUs are there, for that is also when KVM looks which ones an IPI can reach.
+ */
+static int set_up_apic(const struct umbra_guest *guest, struct umbra_error *ret_error)
+{
+	int fd = guest->kvm->vcpu[0].fd;
+	struct kvm_lapic_state apic;
+
+	if (guest->kvm->own_chips)
+		return 0;
+	if (ioctl(fd, KVM_GET_LAPIC, &apic))
+		return fail(ret_error, guest, "KVM_GET_LAPIC");
+	set_apic_register(&apic, LAPIC_SVR, SVR_ENABLE | LVT_VECTOR);
+	set_apic_register(&apic, LAPIC_LVT + LVT_LINT0, APIC_EXTINT << LVT_DELIVERY);
+	set_apic_register(&apic, LAPIC_LVT + LVT_LINT1, APIC_NMI << LVT_DELIVERY);
+	if (ioctl(fd, KVM_SET_LAPIC, &apic))
+		return fail(ret_error, guest, "KVM_SET_LAPIC");
+	return 0;
+}
+
 /* The VM itself, whose fixed addresses come before its vCPUs. */
 static int create_vm(struct umbra_guest *guest, int device, struct umbra_error *ret_error)
 {
@@ -327,6 +354,8 @@ static int kvm_create(struct umbra_guest *guest, const struct umbra_guest_config
 		error = create_machine(guest, config, ret_error);
 	for (unsigned i = 0; i < guest->nr_cpus && !error; i++)
 		error = create_vcpu(guest, device, i, ret_error);
+	if (!error)
+		error = set_up_apic(guest, ret_error);
 	if (!error)
 		error = run_for_no_time(guest, ret_error);
 	return error ? error : kvm_open_figures(guest, ret_error);
