@@ -506,7 +506,17 @@ static void wake_the_other(void)
 /* The guest enables nothing. */
 static void its_boot_processors_apic_sends(void **state)
 {
-	wake_the_other();
+	WITH_BOTH_CHIPS
+	{
+		wake_the_other();
+	}
+}
+
+static void an_interrupt_under_way_keeps_it_alive(void **state)
+{
+	kvm_config.own_chips = true;
+	for (int i = 0; i < 20; i++)
+		wake_the_other();
 }
 
 static void what_kvm_cannot_know_is_not_known(void **state)
@@ -702,6 +712,7 @@ int main(void)
 		TEST(a_kick_from_another_thread_stops_it),
 		TEST(all_vcpus_run),
 		TEST(its_boot_processors_apic_sends),
+		TEST(an_interrupt_under_way_keeps_it_alive),
 		TEST(what_kvm_cannot_know_is_not_known),
 		TEST(kvms_own_statistics_are_published),
 		TEST(figures_of_a_hostile_writer_are_harmless),

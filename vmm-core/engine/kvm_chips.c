@@ -79,6 +79,10 @@ static bool is_dead(const struct umbra_guest *guest)
 			return false;
 		if (machine_signal_pending(guest->machine, i))
 			return false;
+		/* It has been told, and did not come to take it yet. */
+		if (vcpu->halted && vcpu->run->if_flag &&
+		    machine_interrupt_pending(guest->machine, i))
+			return false;
 		can_wake |= vcpu->halted && vcpu->run->if_flag;
 	}
 	return !can_wake || machine_next_event(guest->machine) == UINT64_MAX;
