@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -38,6 +39,9 @@ void terminal_flush(void *context)
 			continue;
 		if (n <= 0) { /* nobody listens: the guest does not notice */
 			t->lost = t->lost ? t->lost : errno;
+			/* A vCPU's thread of KVM's has all signals blocked: the process gets it. */
+			if (errno == EPIPE)
+				kill(getpid(), SIGPIPE);
 			break;
 		}
 		done += n;

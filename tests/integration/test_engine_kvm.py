@@ -129,6 +129,25 @@ def a_limit_or_a_signal_ends_it_with_its_state():
     return None
 
 
+def it_ends_when_nobody_reads_its_console_any_more():
+    if why_not():
+        return why_not()
+    # A newline to the UART, for ever
+    image = multiboot(bytes.fromhex("66baf803" "b00a" "ee" "ebfd"))
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(image)
+        file.flush()
+        with subprocess.Popen([UMBRA, "run", "--engine", "kvm", file.name], bufsize=0,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as process:
+            try:
+                assert process.stdout.read(1) == b"\n"
+                process.stdout.close()
+                assert process.wait(60) == 128 + signal.SIGPIPE, process.returncode
+            finally:
+                process.kill()
+
+
 def its_console_is_standard_input_and_output():
     if why_not():
         return why_not()
@@ -241,6 +260,7 @@ if __name__ == "__main__":
                what_kvm_does_not_know_is_absent,
                another_mode_is_refused_with_the_reason,
                a_limit_or_a_signal_ends_it_with_its_state,
+               it_ends_when_nobody_reads_its_console_any_more,
                its_console_is_standard_input_and_output,
                what_kvm_cannot_emulate_names_the_soft_engine,
                umbrad_runs_guests_on_kvm_beside_others,
