@@ -61,13 +61,15 @@ static void add(char *text, size_t size, size_t *length, const char *format, ...
 void watch_describe(const struct shared_counters *shared, char *ret_text, size_t size)
 {
 	struct worker_state state = {0};
+	const size_t instructions = UMBRA_INDEX(struct umbra_counters, instructions, 0);
 	struct umbra_counters counters;
 	size_t length = 0;
 
 	if (shared)
 		shared_read_state(shared, &state);
 	add(ret_text, size, &length, "while %s", phases[state.phase]);
-	if (state.phase >= WORKER_RUNNING && !shared_read(shared, &counters))
+	if (state.phase >= WORKER_RUNNING && !shared_read(shared, &counters) &&
+	    umbra_known_has(&shared->known, instructions))
 		add(ret_text, size, &length, ", after %" PRIu64 " instructions",
 		    counters.instructions[0]);
 	if (state.cpu != WORKER_CPU_UNKNOWN)

@@ -85,11 +85,16 @@ static void last_state_is_told_in_words(void **state)
 					     .signal = SIGSEGV,
 					     .host_rip = 0x1000,
 					     .host_address = 0x2000};
+	umbra_known_add(&shared.known, UMBRA_INDEX(struct umbra_counters, instructions, 0));
 	shared.counters.instructions[0] = 77;
 	watch_describe(&shared, text, sizeof(text));
 	assert_string_equal(text, "while running, after 77 instructions, its vCPU 0 last seen at "
 				  "0xfff0 in long mode; it noted signal 11 at host address 0x1000, "
 				  "accessing 0x2000");
+	/* KVM's guests have no count of them. */
+	shared.known = (struct umbra_known){0};
+	watch_describe(&shared, text, sizeof(text));
+	assert_null(strstr(text, "instructions"));
 	/* Nothing that a worker may write is taken for more than numbers; what has no room is cut.
 	 */
 	memset(&shared.state, 0xff, sizeof(shared.state));
