@@ -40,6 +40,7 @@ struct collect {
 	int fd;    /* to umbrad; -1: it is not there */
 	bool told; /* that it is not */
 	bool stopping;
+	int code; /* a negative errno: it cannot go on */
 	struct source signals_source, timer_source, uevents_source, umbrad_source;
 };
 
@@ -224,7 +225,10 @@ static void stop_observing(struct collect *collect)
 	collect->observer = NULL;
 }
 
-/* VMs get new numbers: umbrad hears of them anew, over a new connection. */
+/*
+ * VMs get new numbers: umbrad hears of them anew, over a new connection, at the socket that both
+ * have from their start to their end.
+ */
 static void on_reload(struct collect *collect)
 {
 	struct config config;
@@ -234,12 +238,13 @@ static void on_reload(struct collect *collect)
 		return;
 	}
 	stop_observing(collect);
+	memcpy(config.collect_socket, collect->config.collect_socket,
+	       sizeof(config.collect_socket));
 	config_free(&collect->config);
 	collect->config = config;
 	if (collect->fd >= 0)
 		disconnect(collect, "the configuration was read anew");
-	if (observe(collect))
-		collect->stopping = true;
+	collect->code = observe(collect);
 }
 
 static void on_signal(void *context)
@@ -288,8 +293,11 @@ static int run(struct collect *collect)
 		code = observe(collect);
 	if (!code)
 		notify_ready();
-	while (!code && !collect->stopping)
+	while (!code && !collect->stopping) {
 		code = loop_turn(collect->loop, -1);
+		if (!code)
+			code = collect->code;
+	}
 	notify_stopping();
 	stop_observing(collect);
 	if (code)

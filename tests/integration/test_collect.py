@@ -228,6 +228,22 @@ def a_configuration_that_was_read_anew_holds_for_the_collector():
     return None
 
 
+def both_keep_their_socket_when_the_configuration_is_read_anew():
+    if cannot_run():
+        return cannot_run()
+    with Umbrad({}) as umbrad, Collect(umbrad) as collect, Owner() as owner:
+        wait_vms(umbrad, owner, 1)
+        for place in (os.path.join(umbrad.directory, "other.sock"), ""):
+            umbrad.configure({}, f"collect_socket = {place}\n")
+            assert "collect_socket has changed" in umbrad.reload()
+            connections = collect.log().count(": connected")
+            collect.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: collect.log().count(": connected") > connections, 20,
+                     collect.log)
+            wait_vms(umbrad, owner, 1)
+    return None
+
+
 def advice_has_what_is_known_and_says_what_is_missing():
     if cannot_run():
         return cannot_run()
@@ -304,6 +320,7 @@ if __name__ == "__main__":
         the_collector_keeps_four_capabilities,
         umbrad_never_switches_the_vm_of_another_program,
         a_configuration_that_was_read_anew_holds_for_the_collector,
+        both_keep_their_socket_when_the_configuration_is_read_anew,
         descriptors_are_as_many_as_the_hard_limit_allows,
         advice_has_what_is_known_and_says_what_is_missing,
         wrong_options_and_files_are_told,
