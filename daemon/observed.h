@@ -20,6 +20,7 @@
 struct observed_vm {
 	struct vm vm;   /* vcpus are its own, nr_vcpus of them at most REPORT_VCPUS_MAX */
 	time_t started; /* wall time when its owner was; 0: not known */
+	bool own;       /* its owner is a worker of umbrad's, or was */
 	bool sampled;   /* there is a sample */
 	struct vm_sample sample;
 	struct vm_sample before; /* where the interval of the next advice begins */

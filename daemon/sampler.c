@@ -286,9 +286,11 @@ static int copy_vms(struct snapshot *snapshot, const struct sampler_source *from
 	char id[VM_ID_MAX];
 
 	for (size_t i = 0; i < from->observed->nr_vms; i++) {
-		const struct observed_vm *vm = from->observed->vms[i];
+		struct observed_vm *vm = from->observed->vms[i];
 
-		if (registry_find_pid(from->registry, vm->vm.pid))
+		/* A worker may be gone before umbra-collect tells the end of its VM. */
+		vm->own |= registry_find_pid(from->registry, vm->vm.pid) != NULL;
+		if (vm->own)
 			continue;
 		choose_id(from->registry, &vm->vm, id);
 		if (observed_view(snapshot, from->observed, vm, id,
