@@ -224,20 +224,22 @@ static const char *const helps[CONFIG_COLLECTOR_COUNT] = {
 /* Of the collector soft; NULL: out of memory. */
 static const char *soft_state(struct snapshot *snapshot, bool soft)
 {
-	size_t silent = 0;
+	size_t guests = 0, silent = 0;
 	char state[128];
 
 	if (!soft)
 		return switched_off[UMBRA_ENGINE_SOFT];
-	for (size_t i = 0; i < snapshot->nr_guests; i++)
-		silent += !snapshot->guests[i].observed &&
-			  !strcmp(snapshot->guests[i].engine, "soft") &&
-			  !snapshot->guests[i].measured[METRIC_CORE].values &&
+	for (size_t i = 0; i < snapshot->nr_guests; i++) {
+		if (strcmp(snapshot->guests[i].engine, "soft"))
+			continue;
+		guests++;
+		silent += !snapshot->guests[i].measured[METRIC_CORE].values &&
 			  !snapshot->guests[i].end;
+	}
 	if (!silent)
 		return "ok";
 	snprintf(state, sizeof(state), "degraded: %zu of %zu guests have not reported", silent,
-		 snapshot->nr_guests);
+		 guests);
 	return snapshot_strdup(snapshot, state);
 }
 

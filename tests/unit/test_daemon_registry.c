@@ -205,6 +205,19 @@ static void the_vm_of_a_guest_of_ours_is_that_guest(void **state)
 	free(vm);
 }
 
+static void guests_that_have_not_reported_are_counted_among_their_kind(void **state)
+{
+	struct observed_vm *vm = observe(1, "db", 13);
+	struct observed observed = {.vms = &vm, .nr_vms = 1};
+	const struct sampler_source from = {&registry, &observed, &no_kvm, {true, true}};
+	struct snapshot *snapshot = sampler_take(&from);
+
+	assert_string_equal(snapshot->collectors[CONFIG_COLLECTOR_SOFT].state,
+			    "degraded: 2 of 2 guests have not reported");
+	snapshot_unref(snapshot);
+	free(vm);
+}
+
 static void snapshot_does_not_change_with_the_registry(void **state)
 {
 	struct guest *guest = registry.guests[0];
@@ -281,6 +294,9 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_vm_of_a_guest_of_ours_is_that_guest, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(
+			guests_that_have_not_reported_are_counted_among_their_kind, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(snapshot_does_not_change_with_the_registry, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(failed_guest_says_why_and_counts_as_reported,
