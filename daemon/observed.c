@@ -89,12 +89,17 @@ static time_t wall_time(uint64_t ticks)
 {
 	struct timespec boot, now;
 	long hertz = sysconf(_SC_CLK_TCK);
+	double seconds;
 
 	if (!ticks || hertz <= 0 || clock_gettime(CLOCK_BOOTTIME, &boot))
 		return 0;
+	/* Nobody has started in the future; and a time has so many digits, no more. */
+	seconds = (double)ticks / (double)hertz;
+	if (seconds > (double)boot.tv_sec + 1)
+		return 0;
 	clock_gettime(CLOCK_REALTIME, &now);
 	return lround((double)(now.tv_sec - boot.tv_sec) +
-		      (double)(now.tv_nsec - boot.tv_nsec) / 1e9 + (double)ticks / (double)hertz);
+		      (double)(now.tv_nsec - boot.tv_nsec) / 1e9 + seconds);
 }
 
 static const char *take_vm(struct observed *observed, const struct report_vm *report)

@@ -157,6 +157,17 @@ static void told_again_a_vm_is_changed_not_doubled(void **state)
 	assert_string_equal(world->observed.vms[0]->vm.name, "renamed");
 }
 
+static void a_start_in_the_future_is_not_known(void **state)
+{
+	struct world *world = *state;
+	struct vm vm = some_vm(1);
+
+	vm.start_time = UINT64_MAX;
+	assert_int_equal(report_send_vm(world->fd, &vm), 0);
+	turn(world);
+	assert_int_equal(world->observed.vms[0]->started, 0);
+}
+
 static void collectors_states_are_those_that_were_told(void **state)
 {
 	struct world *world = *state;
@@ -315,6 +326,7 @@ int main(void)
 		IN_WORLD(a_vm_and_its_sample_arrive_whole),
 		IN_WORLD(a_vm_that_vanishes_is_forgotten_and_no_other),
 		IN_WORLD(told_again_a_vm_is_changed_not_doubled),
+		IN_WORLD(a_start_in_the_future_is_not_known),
 		IN_WORLD(collectors_states_are_those_that_were_told),
 		IN_WORLD(when_the_collector_ends_no_vm_is_known_and_another_may_come),
 		IN_WORLD(a_second_collector_is_turned_away),
