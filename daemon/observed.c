@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "collectors/clock.h"
 #include "daemon/log.h"
 #include "daemon/observed.h"
 #include "daemon/observed_advice.h"
@@ -169,6 +170,7 @@ static const char *take_collector(struct observed *observed, const struct report
 
 static void take_round(struct observed *observed, const struct report_round *report)
 {
+	observed->heard = clock_seconds();
 	observed->rounds.count++;
 	observed->rounds.seconds += (double)report->duration_ns / 1e9;
 }
@@ -248,8 +250,19 @@ static void on_connection(void *context)
 		return;
 	}
 	observed->connection = fd;
+	observed->heard = clock_seconds();
 	set_states(observed, "degraded: umbra-collect has not measured yet");
 	log_write(LOG_NOTICE, NULL, "umbra-collect: connected, process %ld", (long)peer.pid);
+}
+
+void observed_tick(struct observed *observed, uint64_t now)
+{
+	char why[64];
+
+	if (observed->connection < 0 || now < observed->heard + OBSERVED_SILENT_SECONDS)
+		return;
+	snprintf(why, sizeof(why), "it has told nothing for %d s", OBSERVED_SILENT_SECONDS);
+	disconnect(observed, why);
 }
 
 static int listen_at(struct observed *observed, const char *path)

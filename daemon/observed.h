@@ -17,6 +17,8 @@
 #include "policy/advice.h"
 #include "web/snapshot.h"
 
+enum { OBSERVED_SILENT_SECONDS = 15 }; /* umbra-collect tells something each second */
+
 struct observed_vm {
 	struct vm vm;   /* vcpus are its own, nr_vcpus of them at most REPORT_VCPUS_MAX */
 	time_t started; /* wall time when its owner was; 0: not known */
@@ -41,6 +43,7 @@ struct observed {
 	struct observed_collector collectors[CONFIG_COLLECTOR_COUNT]; /* not of soft */
 	struct report_host host; /* of the connection; processor is empty: not told */
 	struct sampling rounds;  /* of the connection */
+	uint64_t heard;          /* CLOCK_MONOTONIC in seconds, when the last round came */
 	bool changed;            /* VMs came or went: since whoever reads this set it to false */
 	uint64_t advised;        /* CLOCK_MONOTONIC in seconds, when advice was made last */
 	/* Of the host's processor, called so; NULL: not needed yet. */
@@ -54,6 +57,11 @@ struct observed {
  * 0 or -ENOMEM.
  */
 int observed_open(struct observed *observed, int loop, const char *path);
+/*
+ * Once a second; @now is CLOCK_MONOTONIC in seconds. A umbra-collect that tells nothing any more is
+ * left: what it told is true no longer, and another one may take its place.
+ */
+void observed_tick(struct observed *observed, uint64_t now);
 /* Also takes the socket at @path away, if it was made. */
 void observed_close(struct observed *observed, const char *path);
 

@@ -119,6 +119,7 @@ static void on_timer(void *context)
 	/* A journal that could not be read at the start may say now that all is frozen. */
 	control_set_frozen(umbrad->registry.control, journal_frozen(umbrad->journal));
 	wishes_check(umbrad->wishes, &umbrad->registry);
+	observed_tick(&umbrad->observed, clock_seconds());
 	publish(umbrad);
 	web_sweep(umbrad->web);
 }

@@ -126,6 +126,19 @@ def a_stopped_collector_delays_no_scrape():
     return None
 
 
+def a_stopped_collector_is_left_until_it_goes_on():
+    if cannot_run():
+        return cannot_run()
+    with Owner() as owner, Umbrad({}) as umbrad, Collect(umbrad) as collect:
+        wait_vms(umbrad, owner, 1)
+        collect.process.send_signal(signal.SIGSTOP)
+        wait_vms(umbrad, owner, 0, 40)
+        assert collectors(umbrad)["kvm"]["state"] == "unsupported: umbra-collect is not connected"
+        collect.process.send_signal(signal.SIGCONT)
+        wait_vms(umbrad, owner, 1)
+    return None
+
+
 def a_vm_killed_while_it_is_sampled_harms_nobody():
     """Nor does a process that ends while its VM is found: many of them, at random moments."""
     if cannot_run():
@@ -314,6 +327,7 @@ if __name__ == "__main__":
         what_kvm_counts_is_what_is_shown,
         a_stopped_owner_delays_nobody,
         a_stopped_collector_delays_no_scrape,
+        a_stopped_collector_is_left_until_it_goes_on,
         a_vm_killed_while_it_is_sampled_harms_nobody,
         each_collector_that_is_off_says_so_and_no_other_suffers,
         an_ordinary_user_is_told_what_is_denied,

@@ -201,6 +201,31 @@ static void when_the_collector_ends_no_vm_is_known_and_another_may_come(void **s
 	assert_int_equal(world->observed.nr_vms, 1);
 }
 
+static void a_collector_that_tells_nothing_any_more_is_left(void **state)
+{
+	struct world *world = *state;
+	struct report report = {.type = REPORT_ROUND};
+	uint64_t later;
+
+	tell_vm(world, 1);
+	assert_int_equal(report_send(world->fd, &report), 0);
+	turn(world);
+	later = world->observed.heard + OBSERVED_SILENT_SECONDS;
+	observed_tick(&world->observed, later - 1);
+	assert_int_equal(world->observed.nr_vms, 1);
+	observed_tick(&world->observed, later);
+	assert_int_equal(world->observed.nr_vms, 0);
+	assert_string_equal(world->observed.collectors[CONFIG_COLLECTOR_KVM].state,
+			    "unsupported: umbra-collect is not connected");
+	/* Another one, or the same once it goes on. */
+	close(world->fd);
+	world->fd = connect_to(world->path);
+	turn(world);
+	observed_tick(&world->observed, world->observed.heard);
+	tell_vm(world, 1);
+	assert_int_equal(world->observed.nr_vms, 1);
+}
+
 static void a_second_collector_is_turned_away(void **state)
 {
 	struct world *world = *state;
@@ -329,6 +354,7 @@ int main(void)
 		IN_WORLD(a_start_in_the_future_is_not_known),
 		IN_WORLD(collectors_states_are_those_that_were_told),
 		IN_WORLD(when_the_collector_ends_no_vm_is_known_and_another_may_come),
+		IN_WORLD(a_collector_that_tells_nothing_any_more_is_left),
 		IN_WORLD(a_second_collector_is_turned_away),
 		IN_WORLD(what_is_no_report_ends_the_connection_only),
 		IN_WORLD(what_was_never_told_of_has_no_sample_and_no_end),
