@@ -21,6 +21,17 @@ enum { REPORTS_AT_ONCE = 256 };
 
 static const char collect_user[] = "umbra-collect";
 
+/* Who connects again and again cannot fill the log: more than a few lines a second are counted. */
+static bool may_tell(struct observed *observed)
+{
+	if (!observed->lines) {
+		observed->untold++;
+		return false;
+	}
+	observed->lines--;
+	return true;
+}
+
 static void set_states(struct observed *observed, const char *state)
 {
 	for (int i = 0; i < CONFIG_COLLECTOR_COUNT; i++) {
@@ -55,7 +66,8 @@ static void disconnect(struct observed *observed, const char *why)
 	observed->connection = -1;
 	forget_all(observed);
 	set_states(observed, "unsupported: umbra-collect is not connected");
-	log_write(LOG_WARNING, NULL, "umbra-collect: %s", why);
+	if (may_tell(observed))
+		log_write(LOG_WARNING, NULL, "umbra-collect: %s", why);
 }
 
 static size_t find(const struct observed *observed, uint32_t number)
@@ -233,15 +245,19 @@ static void on_connection(void *context)
 	if (fd < 0)
 		return;
 	if (!may_report(fd, &peer)) {
-		log_write(LOG_WARNING, NULL,
-			  "user %ld may not report VMs: root, %s or umbrad's own user was expected",
-			  (long)peer.uid, collect_user);
+		if (may_tell(observed))
+			log_write(LOG_WARNING, NULL,
+				  "user %ld may not report VMs: root, %s or umbrad's own user was "
+				  "expected",
+				  (long)peer.uid, collect_user);
 		close(fd);
 		return;
 	}
 	if (observed->connection >= 0) {
-		log_write(LOG_WARNING, NULL, "process %ld: another umbra-collect is connected",
-			  (long)peer.pid);
+		if (may_tell(observed))
+			log_write(LOG_WARNING, NULL,
+				  "process %ld: another umbra-collect is connected",
+				  (long)peer.pid);
 		close(fd);
 		return;
 	}
@@ -252,13 +268,21 @@ static void on_connection(void *context)
 	observed->connection = fd;
 	observed->heard = clock_seconds();
 	set_states(observed, "degraded: umbra-collect has not measured yet");
-	log_write(LOG_NOTICE, NULL, "umbra-collect: connected, process %ld", (long)peer.pid);
+	if (may_tell(observed))
+		log_write(LOG_NOTICE, NULL, "umbra-collect: connected, process %ld",
+			  (long)peer.pid);
 }
 
 void observed_tick(struct observed *observed, uint64_t now)
 {
 	char why[64];
 
+	if (observed->untold)
+		log_write(LOG_WARNING, NULL,
+			  "umbra-collect: %u lines more within a second, who connects and leaves",
+			  observed->untold);
+	observed->untold = 0;
+	observed->lines = OBSERVED_LINES_A_SECOND;
 	if (observed->connection < 0 || now < observed->heard + OBSERVED_SILENT_SECONDS)
 		return;
 	snprintf(why, sizeof(why), "it has told nothing for %d s", OBSERVED_SILENT_SECONDS);
@@ -288,7 +312,8 @@ static int listen_at(struct observed *observed, const char *path)
 
 int observed_open(struct observed *observed, int loop, const char *path)
 {
-	*observed = (struct observed){.loop = loop, .listener = -1, .connection = -1};
+	*observed = (struct observed){
+		.loop = loop, .listener = -1, .connection = -1, .lines = OBSERVED_LINES_A_SECOND};
 	observed->report = malloc(sizeof(*observed->report));
 	if (!observed->report)
 		return -ENOMEM;

@@ -17,7 +17,10 @@
 #include "policy/advice.h"
 #include "web/snapshot.h"
 
-enum { OBSERVED_SILENT_SECONDS = 15 }; /* umbra-collect tells something each second */
+enum {
+	OBSERVED_SILENT_SECONDS = 15, /* umbra-collect tells something each second */
+	OBSERVED_LINES_A_SECOND = 16, /* in the log, of who connects */
+};
 
 struct observed_vm {
 	struct vm vm;   /* vcpus are its own, nr_vcpus of them at most REPORT_VCPUS_MAX */
@@ -44,6 +47,8 @@ struct observed {
 	struct report_host host; /* of the connection; processor is empty: not told */
 	struct sampling rounds;  /* of the connection */
 	uint64_t heard;          /* CLOCK_MONOTONIC in seconds, when the last round came */
+	unsigned int lines;      /* that may still be logged in this second */
+	unsigned int untold;     /* that were not */
 	bool changed;            /* VMs came or went: since whoever reads this set it to false */
 	uint64_t advised;        /* CLOCK_MONOTONIC in seconds, when advice was made last */
 	/* Of the host's processor, called so; NULL: not needed yet. */

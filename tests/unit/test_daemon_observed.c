@@ -239,6 +239,43 @@ static void a_second_collector_is_turned_away(void **state)
 	assert_int_equal(world->observed.nr_vms, 1);
 }
 
+/* Lines that are written to standard error while somebody connects and leaves @times. */
+static unsigned int lines_of(struct world *world, int times)
+{
+	FILE *file = tmpfile();
+	int before = dup(STDERR_FILENO), c;
+	unsigned int lines = 0;
+
+	assert_true(file && before >= 0);
+	fflush(stderr);
+	dup2(fileno(file), STDERR_FILENO);
+	for (int i = 0; i < times; i++) {
+		close(world->fd);
+		world->fd = connect_to(world->path);
+		turn(world);
+	}
+	observed_tick(&world->observed, world->observed.heard);
+	fflush(stderr);
+	dup2(before, STDERR_FILENO);
+	close(before);
+	rewind(file);
+	while ((c = getc(file)) != EOF)
+		lines += c == '\n';
+	fclose(file);
+	return lines;
+}
+
+static void who_connects_again_and_again_cannot_fill_the_log(void **state)
+{
+	struct world *world = *state;
+
+	observed_tick(&world->observed, world->observed.heard);
+	assert_int_equal(lines_of(world, 2), 4);
+	/* A line says how many there were more. */
+	assert_int_equal(lines_of(world, 100), OBSERVED_LINES_A_SECOND + 1);
+	assert_int_equal(lines_of(world, 1), 2);
+}
+
 /* The bytes of a report as report_send() makes it, up to @size of them. */
 static size_t bytes_of(const struct vm *vm, char *bytes, size_t size)
 {
@@ -356,6 +393,7 @@ int main(void)
 		IN_WORLD(when_the_collector_ends_no_vm_is_known_and_another_may_come),
 		IN_WORLD(a_collector_that_tells_nothing_any_more_is_left),
 		IN_WORLD(a_second_collector_is_turned_away),
+		IN_WORLD(who_connects_again_and_again_cannot_fill_the_log),
 		IN_WORLD(what_is_no_report_ends_the_connection_only),
 		IN_WORLD(what_was_never_told_of_has_no_sample_and_no_end),
 		IN_WORLD(more_vcpus_than_a_report_carries_are_counted_still),
