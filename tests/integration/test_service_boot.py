@@ -191,6 +191,12 @@ def stop_leaves_nothing_running():
     assert not os.path.exists("/run/umbra")
 
 
+def start_starts_umbra_collect_again_that_stop_has_stopped():
+    run("systemctl", "enable", "umbra-collect")
+    assert "umbra-collect.service" in show("Wants").split()
+    run("systemctl", "disable", "umbra-collect")
+
+
 def limits_are_enough_for_a_thousand_guests():
     """Counted with fewer, unless there is time for all of them."""
     count = 1000 if os.environ["UMBRA_FULL"] else 50
@@ -238,6 +244,7 @@ def inside():
         killed_umbrad_is_restarted_and_its_workers_go,
         what_operators_set_and_what_was_decided_outlives_it,
         stop_leaves_nothing_running,
+        start_starts_umbra_collect_again_that_stop_has_stopped,
         limits_are_enough_for_a_thousand_guests,
         wrong_configuration_is_told_and_not_tried_again,
     ))
