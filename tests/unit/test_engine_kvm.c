@@ -182,6 +182,13 @@ GUEST(wakes, STACK GATE("0x30", "4f") PUT("0xff", "0x21")
 					 "jmp 6b\n"
 					 "4: movb $7, %al\n" EXIT);
 
+/* An NMI for all others, before they were started. */
+GUEST(disturbs, "movl $0xc4400, 0xfee00300\n"
+		"movl $100000, %ecx\n"
+		"1: decl %ecx\n"
+		"jnz 1b\n"
+		"movb $3, %al\n" EXIT);
+
 static int kvm = -1;
 static struct umbra_counters counters __attribute__((aligned(64)));
 static struct umbra_kvm_figures figures;
@@ -512,6 +519,21 @@ static void its_boot_processors_apic_sends(void **state)
 	}
 }
 
+static void a_processor_that_was_not_started_knows_no_nmi(void **state)
+{
+	WITH_BOTH_CHIPS
+	{
+		struct umbra_guest_config config = config_of(2);
+		const struct umbra_end *end;
+
+		create(&config);
+		load(disturbs, (size_t)(disturbs_end - disturbs), NULL);
+		end = run();
+		assert_int_equal(end->reason, UMBRA_END_DEBUG_EXIT);
+		assert_int_equal(end->value, 3);
+	}
+}
+
 static void an_interrupt_under_way_keeps_it_alive(void **state)
 {
 	kvm_config.own_chips = true;
@@ -712,6 +734,7 @@ int main(void)
 		TEST(a_kick_from_another_thread_stops_it),
 		TEST(all_vcpus_run),
 		TEST(its_boot_processors_apic_sends),
+		TEST(a_processor_that_was_not_started_knows_no_nmi),
 		TEST(an_interrupt_under_way_keeps_it_alive),
 		TEST(what_kvm_cannot_know_is_not_known),
 		TEST(kvms_own_statistics_are_published),

@@ -12,8 +12,12 @@
 #include "engine/kvm.h"
 
 #define KERNEL_SIGSET_SIZE 8 /* bytes of the kernel's sigset_t */
-/* A vCPU that an INIT or SIPI woke says EAGAIN once; who says it all the time never runs. */
-#define AGAIN_MAX 1000
+/*
+ * A vCPU that an INIT or SIPI woke says EAGAIN once. One that an NMI found before them says it all
+ * the time: it need not be asked all the time.
+ */
+#define AGAIN_MAX  10
+#define AGAIN_WAIT 10000000 /* ns */
 
 /*
  * Nobody else sends it to a thread. A real-time signal would have to be queued, which fails where
@@ -146,6 +150,18 @@ static void take_signal(void)
 		;
 }
 
+/* With the lock held, which is given up meanwhile. */
+static void wait_a_little(struct kvm_guest *kvm)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += AGAIN_WAIT;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_cond_clockwait(&kvm->go, &kvm->lock, CLOCK_MONOTONIC, &until);
+}
+
 /* Runs the vCPU until it is to stand still. With the lock held, which is given up meanwhile. */
 static void run(struct kvm_vcpu *vcpu)
 {
@@ -171,9 +187,11 @@ static void run(struct kvm_vcpu *vcpu)
 		if (kvm->own_chips)
 			kvm_chips_leave(vcpu);
 		again = error == EAGAIN ? again + 1 : 0;
+		if (again > AGAIN_MAX && kvm->wanted)
+			wait_a_little(kvm);
 		if (!error)
 			goes_on = handle_exit(vcpu);
-		else if (error == EINTR || (again && again < AGAIN_MAX))
+		else if (error == EINTR || error == EAGAIN)
 			goes_on = kvm->wanted;
 		else {
 			kvm_end(vcpu->guest, vcpu->index, UMBRA_END_ERROR, "KVM_RUN: %s",
