@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "device/mc146818.h"
@@ -211,6 +212,20 @@ static void alarm_interrupts_at_its_time(void **state)
 	assert_false(mc146818_interrupt(&rtc));
 }
 
+static void an_alarm_that_never_comes_costs_no_more_than_another(void **state)
+{
+	clock_t begun = clock();
+
+	set(SECONDS + 1, 0x7f, S);
+	set(MINUTES + 1, 0xff, S);
+	set(HOURS + 1, 0xff, S);
+	set(B, 0x22, S);
+	for (int i = 0; i < 100000; i++)
+		assert_int_equal(mc146818_next_event(&rtc), UINT64_MAX);
+	/* A day of seconds each time takes a minute. */
+	assert_in_range((clock() - begun) / CLOCKS_PER_SEC, 0, 9);
+}
+
 static void other_bytes_are_memory(void **state)
 {
 	for (unsigned i = 0x33; i < 128; i++)
@@ -266,6 +281,7 @@ int main(void)
 		RULE(periodic_interrupts_at_each_rate),
 		RULE(update_ended_interrupts_each_second),
 		RULE(alarm_interrupts_at_its_time),
+		RULE(an_alarm_that_never_comes_costs_no_more_than_another),
 		RULE(other_bytes_are_memory),
 		RULE(index_ignores_the_nmi_bit_and_cannot_be_read),
 		RULE(memory_sizes_are_true),

@@ -250,11 +250,27 @@ static bool alarm_matches(const struct mc146818 *rtc, unsigned index, uint8_t va
 	return rtc->cmos[index] >= ALARM_ANY || rtc->cmos[index] == value;
 }
 
+/* Whether any value that the register of a time takes, of @nr, is that of its alarm. */
+static bool alarm_can_match(const struct mc146818 *rtc, unsigned index, unsigned nr,
+			    uint8_t (*encoded)(const struct mc146818 *rtc, unsigned value))
+{
+	unsigned value = 0;
+
+	while (value < nr && !alarm_matches(rtc, index, encoded(rtc, value)))
+		value++;
+	return value < nr;
+}
+
 /* Seconds from the base to the first alarm after second @passed; UINT64_MAX: it cannot happen. */
 static uint64_t next_alarm(const struct mc146818 *rtc, uint64_t passed)
 {
 	uint64_t second = passed + 1, last = passed + SECONDS_A_DAY;
 
+	/* A second that never comes is not looked for all day: a guest may set one, and ask. */
+	if (!alarm_can_match(rtc, REG_HOURS_ALARM, 24, encode_hour) ||
+	    !alarm_can_match(rtc, REG_MINUTES_ALARM, 60, encode) ||
+	    !alarm_can_match(rtc, REG_SECONDS_ALARM, 60, encode))
+		return UINT64_MAX;
 	while (second <= last) {
 		unsigned of_day = (unsigned)((rtc->base_seconds + second) % SECONDS_A_DAY);
 
