@@ -76,37 +76,59 @@ ssize_t proc_read(const char *proc, pid_t pid, const char *name, char *buffer, s
 	return n < 0 ? n : (ssize_t)length;
 }
 
-/* What a thread reads; the last one of both who hold it frees it. */
-struct reading {
-	sem_t done;
-	int holders;
+/* A thread that reads command lines, one after the other, and what it was asked for. */
+static struct reader {
+	sem_t asked, done;
+	bool left; /* it took too long: the thread frees it when it comes back */
 	pid_t pid;
 	ssize_t length;
-	size_t size;
 	char proc[PATH_MAX];
-	char text[];
-};
+	char text[PROC_COMMAND_MAX];
+} *reader;
 
-static void release(struct reading *reading)
+static void *read_commands(void *argument)
 {
-	if (__atomic_sub_fetch(&reading->holders, 1, __ATOMIC_ACQ_REL))
-		return;
-	sem_destroy(&reading->done);
-	free(reading);
-}
+	struct reader *own = argument;
 
-static void *read_command(void *argument)
-{
-	struct reading *reading = argument;
-
-	reading->length = proc_read(reading->proc, reading->pid, "cmdline", reading->text,
-				    reading->size);
-	sem_post(&reading->done);
-	release(reading);
+	for (;;) {
+		while (sem_wait(&own->asked))
+			;
+		if (own->left)
+			break;
+		own->length =
+			proc_read(own->proc, own->pid, "cmdline", own->text, sizeof(own->text));
+		sem_post(&own->done);
+	}
+	sem_destroy(&own->asked);
+	sem_destroy(&own->done);
+	free(own);
 	return NULL;
 }
 
-static bool wait_for(struct reading *reading)
+/* 0 or a negative errno. */
+static int start_reader(void)
+{
+	pthread_t thread;
+	int error;
+
+	if (reader)
+		return 0;
+	reader = calloc(1, sizeof(*reader));
+	if (!reader)
+		return -ENOMEM;
+	sem_init(&reader->asked, 0, 0);
+	sem_init(&reader->done, 0, 0);
+	error = pthread_create(&thread, NULL, read_commands, reader);
+	if (!error) {
+		pthread_detach(thread);
+		return 0;
+	}
+	free(reader);
+	reader = NULL;
+	return -error;
+}
+
+static bool wait_for_reader(void)
 {
 	struct timespec until;
 	int result;
@@ -116,39 +138,28 @@ static bool wait_for(struct reading *reading)
 	until.tv_sec += until.tv_nsec / (long)clock_ns_per_second;
 	until.tv_nsec %= (long)clock_ns_per_second;
 	do
-		result = sem_clockwait(&reading->done, CLOCK_MONOTONIC, &until);
+		result = sem_clockwait(&reader->done, CLOCK_MONOTONIC, &until);
 	while (result && errno == EINTR);
 	return !result;
 }
 
-ssize_t proc_command(const char *proc, pid_t pid, char *buffer, size_t size)
+ssize_t proc_command(const char *proc, pid_t pid, const char **ret_text)
 {
-	struct reading *reading = malloc(sizeof(*reading) + size);
-	ssize_t length = -ETIMEDOUT;
-	pthread_t thread;
-	int error;
+	int error = start_reader();
 
-	if (!reading)
-		return -ENOMEM;
-	reading->holders = 2;
-	reading->pid = pid;
-	reading->size = size;
-	snprintf(reading->proc, sizeof(reading->proc), "%s", proc);
-	sem_init(&reading->done, 0, 0);
-	error = pthread_create(&thread, NULL, read_command, reading);
-	if (error) {
-		release(reading);
-		release(reading);
-		return -error;
+	if (error)
+		return error;
+	reader->pid = pid;
+	snprintf(reader->proc, sizeof(reader->proc), "%s", proc);
+	sem_post(&reader->asked);
+	if (wait_for_reader()) {
+		*ret_text = reader->text;
+		return reader->length;
 	}
-	pthread_detach(thread);
-	if (wait_for(reading)) {
-		length = reading->length;
-		if (length >= 0)
-			memcpy(buffer, reading->text, (size_t)length + 1);
-	}
-	release(reading);
-	return length;
+	reader->left = true;
+	sem_post(&reader->asked);
+	reader = NULL;
+	return -ETIMEDOUT;
 }
 
 int proc_stat(const char *proc, pid_t pid, struct proc_stat *ret)

@@ -29,6 +29,9 @@ struct kvm_descriptors {
 	size_t nr, room;
 };
 
+/* Far longer than any command line that an operator would write. */
+enum { PROC_COMMAND_MAX = 256 << 10 };
+
 struct proc_stat {
 	char name[VM_PROCESS_MAX];
 	pid_t parent;
@@ -41,10 +44,11 @@ struct proc_stat {
  */
 ssize_t proc_read(const char *proc, pid_t pid, const char *name, char *buffer, size_t size);
 /*
- * Its command line, as proc_read() has it. -ETIMEDOUT: it cannot be read now, maybe never: the
- * kernel waits there for a process that changes its memory map, and that for whatever it maps.
+ * Its command line, with a NUL behind, in memory that holds until the next call; its length.
+ * -ETIMEDOUT: it cannot be read now, maybe never: the kernel waits there for a process that changes
+ * its memory map, and that for whatever it maps. One thread uses this.
  */
-ssize_t proc_command(const char *proc, pid_t pid, char *buffer, size_t size);
+ssize_t proc_command(const char *proc, pid_t pid, const char **ret_text);
 int proc_stat(const char *proc, pid_t pid, struct proc_stat *ret);
 /* The process that thread @tid belongs to; negative errno. */
 pid_t proc_of_thread(const char *proc, pid_t tid);

@@ -15,23 +15,25 @@
 #include "collectors/vm_name.h"
 #include "collectors/watched.h"
 
-/* Far longer than any command line that an operator would write. */
-enum { COMMAND_MAX = 256 << 10 };
-
 /* --- who it is -------------------------------------------------------------------------------- */
 
 static void take_names(struct watched *watched, const char *proc)
 {
 	struct vm *vm = &watched->vm;
 	struct vm_names names = {0};
-	char *command = malloc(COMMAND_MAX);
-	ssize_t length = command ? proc_command(proc, vm->pid, command, COMMAND_MAX) : -1;
+	struct proc_stat now;
+	const char *command;
+	ssize_t length = proc_command(proc, vm->pid, &command);
 
 	if (length > 0)
 		vm_names_of_command(command, (size_t)length, &names);
-	free(command);
 	if (proc_unit(proc, vm->pid, vm->unit))
 		vm->unit[0] = '\0';
+	/* It has ended: its number may have been another process's. */
+	if (proc_stat(proc, vm->pid, &now) || now.start_time != vm->start_time) {
+		names = (struct vm_names){0};
+		vm->unit[0] = '\0';
+	}
 	if (!names.name[0])
 		vm_name_of_unit(vm->unit, names.name);
 	snprintf(vm->id, sizeof(vm->id), "%s", names.uuid);
@@ -85,21 +87,21 @@ struct watched *watched_create(const struct collector_roots *roots, pid_t pid, i
 	watched->vm.pid = pid;
 	watched->vm.fd = fd;
 	watched_open_folder(watched, roots, folder);
-	/* All in between is of one process if its start is the same on both sides. */
+	/* What is in between is of one process if its start is the same on both sides. */
 	error = proc_stat(roots->proc, pid, &before);
 	/* Of a fake tree's process there is none: its number may be another one's. */
 	watched->vm.pidfd = !error && proc_is_real(roots->proc) ? pidfd_open(pid, 0) : -1;
+	if (!error)
+		error = proc_stat(roots->proc, pid, &after);
+	if (!error && before.start_time != after.start_time)
+		error = -ESRCH;
 	if (!error) {
 		watched->vm.start_time = before.start_time;
 		snprintf(watched->vm.process, sizeof(watched->vm.process), "%s", before.name);
 		vm_name_clean(watched->vm.process);
 		take_names(watched, roots->proc);
-		error = proc_stat(roots->proc, pid, &after);
-	}
-	if (!error && before.start_time != after.start_time)
-		error = -ESRCH;
-	if (!error)
 		return watched;
+	}
 	watched_destroy(watched);
 	errno = -error;
 	return NULL;
