@@ -81,8 +81,7 @@ static bool look(struct discovery *discovery, struct watched *watched, bool thre
 		.roots = &discovery->config.roots,
 		.descriptors = &discovery->descriptors,
 		.threads = threads,
-		.alone = watched->vm.folder < 0 &&
-			 discovery_count(discovery, watched->vm.pid) == 1,
+		.alone = watched->vm.folder < 0 && discovery_count(discovery, watched->vm.pid) == 1,
 	};
 
 	return watched_look(watched, &look);

@@ -37,8 +37,8 @@ struct target {
 	size_t nr_sources;
 	size_t descriptors; /* how many the owner had when they were listed */
 	bool listed;
-	bool deceived;           /* something else was in a descriptor's place: nothing is borrowed */
-	bool sampled;            /* once at least */
+	bool deceived; /* something else was in a descriptor's place: nothing is borrowed */
+	bool sampled;  /* once at least */
 	struct kvm_figures slow; /* of the last sample: what is read seldom is kept */
 };
 

@@ -77,14 +77,16 @@ ssize_t proc_read(const char *proc, pid_t pid, const char *name, char *buffer, s
 }
 
 /* A thread that reads command lines, one after the other, and what it was asked for. */
-static struct reader {
+struct reader {
 	sem_t asked, done;
 	bool left; /* it took too long: the thread frees it when it comes back */
 	pid_t pid;
 	ssize_t length;
 	char proc[PATH_MAX];
 	char text[PROC_COMMAND_MAX];
-} *reader;
+};
+
+static struct reader *reader; /* NULL: none yet */
 
 static void *read_commands(void *argument)
 {
