@@ -223,11 +223,11 @@ static bool is_gone(const struct discovery *discovery, const struct watched *wat
 /* --- events ----------------------------------------------------------------------------------- */
 
 /* The descriptor is not there yet, and which one it will be is not told. */
-static void wait_for(struct discovery *discovery, pid_t tid)
+static void wait_for(struct discovery *discovery, pid_t pid)
 {
 	if (discovery->nr_pending == DISCOVERY_PENDING_MAX)
 		return; /* a scan finds it */
-	discovery->pending[discovery->nr_pending].tid = tid;
+	discovery->pending[discovery->nr_pending].pid = pid;
 	discovery->pending[discovery->nr_pending++].tries = TRIES;
 	set_timer(discovery, true);
 }
@@ -244,7 +244,7 @@ static void on_created(struct discovery *discovery, const struct uevent *event)
 		return;
 	}
 	if (!event->folder[0]) {
-		wait_for(discovery, event->tid);
+		wait_for(discovery, pid); /* not the thread, which may end before */
 		return;
 	}
 	/* The same name as before, but another VM: the end of the old one was not told. */
@@ -318,12 +318,10 @@ static bool read_uevents(struct discovery *discovery)
 static void try_pending(struct discovery *discovery)
 {
 	for (size_t i = discovery->nr_pending; i-- > 0;) {
-		pid_t pid = proc_of_thread(discovery->config.roots.proc, discovery->pending[i].tid);
 		size_t before = discovery->nr;
+		int nr = discovery_look_at(discovery, discovery->pending[i].pid);
 
-		if (pid > 0)
-			discovery_look_at(discovery, pid);
-		if (pid <= 0 || discovery->nr > before || !--discovery->pending[i].tries)
+		if (nr < 0 || discovery->nr > before || !--discovery->pending[i].tries)
 			discovery->pending[i] = discovery->pending[--discovery->nr_pending];
 	}
 }

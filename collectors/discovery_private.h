@@ -26,9 +26,9 @@ struct discovery {
 	/* Folders in debugfs of VMs whose end was told: they stay a little longer. */
 	ino_t ended[DISCOVERY_ENDED_MAX];
 	unsigned int nr_ended;
-	/* Threads that made a VM without a folder, whose descriptor is not there yet. */
+	/* Processes that made a VM without a folder, whose descriptor is not there yet. */
 	struct {
-		pid_t tid;
+		pid_t pid;
 		int tries;
 	} pending[DISCOVERY_PENDING_MAX];
 	size_t nr_pending;

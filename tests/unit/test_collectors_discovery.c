@@ -390,6 +390,21 @@ static void an_event_without_a_folder_waits_for_the_descriptor(void **state)
 	assert_state("degraded: no threads of vCPUs, ");
 }
 
+static void a_thread_that_ends_once_it_has_made_a_vm_leaves_it_to_its_process(void **state)
+{
+	delete_tree(sys, "kernel/debug");
+	discovery_scan(discovery);
+	make_process(100, "vmm", 7);
+	make_thread(100, 105);
+	send_event("a|DEVPATH=/devices/virtual/misc/kvm|EVENT=create|PID=105");
+	read_events();
+	delete_tree(proc, "105");
+	make_descriptor(100, 9, "anon_inode:kvm-vm");
+	for (int i = 0; i < 3 && !told[0]; i++)
+		read_events(); /* its timer */
+	assert_told("+100-9-7 vmm-100 100:9\n");
+}
+
 static void a_process_may_own_several_vms_that_other_threads_made(void **state)
 {
 	make_process(100, "vmm", 7);
@@ -817,6 +832,7 @@ int main(void)
 		TEST(many_events_are_read_in_more_turns_than_one),
 		TEST(folder_names_are_numbers_alone),
 		TEST(an_event_without_a_folder_waits_for_the_descriptor),
+		TEST(a_thread_that_ends_once_it_has_made_a_vm_leaves_it_to_its_process),
 		TEST(a_process_may_own_several_vms_that_other_threads_made),
 		TEST(a_vm_that_appears_has_no_other_with_a_folder_looked_at),
 		TEST(without_debugfs_vcpus_are_those_of_an_owners_only_vm),
