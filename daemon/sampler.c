@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <search.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -266,41 +267,76 @@ static int add_collectors(struct snapshot *snapshot, const struct sampler_source
 	return 0;
 }
 
-/*
- * A VM's id is what somebody else wrote. It stays if it can stand in a path and no guest of ours
- * has it.
- */
-static void choose_id(const struct registry *registry, const struct vm *vm, char ret_id[VM_ID_MAX])
+/* A VM's id is what somebody else wrote. It stays if it can stand in a path. */
+static bool is_plain(const char *id)
 {
-	bool plain = *vm->id && *vm->id != '.';
+	bool plain = *id && *id != '.';
 
-	for (const char *c = vm->id; *c; c++)
+	for (const char *c = id; *c; c++)
 		plain = plain && *c > ' ' && *c <= '~' && !strchr("/?#%\"\\", *c);
-	if (plain && !registry_find(registry, vm->id))
-		snprintf(ret_id, VM_ID_MAX, "%s", vm->id);
-	else
-		snprintf(ret_id, VM_ID_MAX, "%ld-%d-%" PRIu64, (long)vm->pid, vm->fd,
-			 vm->start_time);
+	return plain;
+}
+
+static bool is_taken(struct hsearch_data *ids, char *id)
+{
+	ENTRY *found;
+
+	return hsearch_r((ENTRY){.key = id}, FIND, &found, ids);
+}
+
+/* @id has to live as long as @ids. */
+static void take_id(struct hsearch_data *ids, const char *id)
+{
+	ENTRY *found;
+
+	hsearch_r((ENTRY){.key = (char *)id}, ENTER, &found, ids);
+}
+
+/* False: out of memory. */
+static bool take_ids(const struct snapshot *snapshot, size_t nr_vms, struct hsearch_data *ids)
+{
+	memset(ids, 0, sizeof(*ids));
+	if (!hcreate_r(snapshot->nr_guests + nr_vms + 1, ids))
+		return false;
+	for (size_t i = 0; i < snapshot->nr_guests; i++)
+		take_id(ids, snapshot->guests[i].id);
+	return true;
+}
+
+/* One that is not in @ids. False: there is none, for somebody made up the same VM twice. */
+static bool choose_id(struct hsearch_data *ids, const struct vm *vm, char ret_id[VM_ID_MAX])
+{
+	snprintf(ret_id, VM_ID_MAX, "%s", vm->id);
+	if (is_plain(ret_id) && !is_taken(ids, ret_id))
+		return true;
+	snprintf(ret_id, VM_ID_MAX, "%ld-%d-%" PRIu64, (long)vm->pid, vm->fd, vm->start_time);
+	return !is_taken(ids, ret_id);
 }
 
 static int copy_vms(struct snapshot *snapshot, const struct sampler_source *from)
 {
+	struct hsearch_data ids;
 	char id[VM_ID_MAX];
+	int error = 0;
 
+	if (!take_ids(snapshot, from->observed->nr_vms, &ids))
+		return -1;
 	for (size_t i = 0; i < from->observed->nr_vms; i++) {
 		struct observed_vm *vm = from->observed->vms[i];
+		struct guest_view *view = &snapshot->guests[snapshot->nr_guests];
 
 		/* A worker may be gone before umbra-collect tells the end of its VM. */
 		vm->own |= registry_find_pid(from->registry, vm->vm.pid) != NULL;
-		if (vm->own)
+		if (vm->own || !choose_id(&ids, &vm->vm, id))
 			continue;
-		choose_id(from->registry, &vm->vm, id);
-		if (observed_view(snapshot, from->observed, vm, id,
-				  &snapshot->guests[snapshot->nr_guests]))
-			return -1;
+		error = observed_view(snapshot, from->observed, vm, id, view);
+		if (error)
+			break;
+		take_id(&ids, view->id);
 		snapshot->nr_guests++;
 	}
-	return 0;
+	hdestroy_r(&ids);
+	return error;
 }
 
 static int copy_guests(struct snapshot *snapshot, const struct sampler_source *from)

@@ -179,6 +179,27 @@ static void a_vm_of_another_program_has_an_id_of_its_own(void **state)
 		free(vms[i]);
 }
 
+/* Prometheus would refuse all that umbrad measures for one series that stands there twice. */
+static void no_two_vms_have_the_same_id(void **state)
+{
+	struct observed_vm *vms[] = {observe(1, "db", 11), observe(2, "db", 12),
+				     observe(3, "13-3-17", 14), observe(4, "/", 13),
+				     observe(5, "db", 12)};
+	struct observed observed = {.vms = vms, .nr_vms = 5};
+	const struct sampler_source from = {&registry, &observed, &no_kvm, {true, true}};
+	struct snapshot *snapshot = sampler_take(&from);
+	const struct guest_view *view = &snapshot->guests[registry.nr_guests];
+
+	assert_string_equal(view[0].id, "db");
+	assert_string_equal(view[1].id, "12-3-17");
+	assert_string_equal(view[2].id, "13-3-17");
+	/* What is left has no id that is its own: it was made up. */
+	assert_int_equal(snapshot->nr_guests, registry.nr_guests + 3);
+	snapshot_unref(snapshot);
+	for (size_t i = 0; i < 5; i++)
+		free(vms[i]);
+}
+
 static void the_vm_of_a_guest_of_ours_is_that_guest(void **state)
 {
 	struct guest *guest = registry.guests[0];
@@ -292,6 +313,7 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_vm_of_another_program_has_an_id_of_its_own,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_two_vms_have_the_same_id, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_vm_of_a_guest_of_ours_is_that_guest, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(
