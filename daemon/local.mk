@@ -66,6 +66,7 @@ libdaemon_a_SOURCES = \
 	daemon/spawn.h \
 	daemon/umbrad.c \
 	daemon/umbrad.h \
+	daemon/untrusted.h \
 	daemon/watch.c \
 	daemon/watch.h \
 	daemon/wishes.c \

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/message.h"
+#include "daemon/untrusted.h"
 
 static const size_t body_sizes[MESSAGE_TYPE_COUNT] = {
 	[MESSAGE_START] = sizeof(struct message_start),
@@ -142,15 +143,6 @@ static int check_switch(struct message_switch *message)
 	    (unsigned int)made->to >= UMBRA_MODE_COUNT)
 		return -EBADMSG;
 	return 0;
-}
-
-/* A byte that is to be a bool may hold anything; reading it as a bool would be undefined then. */
-static bool is_bool(const bool *value)
-{
-	unsigned char byte;
-
-	memcpy(&byte, value, sizeof(byte));
-	return byte <= 1;
 }
 
 static int check_decision(struct message_decision *message)

@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 
 #include "daemon/report.h"
+#include "daemon/untrusted.h"
 
 enum { REPORT_MAGIC = 0x4c4c4f43 /* "COLL" */, REPORT_VERSION = 1 };
 
@@ -178,7 +179,8 @@ static bool take_collector(const struct packet *packet, size_t size, struct repo
 {
 	const struct report_collector *collector = &packet->collector;
 
-	if (size != sizeof(*collector) || !ENDS(collector->name) || !ENDS(collector->state))
+	if (size != sizeof(*collector) || !ENDS(collector->name) || !ENDS(collector->state) ||
+	    !is_bool(&collector->own.has_runs) || !is_bool(&collector->own.has_lost))
 		return false;
 	ret->collector = *collector;
 	return true;

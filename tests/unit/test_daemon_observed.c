@@ -338,6 +338,24 @@ static void what_is_no_report_ends_the_connection_only(void **state)
 	assert_true(observed_find_pid(&world->observed, 100) != NULL);
 }
 
+static void what_is_neither_false_nor_true_is_no_report(void **state)
+{
+	struct world *world = *state;
+	struct report report = {.type = REPORT_COLLECTOR,
+				.collector = {.name = "kvm_exits", .state = "ok"}};
+	bool *const flags[] = {&report.collector.own.has_runs, &report.collector.own.has_lost};
+
+	for (size_t i = 0; i < 2; i++) {
+		memset(flags[i], 2, 1);
+		assert_int_equal(report_send(world->fd, &report), 0);
+		assert_false(still_connected(world));
+		reconnect(world);
+		memset(flags[i], 1, 1);
+		assert_int_equal(report_send(world->fd, &report), 0);
+		assert_true(still_connected(world));
+	}
+}
+
 static void what_was_never_told_of_has_no_sample_and_no_end(void **state)
 {
 	struct world *world = *state;
@@ -395,6 +413,7 @@ int main(void)
 		IN_WORLD(a_second_collector_is_turned_away),
 		IN_WORLD(who_connects_again_and_again_cannot_fill_the_log),
 		IN_WORLD(what_is_no_report_ends_the_connection_only),
+		IN_WORLD(what_is_neither_false_nor_true_is_no_report),
 		IN_WORLD(what_was_never_told_of_has_no_sample_and_no_end),
 		IN_WORLD(more_vcpus_than_a_report_carries_are_counted_still),
 		cmocka_unit_test(without_a_socket_it_says_why),

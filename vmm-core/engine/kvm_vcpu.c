@@ -97,7 +97,7 @@ static void internal_error(struct kvm_vcpu *vcpu)
 	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
 		kvm_end(vcpu->guest, vcpu->index, UMBRA_END_ERROR,
 			"the host's KVM cannot emulate this instruction; the soft engine "
-			"(--engine soft) can run it");
+			"(--engine soft) may run it");
 	else
 		kvm_end(vcpu->guest, vcpu->index, UMBRA_END_ERROR,
 			"an internal error of the host's KVM (suberror %u)",
