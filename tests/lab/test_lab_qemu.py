@@ -149,8 +149,9 @@ def advice_tells_what_the_modes_exits_take_and_nothing_that_is_not_measured():
     missing = {one["what"]: one["why"] for one in advice["missing"]}
     assert missing["walk_cycles"] == BENCH.collectors()["perf_event"], missing
     assert ("guest_table_work" in missing) == (mode == "ept"), missing
+    # How much of it is of this machine's load: emulated time is not guest time.
     if len(SHARES) == 2:
-        assert SHARES[0] > 0.1 and SHARES[0] > 3 * SHARES[1], SHARES
+        assert SHARES[0] > 0.01 and SHARES[0] > 10 * SHARES[1], SHARES
     BENCH.end_vm(pid)
 
 
