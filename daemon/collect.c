@@ -356,7 +356,7 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	log_open(true);
+	log_open("umbra-collect", true);
 	if (privileges_limit(&error)) {
 		log_write(LOG_ERR, NULL, "%s: %s: %s", error.subject, error.place, error.text);
 		return STATUS_FAULT;

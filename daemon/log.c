@@ -33,6 +33,7 @@ static const struct kind kinds[LOG_EVENT_COUNT] = {
 };
 
 static enum log_transport transport = LOG_LINES;
+static const char *program = "umbrad";
 
 enum log_transport log_choose(const char *journal_stream, const struct stat *stderr_status,
 			      bool sockets)
@@ -51,10 +52,11 @@ enum log_transport log_choose(const char *journal_stream, const struct stat *std
 	return LOG_PREFIXED_LINES;
 }
 
-void log_open(bool sockets)
+void log_open(const char *name, bool sockets)
 {
 	struct stat status;
 
+	program = name;
 	if (!fstat(STDERR_FILENO, &status))
 		transport = log_choose(getenv("JOURNAL_STREAM"), &status, sockets);
 }
@@ -84,7 +86,7 @@ static void send_to_journal(const struct kind *kind, const struct about *about, 
 
 	add_field(&fields, "MESSAGE", text);
 	add_field(&fields, "PRIORITY", priority);
-	add_field(&fields, "SYSLOG_IDENTIFIER", "umbrad");
+	add_field(&fields, "SYSLOG_IDENTIFIER", program);
 	add_field(&fields, "MESSAGE_ID", kind->id);
 	add_field(&fields, "UMBRA_GUEST", about->guest);
 	add_field(&fields, "UMBRA_MODE", about->mode);
@@ -116,7 +118,7 @@ static void write_message(const struct kind *kind, const struct about *about, co
 	}
 	if (transport == LOG_PREFIXED_LINES)
 		snprintf(prefix, sizeof(prefix), "<%d>", kind->priority);
-	fprintf(stderr, "%sumbrad: %s\n", prefix, text);
+	fprintf(stderr, "%s%s: %s\n", prefix, program, text);
 }
 
 void log_write(int priority, const char *guest, const char *format, ...)

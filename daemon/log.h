@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What umbrad and its workers tell whoever runs them. */
+/* What umbrad, its workers and umbra-collect tell whoever runs them. */
 #ifndef DAEMON_LOG_H
 #define DAEMON_LOG_H
 
@@ -41,8 +41,11 @@ enum log_transport {
  */
 enum log_transport log_choose(const char *journal_stream, const struct stat *stderr_status,
 			      bool sockets);
-/* To be called once, before the first message. Without it messages are lines. */
-void log_open(bool sockets);
+/*
+ * To be called once, before the first message. Without it messages are lines of umbrad's. @name: of
+ * the program, in front of each; it stays the caller's.
+ */
+void log_open(const char *name, bool sockets);
 
 /*
  * One message. @priority: LOG_ERR, LOG_WARNING, ...; @guest that it is about: NULL: none. Control

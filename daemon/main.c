@@ -137,7 +137,7 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	/* A worker is to have no socket but umbrad's. */
-	log_open(!options.role);
+	log_open("umbrad", !options.role);
 	if (privileges_drop(&error)) {
 		log_write(LOG_ERR, NULL, "%s: %s: %s", error.subject, error.place, error.text);
 		return STATUS_FAULT;

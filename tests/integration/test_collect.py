@@ -197,6 +197,8 @@ def an_ordinary_user_is_told_what_is_denied():
             assert states["soft"] == "ok"
             assert len(observed(umbrad, owner.pid)) <= 1
             assert collect.process.poll() is None
+            assert all(line.startswith("umbra-collect: ")
+                       for line in collect.log().splitlines()), collect.log()
     return None
 
 

@@ -58,7 +58,7 @@ static FILE *begin_capture(bool journal_stream)
 		setenv("JOURNAL_STREAM", stream, 1);
 	else
 		unsetenv("JOURNAL_STREAM");
-	log_open(false);
+	log_open("umbrad", false);
 	return file;
 }
 
