@@ -50,6 +50,9 @@ static void judge(struct advice *advice, const struct api_options *options, bool
 			 api_text(guest, "state"));
 	} else if (!strcmp(mode, "bare")) {
 		snprintf(advice->text, sizeof(advice->text), "bare has no VMM to switch");
+	} else if (!strcmp(api_text(guest, "engine"), "kvm")) {
+		snprintf(advice->text, sizeof(advice->text),
+			 "no policy decides: %s is what the host's KVM has", mode);
 	} else if (!advice->decision) {
 		snprintf(advice->text, sizeof(advice->text), "nothing has been decided yet");
 	} else if (strcmp(mode, api_text(advice->decision, "mode"))) {

@@ -222,6 +222,7 @@ def umbrad_runs_guests_on_kvm_beside_others():
         assert umbrad.put_mode("hard", mode=other).status == 409
         assert umbrad.put_mode("hard", policy="auto").status == 409
         assert umbrad.put_mode("hard", policy="pinned").status == 200
+        assert "what the host's KVM has" in umbrad.umbra("advise", "hard").stdout
         assert umbrad.ask("/api/v1/guests/hard/translate?gva=0x1000").status == 409
         series = umbrad.ask("/metrics").body.decode()
         assert 'umbra_guest_kvm_exits_total{guest="hard"}' in series, series
