@@ -135,7 +135,10 @@ static void print_pages(const json_t *pages)
 		mapped += api_number(pages, sizes[i].name) * sizes[i].bytes;
 	if (mapped <= 0)
 		return;
-	printf("\nKVM maps %.0f MiB:", mapped / 0x1p20);
+	if (mapped < 0x1p20)
+		printf("\nKVM maps %.0f KiB:", mapped / 0x1p10);
+	else
+		printf("\nKVM maps %.0f MiB:", mapped / 0x1p20);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		printf("%s %.0f%% in %s pages", i ? "," : "",
 		       100 * api_number(pages, sizes[i].name) * sizes[i].bytes / mapped,
