@@ -37,8 +37,9 @@ struct collect {
 	struct config config;
 	struct observer *observer;
 	int loop, signals, timer;
-	int fd;    /* to umbrad; -1: it is not there */
-	bool told; /* that it is not */
+	int fd;         /* to umbrad; -1: it is not there */
+	bool told;      /* that it is not */
+	bool connected; /* umbrad has kept the connection for a round: that is told */
 	bool stopping;
 	int code; /* a negative errno: it cannot go on */
 	struct source signals_source, timer_source, uevents_source, umbrad_source;
@@ -54,6 +55,8 @@ static const char usage[] =
 	"                 look there instead of /proc and /sys\n"
 	"  --help, --version\n";
 
+static const char closed[] = "umbrad has closed the connection (if it runs, its log says why)";
+
 static void tell_lost(struct collect *collect, const char *why)
 {
 	if (!collect->told)
@@ -67,12 +70,15 @@ static void disconnect(struct collect *collect, const char *why)
 	loop_remove(collect->loop, &collect->umbrad_source);
 	close(collect->fd);
 	collect->fd = -1;
+	collect->connected = false;
 	tell_lost(collect, why);
 }
 
 static void check_sent(struct collect *collect, int code)
 {
-	if (code)
+	if (code == -EPIPE || code == -ECONNRESET)
+		disconnect(collect, closed);
+	else if (code)
 		disconnect(collect, code == -EAGAIN ? "umbrad does not read" : strerror(-code));
 }
 
@@ -124,7 +130,7 @@ static void on_round(void *context, uint64_t duration_ns)
 /* umbrad says nothing: what is readable is the end. */
 static void on_umbrad(void *context)
 {
-	disconnect(context, "umbrad has closed the connection");
+	disconnect(context, closed);
 }
 
 static void tell_host(struct collect *collect)
@@ -155,10 +161,17 @@ static void connect_umbrad(struct collect *collect)
 		return;
 	}
 	collect->fd = fd;
-	collect->told = false;
-	log_write(LOG_NOTICE, NULL, "%s: connected", collect->socket);
 	tell_host(collect);
 	observer_tell(collect->observer);
+}
+
+/* umbrad closes at once what it does not want, such as a second umbra-collect. */
+static void tell_connected(struct collect *collect)
+{
+	if (!collect->connected)
+		log_write(LOG_NOTICE, NULL, "%s: connected", collect->socket);
+	collect->connected = true;
+	collect->told = false;
 }
 
 static void on_timer(void *context)
@@ -170,6 +183,8 @@ static void on_timer(void *context)
 		return;
 	if (collect->fd < 0)
 		connect_umbrad(collect);
+	else
+		tell_connected(collect);
 	/* Counters go on; who connects later shall see them from the start. */
 	observer_round(collect->observer);
 }
@@ -369,8 +384,8 @@ int main(int argc, char **argv)
 		collect.socket = collect.config.collect_socket;
 	if (!*collect.socket || strlen(collect.socket) >= sizeof(collect.config.collect_socket)) {
 		log_write(LOG_ERR, NULL,
-			  "%s: a path of 1 to %zu bytes was expected, of --socket or [umbrad] "
-			  "collect_socket",
+			  "--socket or [umbrad] collect_socket: \"%s\": a path of 1 to %zu bytes "
+			  "was expected",
 			  collect.socket, sizeof(collect.config.collect_socket) - 1);
 		config_free(&collect.config);
 		return STATUS_CONFIG;

@@ -32,6 +32,15 @@ static bool may_tell(struct observed *observed)
 	return true;
 }
 
+/* It tries again each second: that is told once. */
+static bool may_tell_refused(struct observed *observed, pid_t pid)
+{
+	bool again = observed->refused == pid;
+
+	observed->refused = pid;
+	return !again && may_tell(observed);
+}
+
 static void set_states(struct observed *observed, const char *state)
 {
 	for (int i = 0; i < CONFIG_COLLECTOR_COUNT; i++) {
@@ -245,7 +254,7 @@ static void on_connection(void *context)
 	if (fd < 0)
 		return;
 	if (!may_report(fd, &peer)) {
-		if (may_tell(observed))
+		if (may_tell_refused(observed, peer.pid))
 			log_write(LOG_WARNING, NULL,
 				  "user %ld may not report VMs: root, %s or umbrad's own user was "
 				  "expected",
@@ -254,7 +263,7 @@ static void on_connection(void *context)
 		return;
 	}
 	if (observed->connection >= 0) {
-		if (may_tell(observed))
+		if (may_tell_refused(observed, peer.pid))
 			log_write(LOG_WARNING, NULL,
 				  "process %ld: another umbra-collect is connected",
 				  (long)peer.pid);
@@ -266,6 +275,7 @@ static void on_connection(void *context)
 		return;
 	}
 	observed->connection = fd;
+	observed->refused = 0;
 	observed->heard = clock_seconds();
 	set_states(observed, "degraded: umbra-collect has not measured yet");
 	if (may_tell(observed))

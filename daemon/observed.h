@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include "daemon/configuration.h"
@@ -49,6 +50,7 @@ struct observed {
 	uint64_t heard;          /* CLOCK_MONOTONIC in seconds, when the last round came */
 	unsigned int lines;      /* that may still be logged in this second */
 	unsigned int untold;     /* that were not */
+	pid_t refused;           /* who was turned away last; 0: nobody */
 	bool changed;            /* VMs came or went: since whoever reads this set it to false */
 	uint64_t advised;        /* CLOCK_MONOTONIC in seconds, when advice was made last */
 	/* Of the host's processor, called so; NULL: not needed yet. */

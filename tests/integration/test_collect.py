@@ -259,6 +259,22 @@ def both_keep_their_socket_when_the_configuration_is_read_anew():
     return None
 
 
+def a_second_collector_is_told_of_once():
+    if cannot_run():
+        return cannot_run()
+    with Umbrad({}) as umbrad, Collect(umbrad) as first:
+        wait_for(lambda: ": connected" in first.log(), 20, first.log)
+        second = Collect(umbrad)
+        second.log_path += ".second"
+        with second:
+            wait_for(lambda: "has closed the connection" in second.log(), 20, second.log)
+            time.sleep(4)
+            assert second.log().count("\n") == 1, second.log()
+        assert umbrad.log().count("another umbra-collect is connected") == 1, umbrad.log()
+        assert first.log().count("\n") == 1, first.log()
+    return None
+
+
 def advice_has_what_is_known_and_says_what_is_missing():
     if cannot_run():
         return cannot_run()
@@ -337,6 +353,7 @@ if __name__ == "__main__":
         umbrad_never_switches_the_vm_of_another_program,
         a_configuration_that_was_read_anew_holds_for_the_collector,
         both_keep_their_socket_when_the_configuration_is_read_anew,
+        a_second_collector_is_told_of_once,
         descriptors_are_as_many_as_the_hard_limit_allows,
         advice_has_what_is_known_and_says_what_is_missing,
         wrong_options_and_files_are_told,
