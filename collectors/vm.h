@@ -24,7 +24,7 @@ struct vm_vcpu {
 /* Valid from `appeared` to the end of `vanished`; its address stays. */
 struct vm {
 	uint32_t number;              /* counted up since the start, never reused */
-	char id[VM_ID_MAX];           /* UUID; else configured name; else PID-FD-starttime */
+	char id[VM_ID_MAX];           /* UUID; else configured name; else PID-FD-STARTTIME */
 	char name[VM_NAME_MAX];       /* QEMU's -name, libvirt's scope, Firecracker's --id; else
 				       * PROCESS-PID */
 	char process[VM_PROCESS_MAX]; /* the owner's name */
