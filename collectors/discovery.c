@@ -525,11 +525,10 @@ void discovery_state(const struct discovery *discovery, char ret_state[COLLECTOR
 			"%zu processes may not be looked into (CAP_SYS_PTRACE): VMs that they had "
 			"before are not found",
 			discovery->unreadable);
-	if (discovery->left_out)
-		collector_degrade(ret_state, "VMs left out: %s",
-				  discovery->why_left_out == E2BIG
-					  ? "there are more than 4096"
-					  : strerror(discovery->why_left_out));
+	if (discovery->left_out && discovery->why_left_out == E2BIG)
+		collector_degrade(ret_state, "VMs left out: there are more than %d", VM_MAX);
+	else if (discovery->left_out)
+		collector_degrade(ret_state, "VMs left out: %s", strerror(discovery->why_left_out));
 	if (!ret_state[0])
 		snprintf(ret_state, COLLECTOR_STATE_MAX, "ok");
 }
