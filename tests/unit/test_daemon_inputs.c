@@ -26,6 +26,14 @@ static struct policy_input inputs[POLICY_INPUT_COUNT];
 		umbra_known_add(&now.source##_known, index);                                       \
 	} while (0)
 
+/* Exits for a @reason, of which @samples took so many @ns together; none before. */
+#define TIMED(reason, nr, samples, ns)                                                             \
+	do {                                                                                       \
+		GREW(kvm_exits, exits, reason, 0, nr);                                             \
+		GREW(kvm_exits, exit_samples, reason, 0, samples);                                 \
+		GREW(kvm_exits, exit_time, reason, 0, ns);                                         \
+	} while (0)
+
 static int set_up(void **state)
 {
 	memset(&before, 0, sizeof(before));
@@ -106,9 +114,7 @@ static void what_was_multiplexed_is_as_uncertain_as_it_was_unseen(void **state)
 static void time_all_exits(void)
 {
 	for (int reason = 0; reason < KVM_EXIT_REASON_COUNT; reason++) {
-		GREW(kvm_exits, exits, reason, 0, 0);
-		GREW(kvm_exits, exit_samples, reason, 0, 0);
-		GREW(kvm_exits, exit_time, reason, 0, 0);
+		TIMED(reason, 0, 0, 0);
 	}
 }
 
@@ -123,9 +129,7 @@ static void exits_cost_the_mean_of_those_that_were_timed(void **state)
 	GREW(kvm_exits, exits, KVM_EXIT_page_fault, 0, 10);
 	GREW(kvm_exits, exit_samples, KVM_EXIT_page_fault, 4, 4);
 	GREW(kvm_exits, exit_time, KVM_EXIT_page_fault, 8000, 8000);
-	GREW(kvm_exits, exits, KVM_EXIT_hlt, 0, 5);
-	GREW(kvm_exits, exit_samples, KVM_EXIT_hlt, 0, 5);
-	GREW(kvm_exits, exit_time, KVM_EXIT_hlt, 0, 1000000000);
+	TIMED(KVM_EXIT_hlt, 5, 5, 1000000000);
 	fill(UMBRA_MODE_SHADOW, 2e9);
 	assert_known(POLICY_INPUT_exit_cycles, 2 * (100 * 500 + 10 * 2000));
 	assert_known(POLICY_INPUT_exits, 115);
@@ -138,9 +142,7 @@ static void exits_cost_the_mean_of_those_that_were_timed(void **state)
 static void exits_that_were_never_timed_make_the_cost_uncertain(void **state)
 {
 	time_all_exits();
-	GREW(kvm_exits, exits, KVM_EXIT_cpuid, 0, 75);
-	GREW(kvm_exits, exit_samples, KVM_EXIT_cpuid, 0, 75);
-	GREW(kvm_exits, exit_time, KVM_EXIT_cpuid, 0, 75000);
+	TIMED(KVM_EXIT_cpuid, 75, 75, 75000);
 	GREW(kvm_exits, exits, KVM_EXIT_wrmsr, 0, 25);
 	fill(UMBRA_MODE_EPT, 1e9);
 	assert_known(POLICY_INPUT_exit_cycles, 75000);
@@ -151,21 +153,13 @@ static void exits_that_were_never_timed_make_the_cost_uncertain(void **state)
 static void exits_of_the_mode_have_a_time_of_their_own(void **state)
 {
 	time_all_exits();
-	GREW(kvm_exits, exits, KVM_EXIT_page_fault, 0, 100);
-	GREW(kvm_exits, exit_samples, KVM_EXIT_page_fault, 0, 10);
-	GREW(kvm_exits, exit_time, KVM_EXIT_page_fault, 0, 20000);
-	GREW(kvm_exits, exits, KVM_EXIT_cr_access, 0, 50);
-	GREW(kvm_exits, exit_samples, KVM_EXIT_cr_access, 0, 5);
-	GREW(kvm_exits, exit_time, KVM_EXIT_cr_access, 0, 5000);
+	TIMED(KVM_EXIT_page_fault, 100, 10, 20000);
+	TIMED(KVM_EXIT_cr_access, 50, 5, 5000);
 	GREW(kvm_exits, exit_cr3_loads, 0, 0, 40);
-	GREW(kvm_exits, exits, KVM_EXIT_io_instruction, 0, 1000);
-	GREW(kvm_exits, exit_samples, KVM_EXIT_io_instruction, 0, 100);
-	GREW(kvm_exits, exit_time, KVM_EXIT_io_instruction, 0, 10000000);
+	TIMED(KVM_EXIT_io_instruction, 1000, 100, 10000000);
 	fill(UMBRA_MODE_SHADOW, 2e9);
 	assert_known(POLICY_INPUT_exit_cycles_mode, 2 * (100 * 2000 + 40 * 1000));
-	GREW(kvm_exits, exits, KVM_EXIT_ept_violation, 0, 30);
-	GREW(kvm_exits, exit_samples, KVM_EXIT_ept_violation, 0, 30);
-	GREW(kvm_exits, exit_time, KVM_EXIT_ept_violation, 0, 30000);
+	TIMED(KVM_EXIT_ept_violation, 30, 30, 30000);
 	fill(UMBRA_MODE_EPT, 2e9);
 	assert_known(POLICY_INPUT_exit_cycles_mode, 2 * 30 * 1000);
 	fill(UMBRA_MODE_COUNT, 2e9);
@@ -176,12 +170,8 @@ static void exits_of_the_mode_have_a_time_of_their_own(void **state)
 static void exits_take_no_more_than_the_threads_ran(void **state)
 {
 	time_all_exits();
-	GREW(kvm_exits, exits, KVM_EXIT_ept_violation, 0, 20);
-	GREW(kvm_exits, exit_samples, KVM_EXIT_ept_violation, 0, 20);
-	GREW(kvm_exits, exit_time, KVM_EXIT_ept_violation, 0, 2000000000);
-	GREW(kvm_exits, exits, KVM_EXIT_cpuid, 0, 10);
-	GREW(kvm_exits, exit_samples, KVM_EXIT_cpuid, 0, 10);
-	GREW(kvm_exits, exit_time, KVM_EXIT_cpuid, 0, 1000000000);
+	TIMED(KVM_EXIT_ept_violation, 20, 20, 2000000000);
+	TIMED(KVM_EXIT_cpuid, 10, 10, 1000000000);
 	GREW(perf_event, host_task_clock, 0, 0, 1000000000);
 	fill(UMBRA_MODE_EPT, 3e9);
 	assert_true(inputs[POLICY_INPUT_exit_cycles].known);
@@ -199,12 +189,8 @@ static void exits_take_no_more_than_the_threads_ran(void **state)
 static void waiting_for_a_cpu_makes_no_exit_cheaper_or_guest_time_longer(void **state)
 {
 	time_all_exits();
-	GREW(kvm_exits, exits, KVM_EXIT_external_interrupt, 0, 1000);
-	GREW(kvm_exits, exit_samples, KVM_EXIT_external_interrupt, 0, 1000);
-	GREW(kvm_exits, exit_time, KVM_EXIT_external_interrupt, 0, 3000000000);
-	GREW(kvm_exits, exits, KVM_EXIT_page_fault, 0, 100000);
-	GREW(kvm_exits, exit_samples, KVM_EXIT_page_fault, 0, 100000);
-	GREW(kvm_exits, exit_time, KVM_EXIT_page_fault, 0, 200000000);
+	TIMED(KVM_EXIT_external_interrupt, 1000, 1000, 3000000000);
+	TIMED(KVM_EXIT_page_fault, 100000, 100000, 200000000);
 	GREW(kvm_exits, exit_cr3_loads, 0, 0, 0);
 	GREW(perf_event, host_task_clock, 0, 0, 1000000000);
 	GREW(perf_event, cycles, 0, 0, 1600000000);
@@ -218,9 +204,7 @@ static void waiting_for_a_cpu_makes_no_exit_cheaper_or_guest_time_longer(void **
 static void what_is_computed_stays_within_its_bounds(void **state)
 {
 	time_all_exits();
-	GREW(kvm_exits, exits, KVM_EXIT_ept_violation, 0, UINT64_MAX);
-	GREW(kvm_exits, exit_samples, KVM_EXIT_ept_violation, 0, 1);
-	GREW(kvm_exits, exit_time, KVM_EXIT_ept_violation, 0, UINT64_MAX);
+	TIMED(KVM_EXIT_ept_violation, UINT64_MAX, 1, UINT64_MAX);
 	GREW(perf_event, host_task_clock, 0, 0, UINT64_MAX);
 	fill(UMBRA_MODE_EPT, 1e12);
 	assert_known(POLICY_INPUT_exit_cycles, 1000000000000000000);
@@ -232,9 +216,7 @@ static void guest_time_is_that_of_exits_too(void **state)
 {
 	GREW(perf_event, cycles, 0, 0, 1000);
 	time_all_exits();
-	GREW(kvm_exits, exits, KVM_EXIT_cpuid, 0, 10);
-	GREW(kvm_exits, exit_samples, KVM_EXIT_cpuid, 0, 1);
-	GREW(kvm_exits, exit_time, KVM_EXIT_cpuid, 0, 7);
+	TIMED(KVM_EXIT_cpuid, 10, 1, 7);
 	fill(UMBRA_MODE_EPT, 2e9);
 	assert_known(POLICY_INPUT_cycles, 1000 + 10 * 7 * 2);
 }
